@@ -1,0 +1,232 @@
+//! The command line: commands, flags, and what can be said of them before any file is opened.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ritornello::load::{self, Spec};
+use ritornello::{Model, PlanOptions, Precision};
+
+use crate::failure::{Blame, Failure};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  fine
+  1  verify found a difference, or another check of an answer failed
+  2  usage: the command line, or an environment variable
+  3  the model file, or the spec that belongs to it
+  4  the data
+  5  input or output: a file cannot be read or written
+
+Environment:
+  RITORNELLO_ISA      portable, avx2 or avx512: lowers the level of the kernels
+  RITORNELLO_THREADS  threads where --threads says nothing
+
+Results go to standard output, messages to standard error. With --json a command that gets as far
+as a result prints one object; numbers that are not finite are null in it.";
+
+/// Runs recurrent networks (Elman RNN, LSTM, GRU) on CPUs.
+#[derive(Debug, Parser)]
+#[command(name = "ritornello", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Explain, run and check an embedded model, and print its speed: start here
+    Demo,
+    /// Run a model on arrays
+    Run(RunArgs),
+    /// Show a model: layers, shapes, parameters, kernels
+    Inspect(InspectArgs),
+    /// Compare a model's results with those of the framework it comes from
+    ///
+    /// Every array of the case must belong to an input or an output. An output passes if no value
+    /// differs by more than --tolerance × max(1, max|y|), y being the case's own values.
+    Verify(VerifyArgs),
+    /// Time a model or a single layer
+    ///
+    /// Prints the best and the median time of one whole run, and the GFLOP/s of the best, counting
+    /// the matrix products. One thread is used unless told otherwise. The answer is checked first:
+    /// two runs must give the same finite numbers. How far that is from what the machine could do
+    /// (`floor_us`, `percent_of_floor`, `gbps`) is not printed: nothing is calibrated for it yet.
+    Bench(BenchArgs),
+    /// Write a model as .safetensors with its spec inside
+    Convert(ConvertArgs),
+    /// Show what this machine offers and what of it is used
+    Doctor,
+}
+
+/// Flags that every command has.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Threads to run on
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// Precision of the arithmetic; f32 is the only one yet
+    #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
+    precision: String,
+    /// What to choose kernels for; not built yet
+    #[arg(long, global = true, value_name = "AIM")]
+    tune: Option<Tune>,
+    /// Print one JSON object on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only: no notes, no progress
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Tune {
+    Latency,
+    Throughput,
+}
+
+/// What the common flags and the environment ask of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// None leaves it to the library.
+    pub(crate) threads: Option<usize>,
+    precision: Precision,
+}
+
+impl Options {
+    /// The same as the library takes it.
+    pub(crate) fn plan(self) -> PlanOptions {
+        let plan = PlanOptions::default().precision(self.precision);
+        match self.threads {
+            Some(threads) => plan.threads(threads),
+            None => plan,
+        }
+    }
+}
+
+impl Common {
+    /// Checks the flags, and completes them from the environment.
+    pub(crate) fn options(&self) -> Result<Options, Failure> {
+        if let Some(tune) = self.tune {
+            let aim = if tune == Tune::Latency { "latency" } else { "throughput" };
+            return Err(Failure::usage(format!(
+                "--tune {aim} is not built yet: kernels are chosen by the shapes alone; leave it out"
+            )));
+        }
+        let precision = self.precision.parse().map_err(|_| match self.precision.as_str() {
+            known @ ("f32-split" | "bf16" | "int8") => {
+                Failure::usage(format!("--precision {known} is not built yet; f32 is"))
+            }
+            other => Failure::usage(format!("there is no precision '{other}'; there is: f32")),
+        })?;
+        Ok(Options { threads: self.threads()?, precision })
+    }
+
+    fn threads(&self) -> Result<Option<usize>, Failure> {
+        const VARIABLE: &str = "RITORNELLO_THREADS";
+        let (source, threads) = match (self.threads, std::env::var(VARIABLE)) {
+            (Some(threads), _) => ("--threads", Some(threads)),
+            (None, Ok(text)) if text.is_empty() => return Ok(None),
+            (None, Ok(text)) => match text.trim().parse() {
+                Ok(threads) => (VARIABLE, Some(threads)),
+                Err(_) => {
+                    let message = format!("{VARIABLE} is '{text}', expected a number of threads");
+                    return Err(Failure::usage(message));
+                }
+            },
+            (None, Err(_)) => return Ok(None),
+        };
+        if threads == Some(0) {
+            return Err(Failure::usage(format!("{source} is 0, expected at least 1")));
+        }
+        Ok(threads)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// .npy for a model with one input, .npz with an array named like each input
+    pub(crate) input: PathBuf,
+    /// Where the outputs go, .npy if there is one, or .npz; without it a summary is printed
+    #[arg(short, long)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// .keras or .safetensors
+    pub(crate) model: PathBuf,
+    /// Alone: print the model's spec, not the table. With a file: the spec of weights only
+    #[arg(long, value_name = "SPEC.json", num_args = 0..=1)]
+    #[allow(clippy::option_option, reason = "a flag that may have a value")]
+    pub(crate) spec: Option<Option<PathBuf>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// .npz with arrays input.NAME and output.NAME
+    pub(crate) case: PathBuf,
+    /// How much an output may differ, as a part of max(1, max|y|)
+    #[arg(long, value_name = "X", default_value_t = 1e-5)]
+    pub(crate) tolerance: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// .keras or .safetensors
+    #[arg(required_unless_present = "layer", conflicts_with = "layer")]
+    pub(crate) model: Option<PathBuf>,
+    /// The spec of a file that holds weights only
+    #[arg(long, value_name = "SPEC.json", conflicts_with = "layer")]
+    pub(crate) spec: Option<PathBuf>,
+    /// A layer instead of a model: CELL is rnn, rnn-relu, lstm, gru or gru-before
+    #[arg(long, value_name = "CELL:I:H[:layers=L][:bidirectional]")]
+    pub(crate) layer: Option<String>,
+    /// Sequences at once
+    #[arg(long, value_name = "B", default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// Steps of a sequence whose length the model leaves open
+    #[arg(long, value_name = "T", default_value_t = 100)]
+    pub(crate) time: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// The file to write, .safetensors
+    #[arg(short, long, value_name = "OUT.safetensors")]
+    pub(crate) output: PathBuf,
+}
+
+/// A model file and what completes it.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// .keras or .safetensors; with --spec also .npz
+    #[arg(value_name = "MODEL")]
+    pub(crate) path: PathBuf,
+    /// The spec of a file that holds weights only
+    #[arg(long, value_name = "SPEC.json")]
+    pub(crate) spec: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    /// Reads the model.
+    pub(crate) fn load(&self) -> Result<Model, Failure> {
+        load_model(&self.path, self.spec.as_deref())
+    }
+}
+
+/// Reads a model, with or without a spec beside it.
+pub(crate) fn load_model(path: &Path, spec: Option<&Path>) -> Result<Model, Failure> {
+    let model = match spec {
+        None => ritornello::load(path),
+        Some(spec) => Spec::read(spec).and_then(|spec| load::load_with_spec(path, &spec)),
+    };
+    model.blame_model()
+}

@@ -1,0 +1,118 @@
+//! `ritornello bench`: how long a run of a model, or of a layer, takes.
+
+use std::time::Duration;
+
+use ritornello::{Array, Session};
+use serde_json::json;
+
+use crate::args::{BenchArgs, Options, load_model};
+use crate::arrays::{self, Named};
+use crate::failure::{Blame, Failure};
+use crate::inspect::{table, threads_text};
+use crate::output::Console;
+use crate::synthetic::{self, Layer};
+use crate::timing::time;
+
+/// For how long a run is repeated.
+const BUDGET: Duration = Duration::from_secs(2);
+
+/// Checks a run's answer, then times it.
+pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> Result<(), Failure> {
+    let (batch, steps) = (args.batch, args.time);
+    for (flag, value) in [("--batch", batch), ("--time", steps)] {
+        if value == 0 {
+            return Err(Failure::usage(format!("{flag} is 0, expected at least 1")));
+        }
+    }
+    let (subject, model) = match (&args.layer, &args.model) {
+        (Some(text), _) => (text.clone(), Layer::parse(text)?.model().blame_model()?),
+        (None, Some(path)) => (path.display().to_string(), load_model(path, args.spec.as_deref())?),
+        (None, None) => return Err(Failure::usage("give a model or --layer")),
+    };
+    let operations = synthetic::operations(&model, batch, steps).blame_model()?;
+    let inputs = synthetic::inputs(&model, batch, steps).blame_data()?;
+    let threads = options.threads.unwrap_or(1);
+    let plan = model.into_plan(options.plan().threads(threads)).blame_model()?;
+
+    let longest = inputs.iter().enumerate().filter_map(|(index, (_, array))| {
+        let axes = arrays::input_axes(plan.model(), index);
+        let time = axes.iter().position(|axis| axis.name() == "time")?;
+        Some(array.shape()[time])
+    });
+    let mut session = plan.session(batch, longest.max().unwrap_or(1)).blame_data()?;
+    let outputs = checked(&mut session, &inputs)?;
+    let timing = match (&inputs[..], &outputs[..]) {
+        ([(_, x)], [(_, y)]) if x.as_f32().is_some() => {
+            let (x, mut y) = (x.as_f32().unwrap_or_default(), floats(y).to_vec());
+            time(BUDGET, || session.run_into(x, &mut y))
+        }
+        _ => {
+            let inputs = arrays::by_name(&inputs);
+            time(BUDGET, || session.run_arrays(&inputs).map(drop))
+        }
+    };
+    let timing = timing.blame_data()?;
+
+    let explanation = plan.explain();
+    let kernels: Vec<&str> = explanation.stages.iter().map(|s| s.kernel.as_str()).collect();
+    let gflops = operations / timing.best / 1e9;
+    console.text(&format!(
+        "{}\n{subject}: batch {batch}, time {steps}, {}\n\
+         best {}  median {}  {gflops:.1} GFLOP/s  ({} runs)\n",
+        table(&plan),
+        threads_text(threads),
+        duration(timing.best),
+        duration(timing.median),
+        timing.calls,
+    ))?;
+    console.object(&json!({
+        "subject": subject,
+        "batch": batch,
+        "time": steps,
+        "best_us": timing.best * 1e6,
+        "median_us": timing.median * 1e6,
+        "gflops": gflops,
+        "runs": timing.calls,
+        "kernel": kernels.join(" + "),
+        "isa": explanation.isa.to_string(),
+        "precision": explanation.precision.to_string(),
+        "threads": explanation.threads,
+    }))
+}
+
+/// A time in the unit that suits it.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-6 => format!("{:.1} ns", s * 1e9),
+        s if s < 1e-3 => format!("{:.2} µs", s * 1e6),
+        s if s < 1.0 => format!("{:.2} ms", s * 1e3),
+        s => format!("{s:.2} s"),
+    }
+}
+
+/// The outputs of a run, if a second one gives the same bits and all are finite.
+fn checked(session: &mut Session, inputs: &Named) -> Result<Named, Failure> {
+    let mut run = || {
+        session.reset();
+        session.run_arrays(&arrays::by_name(inputs)).blame_data()
+    };
+    let (first, second) = (run()?, run()?);
+    for ((name, first), (_, second)) in first.iter().zip(&second) {
+        if !same_bits(floats(first), floats(second)) {
+            return Err(Failure::check(format!("two runs give two answers for output '{name}'")));
+        }
+        if floats(first).iter().any(|value| !value.is_finite()) {
+            return Err(Failure::check(format!("output '{name}' is not finite")));
+        }
+    }
+    Ok(first)
+}
+
+fn floats(array: &Array) -> &[f32] {
+    array.as_f32().unwrap_or_default()
+}
+
+/// Whether two results are the same to the bit.
+pub(crate) fn same_bits(one: &[f32], other: &[f32]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.to_bits() == b.to_bits())
+}

@@ -1,0 +1,227 @@
+//! `ritornello demo`: a small embedded model, explained, run, checked and timed.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ritornello::{Isa, Model, Plan, PlanOptions};
+use serde_json::{Value, json};
+
+use crate::args::Options;
+use crate::bench::{duration, same_bits};
+use crate::failure::{Blame, Failure};
+use crate::inspect::table;
+use crate::output::{Console, Table, thousands};
+use crate::synthetic::{DEMO_FEATURES, Numbers, demo_model};
+use crate::timing::time;
+
+const BATCH: usize = 8;
+const TIME: usize = 100;
+const CLASSES: usize = 4;
+/// What f64 arithmetic gives: sequence, step, probabilities.
+const EXPECTED: [(usize, usize, [f64; CLASSES]); 4] = [
+    (0, 0, [0.271016962, 0.26088362, 0.135372783, 0.332726636]),
+    (0, 99, [0.267046795, 0.241668957, 0.19084209, 0.300442158]),
+    (7, 0, [0.207054049, 0.218442964, 0.240761303, 0.333741684]),
+    (7, 99, [0.224962317, 0.186967546, 0.283781204, 0.304288933]),
+];
+/// The greatest difference from [`EXPECTED`] that passes.
+const TOLERANCE: f64 = 1e-6;
+/// For how long each speed is measured.
+const BUDGET: Duration = Duration::from_millis(400);
+
+/// Shows on an embedded model what the library does.
+pub(crate) fn demo(options: &Options, console: &Console) -> Result<(), Failure> {
+    let model = demo_model().blame_model()?;
+    console.text(&format!(
+        "ritornello runs recurrent networks on CPUs. This is one, embedded in the command:\n\
+         {DEMO_FEATURES} features a step, LSTM(32), Dense({CLASSES}, softmax) on every step; {} \
+         parameters.\n\n1. The plan: weights packed once, a kernel chosen for each layer\n\n",
+        thousands(model.parameters()),
+    ))?;
+    let plan = model.plan(options.plan()).blame_model()?;
+    let input = Numbers::new(3).take(BATCH * TIME * DEMO_FEATURES, 1.0);
+    console.text(&format!(
+        "{}\n2. A run: {BATCH} sequences of {TIME} steps, x [batch={BATCH}, time={TIME}, \
+         features={DEMO_FEATURES}]\n\n   \
+         projection   W x[t] + b for all steps at once\n   \
+         recurrence   h[t] and c[t] from that and h[t-1], step by step\n   \
+         head         Dense and softmax on every h[t]\n\n",
+        table(&plan),
+    ))?;
+    let output = run(&plan, BATCH, &input)?;
+    let first: Vec<String> =
+        output[(TIME - 1) * CLASSES..TIME * CLASSES].iter().map(|y| format!("{y:.6}")).collect();
+    console.text(&format!(
+        "   y [batch={BATCH}, time={TIME}, features={CLASSES}]; sequence 0, last step: {}\n\n\
+         3. Checks\n\n",
+        first.join(" ")
+    ))?;
+    let checks = checks(&model, *options, &input, &output)?;
+    let passed = checks.iter().all(|check| check.passed != Some(false));
+    console.text(&checks_text(&checks))?;
+    console.text("\n4. Speed\n\n")?;
+    let speeds = [speed(&plan, 1, &input)?, speed(&plan, BATCH, &input)?];
+    console.text(&speeds_text(&speeds))?;
+    console.text(
+        "\nNext, with a model of your own:\n\n   \
+         ritornello inspect MODEL.keras              what it is, and which kernels run it\n   \
+         ritornello run MODEL.keras x.npy -o y.npy   its results\n   \
+         ritornello verify MODEL.keras case.npz      beside those of the framework it comes from\n   \
+         ritornello bench MODEL.keras                how fast\n",
+    )?;
+    let explanation = plan.explain();
+    console.object(&json!({
+        "passed": passed,
+        "checks": checks.iter().map(Check::object).collect::<Vec<_>>(),
+        "speed": speeds.iter().map(Speed::object).collect::<Vec<_>>(),
+        "isa": explanation.isa.to_string(),
+        "precision": explanation.precision.to_string(),
+        "threads": explanation.threads,
+    }))?;
+    if passed { Ok(()) } else { Err(Failure::check("the demonstration does not hold")) }
+}
+
+fn run(plan: &Plan, batch: usize, input: &[f32]) -> Result<Vec<f32>, Failure> {
+    let session = plan.session(batch, TIME);
+    session.and_then(|mut session| session.run(input)).blame_data()
+}
+
+/// Something that must hold.
+struct Check {
+    name: String,
+    /// None: this machine cannot tell.
+    passed: Option<bool>,
+    detail: String,
+}
+
+impl Check {
+    fn bits(name: impl Into<String>, one: &[f32], other: &[f32]) -> Self {
+        let passed = same_bits(one, other);
+        let detail = if passed { "the same bits" } else { "other bits" };
+        Self { name: name.into(), passed: Some(passed), detail: detail.into() }
+    }
+
+    fn object(&self) -> Value {
+        json!({"name": self.name, "passed": self.passed, "detail": self.detail})
+    }
+}
+
+/// Compares `output` with expected numbers, and with itself computed in other ways.
+fn checks(
+    model: &Model,
+    options: Options,
+    input: &[f32],
+    output: &[f32],
+) -> Result<Vec<Check>, Failure> {
+    let planned = |options: PlanOptions| {
+        let plan = model.plan(options).blame_model()?;
+        run(&plan, BATCH, input)
+    };
+    let plan = model.plan(options.plan()).blame_model()?;
+    let mut checks = vec![expected(output)];
+
+    let one_by_one = input
+        .chunks_exact(TIME * DEMO_FEATURES)
+        .map(|sequence| run(&plan, 1, sequence))
+        .collect::<Result<Vec<_>, _>>()?;
+    let name = format!("{BATCH} sequences at once, or one by one");
+    checks.push(Check::bits(name, output, &one_by_one.concat()));
+
+    let name = format!("a whole sequence, or {TIME} single steps");
+    let sequence = &input[..TIME * DEMO_FEATURES];
+    checks.push(Check::bits(name, &one_by_one[0], &steps(&plan, sequence)?));
+
+    let [one, two] = [planned(options.plan().threads(1))?, planned(options.plan().threads(2))?];
+    checks.push(Check::bits("1 thread, or 2", &one, &two));
+
+    let chosen = plan.explain().isa;
+    let lower = |isa: &Isa| *isa < chosen && *isa != Isa::Portable;
+    let levels: Vec<Isa> = Isa::available().into_iter().filter(lower).collect();
+    for &isa in &levels {
+        let other = planned(options.plan().isa(isa))?;
+        checks.push(Check::bits(format!("{chosen}, or {isa}"), output, &other));
+    }
+    if levels.is_empty() {
+        checks.push(Check {
+            name: "levels with fused multiply-add".into(),
+            passed: None,
+            detail: format!("{chosen} is the lowest here, nothing to compare it with"),
+        });
+    }
+    Ok(checks)
+}
+
+fn expected(output: &[f32]) -> Check {
+    let differences = EXPECTED.iter().flat_map(|(sequence, step, expected)| {
+        let found = &output[(sequence * TIME + step) * CLASSES..];
+        found.iter().zip(expected).map(|(&found, &expected)| (f64::from(found) - expected).abs())
+    });
+    let worst = differences.fold(0.0, |worst: f64, one| if one <= worst { worst } else { one });
+    Check {
+        name: "known results, computed in f64".into(),
+        passed: Some(worst <= TOLERANCE),
+        detail: format!("differ by at most {worst:.1e}"),
+    }
+}
+
+fn steps(plan: &Plan, sequence: &[f32]) -> Result<Vec<f32>, Failure> {
+    let mut session = plan.session(1, 1).blame_data()?;
+    let mut outputs = Vec::new();
+    let mut output = [0.0; CLASSES];
+    for step in sequence.chunks_exact(DEMO_FEATURES) {
+        session.step(step, &mut output).blame_data()?;
+        outputs.extend(output);
+    }
+    Ok(outputs)
+}
+
+fn checks_text(checks: &[Check]) -> String {
+    let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for check in checks {
+        let mark = match check.passed {
+            Some(true) => "ok    ",
+            Some(false) => "FAILED",
+            None => "-     ",
+        };
+        let _ = writeln!(text, "   {mark}  {:<width$}  {}", check.name, check.detail);
+    }
+    text
+}
+
+/// How fast the plan runs sequences of [`TIME`] steps.
+struct Speed {
+    batch: usize,
+    /// Of the best run, in seconds.
+    step: f64,
+    sequences: f64,
+}
+
+impl Speed {
+    fn object(&self) -> Value {
+        json!({
+            "batch": self.batch,
+            "ns_per_step": self.step * 1e9,
+            "sequences_per_second": self.sequences,
+        })
+    }
+}
+
+fn speed(plan: &Plan, batch: usize, input: &[f32]) -> Result<Speed, Failure> {
+    let mut session = plan.session(batch, TIME).blame_data()?;
+    let mut output = vec![0.0; batch * TIME * CLASSES];
+    let input = &input[..batch * TIME * DEMO_FEATURES];
+    let timing = time(BUDGET, || session.run_into(input, &mut output)).blame_data()?;
+    Ok(Speed { batch, step: timing.best / TIME as f64, sequences: batch as f64 / timing.best })
+}
+
+fn speeds_text(speeds: &[Speed]) -> String {
+    let mut table = Table::new(&[">batch", ">time per step", ">sequences per second"]);
+    for speed in speeds {
+        let sequences = format!("{:.0}", speed.sequences);
+        let sequences = sequences.parse().map_or(sequences, thousands);
+        table.row([speed.batch.to_string(), duration(speed.step), sequences]);
+    }
+    let lines = table.render();
+    lines.lines().map(|line| format!("   {line}\n")).collect()
+}

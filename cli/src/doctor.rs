@@ -1,0 +1,111 @@
+//! `ritornello doctor`: what this machine offers, and what of it is used. Nothing is measured.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ritornello::Isa;
+use serde_json::{Map, Value, json};
+
+use crate::args::Options;
+use crate::failure::{Blame, Failure};
+use crate::inspect::threads_text;
+use crate::output::Console;
+use crate::synthetic::demo_model;
+
+/// The features worth knowing about, as Linux spells them.
+const FEATURES: &str = "avx2 fma f16c avx_vnni avx512f avx512bw avx512dq avx512vl avx512_vnni \
+                        avx512_bf16 avx512_fp16 amx_tile amx_bf16 amx_int8";
+
+/// Prints the CPU, the levels of the kernels, and the threads a plan would use.
+pub(crate) fn doctor(options: &Options, console: &Console) -> Result<(), Failure> {
+    let asked = std::env::var(Isa::VARIABLE).ok();
+    let available = names(&Isa::available());
+    let missing = names(&Isa::missing());
+    let plan = demo_model().and_then(|model| model.into_plan(options.plan())).blame_model()?;
+    let explanation = plan.explain();
+    let cores = std::thread::available_parallelism().ok().map(usize::from);
+    let cpu = Cpu::read();
+
+    let mut text = String::new();
+    let mut line = |what: &str, value: &str| {
+        let _ = writeln!(text, "{what:<17} {value}");
+    };
+    if let Some(model) = &cpu.model {
+        line("cpu", model);
+    }
+    if let Some(cores) = cores {
+        line("cores to run on", &cores.to_string());
+    }
+    if !cpu.features.is_empty() {
+        line("features", &cpu.features.join(" "));
+    }
+    for (name, size) in &cpu.caches {
+        line(name, size);
+    }
+    line("levels", &available.join(", "));
+    if !missing.is_empty() {
+        line("levels it lacks", &missing.join(", "));
+    }
+    let why = match &asked {
+        Some(_) => format!("as {} says", Isa::VARIABLE),
+        None => "the best there is".into(),
+    };
+    line("level chosen", &format!("{}, {why}", explanation.isa));
+    line("precision", &explanation.precision.to_string());
+    line("threads", &threads_text(explanation.threads));
+    console.text(&text)?;
+    let caches: Map<String, Value> =
+        cpu.caches.iter().map(|(name, size)| (name.clone(), size.as_str().into())).collect();
+    console.object(&json!({
+        "cpu": cpu.model,
+        "cores": cores,
+        "features": cpu.features,
+        "caches": caches,
+        "levels": available,
+        "levels_missing": missing,
+        "isa": explanation.isa.to_string(),
+        "isa_asked": asked,
+        "precision": explanation.precision.to_string(),
+        "threads": explanation.threads,
+    }))
+}
+
+fn names(levels: &[Isa]) -> Vec<String> {
+    levels.iter().map(ToString::to_string).collect()
+}
+
+/// What the operating system says of the first CPU; nothing where it says nothing.
+#[derive(Debug, Default)]
+struct Cpu {
+    model: Option<String>,
+    features: Vec<&'static str>,
+    caches: Vec<(String, String)>,
+}
+
+impl Cpu {
+    fn read() -> Self {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let field = |name: &str| {
+            let lines = info.lines().filter_map(|line| line.split_once(':'));
+            lines.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name)
+        };
+        let flags: Vec<&str> =
+            field("flags").map_or_else(Vec::new, |(_, flags)| flags.split_whitespace().collect());
+        Self {
+            model: field("model name").map(|(_, model)| model.to_owned()),
+            features: FEATURES.split(' ').filter(|name| flags.contains(name)).collect(),
+            caches: (0..8).filter_map(cache).collect(),
+        }
+    }
+}
+
+/// Name and size of a cache of the first CPU, if it holds data.
+fn cache(index: usize) -> Option<(String, String)> {
+    let folder = format!("/sys/devices/system/cpu/cpu0/cache/index{index}");
+    let read = |file: &str| std::fs::read_to_string(Path::new(&folder).join(file)).ok();
+    let (level, kind, size) = (read("level")?, read("type")?, read("size")?);
+    if kind.trim() == "Instruction" {
+        return None;
+    }
+    Some((format!("cache level {}", level.trim()), size.trim().to_owned()))
+}

@@ -1,0 +1,188 @@
+//! `ritornello inspect`: what a model is, and what this machine makes of it.
+
+use std::fmt::Write as _;
+
+use ritornello::Plan;
+use ritornello::load::Spec;
+use ritornello::model::{Model, Op};
+use serde_json::{Value, json};
+
+use crate::args::{InspectArgs, Options, load_model};
+use crate::arrays::{self, Axis};
+use crate::failure::{Blame, Failure};
+use crate::output::{Console, Table, thousands};
+
+/// Prints a model's layers, or its spec.
+pub(crate) fn inspect(
+    args: &InspectArgs,
+    options: &Options,
+    console: &Console,
+) -> Result<(), Failure> {
+    let given = args.spec.as_ref().and_then(Option::as_deref);
+    let print_spec = args.spec.is_some() && given.is_none();
+    let model = load_model(&args.model, given).map_err(|failure| {
+        if !print_spec {
+            return failure;
+        }
+        failure.advise("inspect --spec drafts no specs yet: it needs a file that loads by itself")
+    })?;
+    if print_spec {
+        return specification(&model, *console);
+    }
+    let not_finite = not_finite(&model);
+    let plan = model.into_plan(options.plan()).blame_model()?;
+    console.text(&text(&plan, &not_finite)?)?;
+    console.object(&object(&plan, &not_finite)?)
+}
+
+fn specification(model: &Model, console: Console) -> Result<(), Failure> {
+    let spec = Spec::from_model(model).blame_model()?.to_json();
+    console.text(&format!("{}\n", spec.trim_end()))?;
+    if !console.json() {
+        return Ok(());
+    }
+    let object = serde_json::from_str(&spec);
+    console.object(&object.map_err(|error| Failure::model_file(format!("spec: {error}")))?)
+}
+
+/// Every group of weights of a model, with its name.
+pub(crate) fn tensors(model: &Model) -> Vec<(String, &[f32])> {
+    let mut tensors = Vec::new();
+    for node in model.nodes() {
+        let mut add = |name: &str, values| tensors.push((format!("{}.{name}", node.name), values));
+        match &node.op {
+            Op::Recurrent(layer) => {
+                for (weights, side) in layer.weights().iter().zip(["", ".backward"]) {
+                    for (name, values) in weights.tensors() {
+                        add(&format!("{name}{side}"), values);
+                    }
+                }
+            }
+            Op::Dense(dense) => {
+                add("weights", dense.weights().values());
+                if let Some(bias) = dense.bias() {
+                    add("bias", bias);
+                }
+            }
+            Op::Embedding(embedding) => add("table", embedding.table().values()),
+            Op::ScaleShift(affine) => {
+                add("scale", affine.scale());
+                add("shift", affine.shift());
+            }
+            _ => {}
+        }
+    }
+    tensors
+}
+
+/// The tensors that hold NaN or infinities: name, how many of each.
+fn not_finite(model: &Model) -> Vec<(String, usize, usize)> {
+    let counted = tensors(model).into_iter().map(|(name, values)| {
+        let nan = values.iter().filter(|value| value.is_nan()).count();
+        let infinite = values.iter().filter(|value| value.is_infinite()).count();
+        (name, nan, infinite)
+    });
+    counted.filter(|(_, nan, infinite)| nan + infinite > 0).collect()
+}
+
+/// Name and axes of an input or an output.
+type End = (String, Vec<Axis>);
+
+/// The inputs and the outputs.
+fn ends(model: &Model) -> Result<[Vec<End>; 2], Failure> {
+    let inputs = model
+        .inputs()
+        .iter()
+        .enumerate()
+        .map(|(index, input)| (input.name.clone(), arrays::input_axes(model, index)));
+    let mut outputs = Vec::new();
+    for (index, output) in model.outputs().iter().enumerate() {
+        let axes = arrays::output_axes(model, index).blame_model()?;
+        outputs.push((output.name.clone(), axes));
+    }
+    Ok([inputs.collect(), outputs])
+}
+
+/// The table of layers and its totals.
+pub(crate) fn table(plan: &Plan) -> String {
+    let explanation = plan.explain();
+    let headings = ["layer", "op", "output", ">parameters", ">packed bytes", "kernel"];
+    let mut table = Table::new(&headings);
+    for stage in &explanation.stages {
+        table.row([
+            stage.node.clone(),
+            stage.op.clone(),
+            stage.output.clone(),
+            thousands(stage.parameters),
+            thousands(stage.packed_bytes),
+            stage.kernel.clone(),
+        ]);
+    }
+    let packed: usize = explanation.stages.iter().map(|stage| stage.packed_bytes).sum();
+    format!(
+        "{}total: {} parameters, {} bytes packed; {} on {}, {}\n",
+        table.render(),
+        thousands(plan.model().parameters()),
+        thousands(packed),
+        explanation.precision,
+        explanation.isa,
+        threads_text(explanation.threads),
+    )
+}
+
+/// `1 thread`, `2 threads`.
+pub(crate) fn threads_text(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+fn text(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Result<String, Failure> {
+    let [inputs, outputs] = ends(plan.model())?;
+    let mut text = String::new();
+    for (what, ends) in [("input", &inputs), ("output", &outputs)] {
+        for (name, axes) in ends {
+            let _ = writeln!(text, "{what:<6}  {name} {}", arrays::axes_text(axes));
+        }
+    }
+    let _ = write!(text, "\n{}", table(plan));
+    for (name, nan, infinite) in not_finite {
+        let _ = writeln!(text, "not finite: {name}: {nan} NaN, {infinite} infinite");
+    }
+    Ok(text)
+}
+
+fn object(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Result<Value, Failure> {
+    let [inputs, outputs] = ends(plan.model())?;
+    let named = |ends: &[End]| -> Vec<Value> {
+        let object = |(name, axes): &End| {
+            let axes: Vec<Value> = axes.iter().copied().map(arrays::axis_object).collect();
+            json!({"name": name, "axes": axes})
+        };
+        ends.iter().map(object).collect()
+    };
+    let explanation = plan.explain();
+    let layers = explanation.stages.iter().map(|stage| {
+        json!({
+            "name": stage.node,
+            "op": stage.op,
+            "output": stage.output,
+            "parameters": stage.parameters,
+            "packed_bytes": stage.packed_bytes,
+            "kernel": stage.kernel,
+        })
+    });
+    let not_finite = not_finite
+        .iter()
+        .map(|(name, nan, infinite)| json!({"name": name, "nan": nan, "infinite": infinite}));
+    Ok(json!({
+        "inputs": named(&inputs),
+        "outputs": named(&outputs),
+        "layers": layers.collect::<Vec<_>>(),
+        "parameters": plan.model().parameters(),
+        "packed_bytes": explanation.stages.iter().map(|stage| stage.packed_bytes).sum::<usize>(),
+        "not_finite": not_finite.collect::<Vec<_>>(),
+        "causal": plan.model().is_causal(),
+        "isa": explanation.isa.to_string(),
+        "precision": explanation.precision.to_string(),
+        "threads": explanation.threads,
+    }))
+}

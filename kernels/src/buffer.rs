@@ -1,0 +1,59 @@
+//! Memory that starts on a cache line.
+
+/// One cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; Line::LEN]);
+
+impl Line {
+    const LEN: usize = 16;
+}
+
+/// Numbers in memory that starts on a cache line, zero at first.
+#[derive(Clone, Debug, Default)]
+pub struct AlignedBuffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl AlignedBuffer {
+    /// `len` zeros.
+    #[must_use]
+    pub fn zeroed(len: usize) -> Self {
+        Self { lines: vec![Line([0.0; Line::LEN]); len.div_ceil(Line::LEN)], len }
+    }
+
+    /// How many numbers it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes it occupies.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.lines[..])
+    }
+}
+
+impl std::ops::Deref for AlignedBuffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: lines are arrays of f32 without padding, and `zeroed` made enough for `len`.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for AlignedBuffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: lines are arrays of f32 without padding, and `zeroed` made enough for `len`.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}

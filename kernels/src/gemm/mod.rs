@@ -1,0 +1,199 @@
+//! Matrix products over prepacked weights: the projection and the dense head.
+//!
+//! ```text
+//! for each row m (a step of a sequence)
+//!     for each output n
+//!         output[m][n] = bias[n] + input[m][0] W[n][0] + input[m][1] W[n][1] + ...
+//! ```
+//!
+//! 1. Panels outside, rows inside: a panel stays in the nearest cache for all rows.
+//! 2. Rows go in tiles as high as the registers allow ([`tile`]).
+//! 3. Long dot products are cut (KC), so that the part of a panel in use stays in L1; between the
+//!    parts a sum rests in the output, unrounded because it is f32 either way.
+
+mod matmul;
+pub(crate) mod tile;
+
+use crate::pack::{Order, PackedMatrix};
+use crate::simd::Simd;
+use crate::tuning::{KC, tile_height};
+use crate::view::{View, ViewMut};
+
+/// What a projection reads and writes.
+#[derive(Debug)]
+pub(crate) struct ProjectArgs<'a> {
+    /// `[time, batch, depth]`
+    pub(crate) input: View<'a>,
+    pub(crate) weights: &'a PackedMatrix,
+    /// `[time, batch, columns]`: all columns of the packed matrix, or only those that are outputs.
+    pub(crate) output: ViewMut<'a>,
+}
+
+impl ProjectArgs<'_> {
+    /// Panics unless everything fits, which is what [`project`] relies on.
+    pub(crate) fn check(&self) {
+        let (input, output, weights) = (&self.input, &self.output, self.weights);
+        assert_eq!(input.features(), weights.depth, "features of a projection's input");
+        assert!(
+            output.features() <= weights.layout.width(),
+            "features of a projection's output: {} of {}",
+            output.features(),
+            weights.layout.width()
+        );
+        let (found, expected) = ((output.time(), output.batch()), (input.time(), input.batch()));
+        assert_eq!(found, expected, "time and batch of a projection's output");
+    }
+}
+
+/// Multiplies every row by the weights and adds the bias.
+///
+/// # Safety
+///
+/// `args.check()` has passed, and the weights are packed for `S`.
+#[inline(always)]
+pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
+    debug_assert_eq!(args.weights.layout.lanes, S::LANES, "packed for another level");
+    if args.weights.order == Order::Whole {
+        matmul::project_by_matrixmultiply(args);
+        return;
+    }
+    // SAFETY: passed on; each function is called for the number of vectors it is made for.
+    unsafe {
+        match args.weights.layout.vectors {
+            1 => project_panels::<S, 1>(s, args),
+            2 => project_panels::<S, 2>(s, args),
+            3 => project_panels::<S, 3>(s, args),
+            4 => project_panels::<S, 4>(s, args),
+            other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`project`]; panels are `VECTORS` wide.
+#[inline(always)]
+unsafe fn project_panels<S: Simd, const VECTORS: usize>(s: S, args: &mut ProjectArgs<'_>) {
+    let depth = args.weights.depth;
+    let mut start = 0;
+    loop {
+        let end = depth.min(start + KC);
+        for panel in 0..args.weights.layout.panels {
+            // SAFETY: passed on; start..end lies inside the depth.
+            unsafe { project_panel::<S, VECTORS>(s, args, panel, start, end) };
+        }
+        start = end;
+        if start == depth {
+            break;
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`project_panels`]; `start..end` lies inside the depth.
+#[inline(always)]
+unsafe fn project_panel<S: Simd, const VECTORS: usize>(
+    s: S,
+    args: &mut ProjectArgs<'_>,
+    panel: usize,
+    start: usize,
+    end: usize,
+) {
+    let rows = args.input.time() * args.input.batch();
+    let mut row = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
+    let mut done = 0;
+    while done < rows {
+        let height = tile_height::<S>(rows - done, VECTORS);
+        // SAFETY: passed on; `height` rows are left.
+        unsafe {
+            match height {
+                1 => project_tile::<S, 1, VECTORS>(s, args, &mut row, panel, start, end),
+                2 => project_tile::<S, 2, VECTORS>(s, args, &mut row, panel, start, end),
+                3 => project_tile::<S, 3, VECTORS>(s, args, &mut row, panel, start, end),
+                4 => project_tile::<S, 4, VECTORS>(s, args, &mut row, panel, start, end),
+                6 => project_tile::<S, 6, VECTORS>(s, args, &mut row, panel, start, end),
+                other => unreachable!("no tile is {other} rows high"),
+            }
+        }
+        done += height;
+    }
+}
+
+/// Where in `[time, batch]` the next row is.
+#[derive(Clone, Copy)]
+struct RowCursor {
+    time: usize,
+    batch: usize,
+    batch_len: usize,
+}
+
+impl RowCursor {
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.batch += 1;
+        if self.batch == self.batch_len {
+            self.batch = 0;
+            self.time += 1;
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`project_panel`]; `ROWS` rows are left from `cursor` on.
+#[inline(always)]
+unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    args: &mut ProjectArgs<'_>,
+    cursor: &mut RowCursor,
+    panel: usize,
+    start: usize,
+    end: usize,
+) {
+    if const { ROWS * VECTORS > S::ACCUMULATORS } {
+        unreachable!("a tile has as many sums as the level has accumulators");
+    }
+    let width = VECTORS * S::LANES;
+    let column = panel * width;
+    let mut inputs = [std::ptr::null(); ROWS];
+    let mut outputs = [std::ptr::null_mut(); ROWS];
+    for row in 0..ROWS {
+        inputs[row] = args.input.row_start(cursor.time, cursor.batch);
+        outputs[row] = args.output.row_start(cursor.time, cursor.batch).wrapping_add(column);
+        cursor.advance();
+    }
+    // Columns of this panel that the output has.
+    let columns = args.output.features().saturating_sub(column).min(width);
+    let mut sums = [[[s.splat(0.0); VECTORS]; 1]; ROWS];
+    for vector in 0..VECTORS {
+        let count = columns.saturating_sub(vector * S::LANES).min(S::LANES);
+        for row in 0..ROWS {
+            // SAFETY: the bias is as wide as the panels; `count` columns of the output exist.
+            sums[row][0][vector] = unsafe {
+                if start == 0 {
+                    s.load(args.weights.bias.as_ptr().add(column + vector * S::LANES))
+                } else {
+                    s.load_first(outputs[row].add(vector * S::LANES), count)
+                }
+            };
+        }
+    }
+    let panels = [args.weights.panel(panel).as_ptr()];
+    // SAFETY: rows have `depth` numbers, of which `end` are read; the panel covers the depth.
+    unsafe { tile::accumulate(s, &mut sums, inputs, panels, [start, end, 1]) };
+    for vector in 0..VECTORS {
+        let count = columns.saturating_sub(vector * S::LANES).min(S::LANES);
+        for row in 0..ROWS {
+            // SAFETY: `count` columns of the output exist from here on.
+            unsafe {
+                let to = outputs[row].wrapping_add(vector * S::LANES);
+                if count == S::LANES {
+                    s.store(to, sums[row][0][vector]);
+                } else {
+                    s.store_first(to, count, sums[row][0][vector]);
+                }
+            }
+        }
+    }
+}

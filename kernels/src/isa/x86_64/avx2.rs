@@ -1,0 +1,164 @@
+//! AVX2 with FMA: 8 lanes, 16 registers.
+
+use std::arch::x86_64::*;
+
+use crate::isa::Isa;
+use crate::kernels::kernel_table;
+use crate::simd::Simd;
+
+/// Proof that the CPU has AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// Safe to call only where the features are enabled, which is what makes it a proof.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn new() -> Self {
+        Self(())
+    }
+}
+
+pub(crate) fn detected() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+kernel_table!(Isa::Avx2, Avx2, ["avx2,fma"], Avx2::new());
+
+/// Masks for the first 0 to 8 lanes, read from a window that slides over eight ones and zeros.
+static WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[inline(always)]
+fn first_lanes(_: Avx2, count: usize) -> __m256i {
+    debug_assert!(count <= 8, "a vector has 8 lanes");
+    // SAFETY: the window of 8 that starts at 8 - count lies inside the 16; the token proves AVX2.
+    unsafe { _mm256_loadu_si256(WINDOW.as_ptr().add(8 - count.min(8)).cast()) }
+}
+
+/// Calls intrinsics whose features the token proves.
+macro_rules! proven {
+    ($call:expr) => {
+        // SAFETY: `self` proves that the CPU has AVX2 and FMA.
+        unsafe { $call }
+    };
+}
+
+impl Simd for Avx2 {
+    type V = __m256;
+    type Mask = __m256;
+
+    const LANES: usize = 8;
+    const ACCUMULATORS: usize = 12;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m256 {
+        proven!(_mm256_set1_ps(value))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m256 {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, count: usize) -> __m256 {
+        // SAFETY: masked lanes are not read; the caller vouches for the others.
+        unsafe { _mm256_maskload_ps(from, first_lanes(self, count)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, v: __m256) {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm256_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize, v: __m256) {
+        // SAFETY: masked lanes are not written; the caller vouches for the others.
+        unsafe { _mm256_maskstore_ps(to, first_lanes(self, count), v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        proven!(_mm256_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        proven!(_mm256_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        proven!(_mm256_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        proven!(_mm256_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        proven!(_mm256_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        proven!(_mm256_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        proven!(_mm256_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn abs(self, a: __m256) -> __m256 {
+        proven!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a))
+    }
+
+    #[inline(always)]
+    fn neg(self, a: __m256) -> __m256 {
+        proven!(_mm256_xor_ps(_mm256_set1_ps(-0.0), a))
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, a: __m256, sign: __m256) -> __m256 {
+        let bit = self.splat(-0.0);
+        proven!(_mm256_or_ps(_mm256_andnot_ps(bit, a), _mm256_and_ps(bit, sign)))
+    }
+
+    #[inline(always)]
+    fn lt(self, a: __m256, b: __m256) -> __m256 {
+        proven!(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b))
+    }
+
+    #[inline(always)]
+    fn select(self, mask: __m256, yes: __m256, no: __m256) -> __m256 {
+        proven!(_mm256_blendv_ps(no, yes, mask))
+    }
+
+    #[inline(always)]
+    fn exp2_shifted(self, shifted: __m256) -> __m256 {
+        proven!(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(shifted))))
+    }
+
+    #[inline(always)]
+    fn exponent(self, a: __m256) -> __m256 {
+        proven!({
+            let biased = _mm256_srli_epi32::<23>(_mm256_castps_si256(a));
+            _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)))
+        })
+    }
+
+    #[inline(always)]
+    fn mantissa(self, a: __m256) -> __m256 {
+        proven!({
+            let fraction =
+                _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x007f_ffff));
+            _mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f80_0000)))
+        })
+    }
+}

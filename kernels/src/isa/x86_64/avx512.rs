@@ -1,0 +1,172 @@
+//! AVX-512F: 16 lanes, 32 registers.
+
+use std::arch::x86_64::*;
+
+use crate::isa::Isa;
+use crate::kernels::kernel_table;
+use crate::simd::Simd;
+
+/// Proof that the CPU has AVX-512F.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// Safe to call only where the features are enabled, which is what makes it a proof.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    fn new() -> Self {
+        Self(())
+    }
+}
+
+pub(crate) fn detected() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+}
+
+kernel_table!(Isa::Avx512, Avx512, ["avx512f,avx2,fma"], Avx512::new());
+
+/// The first `count` lanes.
+#[inline(always)]
+fn first_lanes(count: usize) -> __mmask16 {
+    debug_assert!(count <= 16, "a vector has 16 lanes");
+    #[allow(clippy::cast_possible_truncation, reason = "the value has at most 16 bits")]
+    let mask = ((1_u32 << count.min(16)) - 1) as __mmask16;
+    mask
+}
+
+/// Calls intrinsics whose features the token proves.
+macro_rules! proven {
+    ($call:expr) => {
+        // SAFETY: `self` proves that the CPU has AVX-512F.
+        unsafe { $call }
+    };
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    type Mask = __mmask16;
+
+    const LANES: usize = 16;
+    const ACCUMULATORS: usize = 24;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        proven!(_mm512_set1_ps(value))
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, count: usize) -> __m512 {
+        // SAFETY: masked lanes are not read; the caller vouches for the others.
+        unsafe { _mm512_maskz_loadu_ps(first_lanes(count), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, v: __m512) {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm512_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize, v: __m512) {
+        // SAFETY: masked lanes are not written; the caller vouches for the others.
+        unsafe { _mm512_mask_storeu_ps(to, first_lanes(count), v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        proven!(_mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn abs(self, a: __m512) -> __m512 {
+        proven!(_mm512_abs_ps(a))
+    }
+
+    #[inline(always)]
+    fn neg(self, a: __m512) -> __m512 {
+        proven!({
+            let bit = _mm512_set1_epi32(i32::MIN);
+            _mm512_castsi512_ps(_mm512_xor_si512(bit, _mm512_castps_si512(a)))
+        })
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, a: __m512, sign: __m512) -> __m512 {
+        proven!({
+            let bit = _mm512_set1_epi32(i32::MIN);
+            let sign = _mm512_and_si512(bit, _mm512_castps_si512(sign));
+            let magnitude = _mm512_andnot_si512(bit, _mm512_castps_si512(a));
+            _mm512_castsi512_ps(_mm512_or_si512(magnitude, sign))
+        })
+    }
+
+    #[inline(always)]
+    fn lt(self, a: __m512, b: __m512) -> __mmask16 {
+        proven!(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
+    }
+
+    #[inline(always)]
+    fn select(self, mask: __mmask16, yes: __m512, no: __m512) -> __m512 {
+        proven!(_mm512_mask_blend_ps(mask, no, yes))
+    }
+
+    #[inline(always)]
+    fn exp2_shifted(self, shifted: __m512) -> __m512 {
+        proven!(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(shifted))))
+    }
+
+    #[inline(always)]
+    fn exponent(self, a: __m512) -> __m512 {
+        proven!({
+            let biased = _mm512_srli_epi32::<23>(_mm512_castps_si512(a));
+            _mm512_cvtepi32_ps(_mm512_sub_epi32(biased, _mm512_set1_epi32(127)))
+        })
+    }
+
+    #[inline(always)]
+    fn mantissa(self, a: __m512) -> __m512 {
+        proven!({
+            let fraction =
+                _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007f_ffff));
+            _mm512_castsi512_ps(_mm512_or_si512(fraction, _mm512_set1_epi32(0x3f80_0000)))
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! The table of stage functions of one level: dispatch happens once, when a table is chosen.
+
+use crate::activation::Activation;
+use crate::gemm::ProjectArgs;
+use crate::isa::Isa;
+use crate::pack::{MatrixSource, PackedMatrix};
+use crate::recurrence::{self, CellKind, CellSource, PackedCell, ProductArgs, RecurArgs, Reset};
+use crate::tuning::max_rows;
+use crate::view::{View, ViewMut};
+
+/// What a model's arithmetic is allowed to be. Never detected: asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Precision {
+    /// f32 throughout.
+    #[default]
+    F32,
+}
+
+impl Precision {
+    /// The name that [`FromStr`](std::str::FromStr) reads.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No precision has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownPrecision(pub String);
+
+impl std::fmt::Display for UnknownPrecision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "unknown precision '{}'; there is: f32", self.0)
+    }
+}
+
+impl std::error::Error for UnknownPrecision {}
+
+impl std::str::FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPrecision> {
+        if name == "f32" { Ok(Self::F32) } else { Err(UnknownPrecision(name.into())) }
+    }
+}
+
+type Recurrence = unsafe fn(&PackedCell, &mut RecurArgs<'_>);
+
+/// The stage functions of one level.
+///
+/// A table is only to be had from [`Isa::kernels`], which makes sure that the CPU has the level;
+/// and a packed matrix or cell only works with the level that packed it.
+#[derive(Debug)]
+pub struct Kernels {
+    pub(crate) isa: Isa,
+    pub(crate) lanes: usize,
+    pub(crate) accumulators: usize,
+    pub(crate) project: unsafe fn(&mut ProjectArgs<'_>),
+    pub(crate) activate: unsafe fn(Activation, &mut ViewMut<'_>),
+    pub(crate) simple_tanh: Recurrence,
+    pub(crate) simple_relu: Recurrence,
+    pub(crate) lstm: Recurrence,
+    pub(crate) gru_after: Recurrence,
+    pub(crate) gru_before: Recurrence,
+    pub(crate) product: unsafe fn(&mut ProductArgs<'_>),
+    pub(crate) activate_vectors: unsafe fn(Activation, &mut [f32], [usize; 2]),
+}
+
+/// Makes the table `KERNELS` of a level from its name, its features and its token.
+///
+/// Each entry is one function that enables the features and takes in the whole generic stage. A
+/// level without features of its own leaves them out.
+macro_rules! kernel_table {
+    ($isa:expr, $token_type:ty, [$($features:literal)?], $token:expr) => {
+        #[allow(clippy::missing_safety_doc, reason = "each is the generic stage of its name")]
+        mod fences {
+            use super::*;
+            use $crate::activation::{self, Activation};
+            use $crate::gemm::{self, ProjectArgs};
+            use $crate::recurrence::{self, PackedCell, ProductArgs, RecurArgs};
+            use $crate::view::ViewMut;
+
+            $(#[target_feature(enable = $features)])?
+            pub(super) unsafe fn project(args: &mut ProjectArgs<'_>) {
+                // SAFETY: passed on.
+                unsafe { gemm::project($token, args) }
+            }
+
+            $(#[target_feature(enable = $features)])?
+            pub(super) unsafe fn activate(activation: Activation, rows: &mut ViewMut<'_>) {
+                activation::activate_rows($token, activation, rows);
+            }
+
+            $(#[target_feature(enable = $features)])?
+            pub(super) unsafe fn product(args: &mut ProductArgs<'_>) {
+                // SAFETY: passed on.
+                unsafe { recurrence::product($token, args) }
+            }
+
+            $(#[target_feature(enable = $features)])?
+            pub(super) unsafe fn activate_vectors(
+                activation: Activation,
+                numbers: &mut [f32],
+                which: [usize; 2],
+            ) {
+                recurrence::activate_vectors($token, activation, numbers, which);
+            }
+
+            kernel_table!(
+                @recurrences $token, [$($features)?],
+                simple_tanh, simple_relu, lstm, gru_after, gru_before
+            );
+        }
+
+        /// The stage functions of this level.
+        pub(crate) static KERNELS: $crate::kernels::Kernels = $crate::kernels::Kernels {
+            isa: $isa,
+            lanes: <$token_type as $crate::simd::Simd>::LANES,
+            accumulators: <$token_type as $crate::simd::Simd>::ACCUMULATORS,
+            project: fences::project,
+            activate: fences::activate,
+            simple_tanh: fences::simple_tanh,
+            simple_relu: fences::simple_relu,
+            lstm: fences::lstm,
+            gru_after: fences::gru_after,
+            gru_before: fences::gru_before,
+            product: fences::product,
+            activate_vectors: fences::activate_vectors,
+        };
+    };
+    (@recurrences $token:expr, $features:tt, $($name:ident),*) => {
+        $(kernel_table!(@recurrence $token, $features, $name);)*
+    };
+    (@recurrence $token:expr, [$($features:literal)?], $name:ident) => {
+        $(#[target_feature(enable = $features)])?
+        pub(super) unsafe fn $name(cell: &PackedCell, args: &mut RecurArgs<'_>) {
+            // SAFETY: passed on.
+            unsafe { recurrence::$name($token, cell, args) }
+        }
+    };
+}
+pub(crate) use kernel_table;
+
+impl Kernels {
+    /// The tables of all levels this CPU has, the best last.
+    #[must_use]
+    pub fn available() -> Vec<&'static Self> {
+        Isa::available().into_iter().filter_map(|isa| isa.kernels().ok()).collect()
+    }
+
+    /// The level.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Packs one direction of a recurrent layer.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    #[must_use]
+    pub fn pack_cell(&self, source: &CellSource<'_>) -> PackedCell {
+        let mut cell = PackedCell::new(source, self.lanes);
+        if self.isa == Isa::Portable {
+            cell.projection.lay_out_for_matrixmultiply();
+        }
+        cell
+    }
+
+    /// Packs a dense layer: `weights` are `[outputs, inputs]`.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    #[must_use]
+    pub fn pack_dense(&self, source: &MatrixSource<'_>, outputs: usize) -> PackedMatrix {
+        assert_eq!(source.weights.len(), outputs * source.depth, "dense weights");
+        PackedMatrix::from_outputs(*source, outputs, self.lanes)
+    }
+
+    /// The input projection: `output = input Wᵀ + b` for every row, in the packed order of gates.
+    ///
+    /// `input` is `[time, batch, input_size]`, `output` `[time, batch, projection_width]`.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes do not fit, or the cell was packed for another level.
+    pub fn project(&self, cell: &PackedCell, input: View<'_>, output: ViewMut<'_>) {
+        assert_eq!(output.features(), cell.projection_width(), "columns of a projection");
+        self.multiply(&cell.projection, input, output);
+    }
+
+    /// A dense layer without its activation: `output = input Wᵀ + b` for every row.
+    ///
+    /// `input` is `[time, batch, inputs]`, `output` `[time, batch, outputs]`.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes do not fit, or the weights were packed for another level.
+    pub fn dense(&self, weights: &PackedMatrix, input: View<'_>, output: ViewMut<'_>) {
+        self.multiply(weights, input, output);
+    }
+
+    fn multiply(&self, weights: &PackedMatrix, input: View<'_>, output: ViewMut<'_>) {
+        assert_eq!(weights.layout.lanes, self.lanes, "weights packed for another level");
+        let mut args = ProjectArgs { input, weights, output };
+        args.check();
+        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
+        // the weights are packed for vectors of this length.
+        unsafe { (self.project)(&mut args) }
+    }
+
+    /// The recurrence: the whole time loop of one direction of a layer.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit, or the cell was packed for another level.
+    pub fn recur(&self, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+        assert_eq!(cell.projection.layout.lanes, self.lanes, "a cell packed for another level");
+        cell.check(args);
+        if !cell.is_fused() {
+            recurrence::general(self, cell, args);
+            return;
+        }
+        let recurrence = match cell.kind() {
+            CellKind::Simple { activation: Activation::Relu } => self.simple_relu,
+            CellKind::Simple { .. } => self.simple_tanh,
+            CellKind::Lstm { .. } => self.lstm,
+            CellKind::Gru { reset: Reset::After, .. } => self.gru_after,
+            CellKind::Gru { reset: Reset::Before, .. } => self.gru_before,
+        };
+        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
+        // the cell is packed for vectors of this length, and each kind has its own kernel.
+        unsafe { recurrence(cell, args) }
+    }
+
+    /// The product of one step, for the general recurrence.
+    pub(crate) fn product(&self, args: &mut ProductArgs<'_>) {
+        args.check();
+        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
+        // `recur` made sure that the weights are packed for vectors of this length.
+        unsafe { (self.product)(args) }
+    }
+
+    /// The activation of every `every`-th vector from `first` on, for the general recurrence.
+    pub(crate) fn activate_vectors(
+        &self,
+        activation: Activation,
+        numbers: &mut [f32],
+        [first, every]: [usize; 2],
+    ) {
+        if activation != Activation::Linear {
+            // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`).
+            unsafe { (self.activate_vectors)(activation, numbers, [first, every]) }
+        }
+    }
+
+    /// Applies an activation to every row, in place.
+    pub fn activate(&self, activation: Activation, mut rows: ViewMut<'_>) {
+        if activation == Activation::Linear {
+            return;
+        }
+        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`).
+        unsafe { (self.activate)(activation, &mut rows) }
+    }
+
+    /// The name of the kernel that runs a cell: stage, cell, type, level, tile.
+    #[must_use]
+    pub fn cell_name(&self, cell: &PackedCell) -> String {
+        let variant = match cell.kind() {
+            CellKind::Simple { activation } => format!("rnn_{}", activation.name()),
+            CellKind::Lstm { .. } => "lstm".into(),
+            CellKind::Gru { reset: Reset::After, .. } => "gru".into(),
+            CellKind::Gru { reset: Reset::Before, .. } => "gru_before".into(),
+        };
+        let gates = cell.kind().gates();
+        let tile = if cell.is_fused() { self.tile(gates) } else { "general".into() };
+        format!("recurrence-{variant}-f32-{}-{tile}", self.isa)
+    }
+
+    /// The name of the kernel that runs a dense layer.
+    #[must_use]
+    pub fn dense_name(&self, weights: &PackedMatrix) -> String {
+        format!("head-f32-{}-{}", self.isa, self.tile(weights.layout.vectors))
+    }
+
+    fn tile(&self, vectors: usize) -> String {
+        format!("{}x{}", max_rows(self.accumulators, vectors), vectors * self.lanes)
+    }
+}

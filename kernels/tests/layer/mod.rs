@@ -1,0 +1,299 @@
+//! A random recurrent layer in one direction, run by the kernels of any level.
+
+use proptest::prelude::*;
+use ritornello_kernels::{
+    Activation, AlignedBuffer, CellKind, CellSource, Kernels, PackedCell, RecurArgs,
+    RecurrentSource, Reset, View, ViewMut, state_stride,
+};
+use ritornello_reference as reference;
+
+/// A layer with its input and initial state.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    pub kind: CellKind,
+    pub identity: bool,
+    pub input_size: usize,
+    pub hidden_size: usize,
+    pub input_weights: Vec<f32>,
+    pub recurrent_weights: Vec<f32>,
+    pub bias: Option<Vec<f32>>,
+    pub recurrent_bias: Option<Vec<f32>>,
+    pub time: usize,
+    pub batch: usize,
+    /// `[time, batch, input_size]`
+    pub input: Vec<f32>,
+    /// `[batch, hidden_size]`
+    pub hidden: Vec<f32>,
+    pub cell: Vec<f32>,
+}
+
+/// All hidden states `[time, batch, hidden_size]` and the final states `[batch, hidden_size]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub output: Vec<f32>,
+    pub hidden: Vec<f32>,
+    pub cell: Vec<f32>,
+}
+
+impl Outcome {
+    /// For comparisons in which NaN equals NaN and -0 differs from 0.
+    pub fn bits(&self) -> [Vec<u32>; 3] {
+        [&self.output, &self.hidden, &self.cell]
+            .map(|numbers| numbers.iter().map(|x| x.to_bits()).collect())
+    }
+}
+
+/// Numbers in [-1, 1) from a seed: xorshift64*.
+pub fn noise(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let high = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
+        high as f32 / 8_388_608.0 - 1.0
+    }
+}
+
+impl Layer {
+    /// Weights as PyTorch draws them, U(±1/√hidden_size), each gate with a scale of its own, so that
+    /// gates that change places show.
+    pub fn random(
+        kind: CellKind,
+        identity: bool,
+        biases: [bool; 2],
+        [input_size, hidden_size, time, batch]: [usize; 4],
+        seed: u64,
+    ) -> Self {
+        let mut next = noise(seed);
+        let gates = kind.gates();
+        let bound = 1.0 / (hidden_size as f32).sqrt();
+        let mut matrix = |columns: usize| -> Vec<f32> {
+            let scale = |row: usize| bound * [1.0, 0.8, 1.2, 0.9][row / hidden_size];
+            (0..gates * hidden_size)
+                .flat_map(|row| (0..columns).map(|_| scale(row) * next()).collect::<Vec<_>>())
+                .collect()
+        };
+        let input_weights = matrix(input_size);
+        let recurrent_weights = if identity { Vec::new() } else { matrix(hidden_size) };
+        let bias = biases[0].then(|| matrix(1));
+        let recurrent_bias = biases[1].then(|| matrix(1));
+        let mut draw = |count: usize| -> Vec<f32> { (0..count).map(|_| next()).collect() };
+        let states = batch * hidden_size;
+        Self {
+            kind,
+            identity,
+            input_size,
+            hidden_size,
+            input_weights,
+            recurrent_weights,
+            bias,
+            recurrent_bias,
+            time,
+            batch,
+            input: draw(time * batch * input_size),
+            hidden: draw(states),
+            cell: if kind.has_cell_state() { draw(states) } else { Vec::new() },
+        }
+    }
+
+    pub fn packed(&self, kernels: &Kernels) -> PackedCell {
+        kernels.pack_cell(&CellSource {
+            kind: self.kind,
+            input_size: self.input_size,
+            hidden_size: self.hidden_size,
+            input_weights: &self.input_weights,
+            recurrent: if self.identity {
+                RecurrentSource::Identity
+            } else {
+                RecurrentSource::Matrix(&self.recurrent_weights)
+            },
+            bias: self.bias.as_deref(),
+            recurrent_bias: self.recurrent_bias.as_deref(),
+        })
+    }
+
+    /// Steps `start..end` of the whole batch, from the layer's own state.
+    pub fn steps(&self, start: usize, end: usize) -> Self {
+        let row = self.batch * self.input_size;
+        let input = self.input[start * row..end * row].to_vec();
+        Self { time: end - start, input, ..self.clone() }
+    }
+
+    /// One row of the batch.
+    pub fn row(&self, row: usize) -> Self {
+        let of = |numbers: &[f32], size: usize| -> Vec<f32> {
+            let per_step = self.batch * size;
+            numbers.chunks(per_step.max(1)).flat_map(|step| step[row * size..][..size].to_vec()).collect()
+        };
+        Self {
+            batch: 1,
+            input: of(&self.input, self.input_size),
+            hidden: of(&self.hidden, self.hidden_size),
+            cell: if self.cell.is_empty() { Vec::new() } else { of(&self.cell, self.hidden_size) },
+            ..self.clone()
+        }
+    }
+
+    pub fn run(&self, kernels: &Kernels) -> Outcome {
+        self.run_packed(kernels, &self.packed(kernels))
+    }
+
+    pub fn run_packed(&self, kernels: &Kernels, packed: &PackedCell) -> Outcome {
+        let (time, batch, size) = (self.time, self.batch, self.hidden_size);
+        let width = packed.projection_width();
+        let mut projection = AlignedBuffer::zeroed(time * batch * width);
+        kernels.project(
+            packed,
+            View::time_major(&self.input, [time, batch, self.input_size]),
+            ViewMut::time_major(&mut projection, [time, batch, width]),
+        );
+        let stride = state_stride(size);
+        // Padding holds rubbish, which must not matter.
+        let padded = |state: &[f32]| -> Vec<f32> {
+            state
+                .chunks(size.max(1))
+                .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(1e30, stride - size)))
+                .collect()
+        };
+        let (mut hidden, mut cell) = (padded(&self.hidden), padded(&self.cell));
+        let mut scratch = vec![f32::NAN; packed.scratch_len(batch)];
+        let mut output = vec![f32::NAN; time * batch * size];
+        kernels.recur(
+            packed,
+            &mut RecurArgs {
+                time,
+                batch,
+                projection: &projection,
+                hidden: &mut hidden,
+                cell: &mut cell,
+                scratch: &mut scratch,
+                output: Some(ViewMut::time_major(&mut output, [time, batch, size])),
+            },
+        );
+        let unpadded = |state: &[f32]| -> Vec<f32> {
+            state.chunks(stride).flat_map(|row| row[..size].to_vec()).collect()
+        };
+        Outcome { output, hidden: unpadded(&hidden), cell: unpadded(&cell) }
+    }
+
+    pub fn reference(&self) -> reference::Recurrent {
+        let rows = self.kind.gates() * self.hidden_size;
+        let bias = |bias: &Option<Vec<f32>>| {
+            bias.as_ref().map_or(vec![0.0; rows], |bias| reference::widen(bias))
+        };
+        reference::Recurrent {
+            cell: reference_cell(self.kind, self.identity),
+            input_size: self.input_size,
+            hidden_size: self.hidden_size,
+            input_weights: reference::widen(&self.input_weights),
+            recurrent_weights: reference::widen(&self.recurrent_weights),
+            bias: bias(&self.bias),
+            recurrent_bias: bias(&self.recurrent_bias),
+        }
+    }
+}
+
+fn reference_cell(kind: CellKind, identity: bool) -> reference::Cell {
+    match kind {
+        CellKind::Simple { activation } => reference::Cell::Simple {
+            activation: reference_activation(activation),
+            recurrence: if identity {
+                reference::Recurrence::Identity
+            } else {
+                reference::Recurrence::Matrix
+            },
+        },
+        CellKind::Lstm { activation, recurrent_activation } => reference::Cell::Lstm {
+            activation: reference_activation(activation),
+            recurrent_activation: reference_activation(recurrent_activation),
+        },
+        CellKind::Gru { reset, activation, recurrent_activation } => reference::Cell::Gru {
+            activation: reference_activation(activation),
+            recurrent_activation: reference_activation(recurrent_activation),
+            reset: match reset {
+                Reset::Before => reference::Reset::BeforeProduct,
+                Reset::After => reference::Reset::AfterProduct,
+            },
+        },
+    }
+}
+
+pub fn reference_activation(activation: Activation) -> reference::Activation {
+    use reference::Activation as R;
+    match activation {
+        Activation::Linear => R::Linear,
+        Activation::Tanh => R::Tanh,
+        Activation::Sigmoid => R::Sigmoid,
+        Activation::Relu => R::Relu,
+        Activation::LeakyRelu { alpha } => R::LeakyRelu { alpha: alpha.into() },
+        Activation::Elu { alpha } => R::Elu { alpha: alpha.into() },
+        Activation::Selu => R::Selu,
+        Activation::Softplus => R::Softplus,
+        Activation::Softsign => R::Softsign,
+        Activation::HardSigmoid { slope, offset } => {
+            R::HardSigmoid { slope: slope.into(), offset: offset.into() }
+        }
+        Activation::HardTanh => R::HardTanh,
+        Activation::Silu => R::Silu,
+        Activation::Gelu => R::Gelu,
+        Activation::GeluTanh => R::GeluTanh,
+        Activation::Exponential => R::Exponential,
+        other => panic!("{other} has no equation in the reference"),
+    }
+}
+
+/// Activations that keep a random recurrence from overflowing within the tests' steps.
+const TAME: [Activation; 13] = [
+    Activation::Linear,
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Relu,
+    Activation::LeakyRelu { alpha: 0.2 },
+    Activation::Elu { alpha: 1.0 },
+    Activation::Softsign,
+    Activation::HARD_SIGMOID,
+    Activation::HARD_SIGMOID_FIFTH,
+    Activation::HardTanh,
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+];
+
+/// Any cell: the default ones in half of all cases.
+pub fn kinds() -> impl Strategy<Value = CellKind> {
+    let tame = || prop::sample::select(&TAME[..]);
+    let reset = || prop::sample::select(vec![Reset::Before, Reset::After]);
+    let (tanh, sigmoid) = (Activation::Tanh, Activation::Sigmoid);
+    prop_oneof![
+        prop::sample::select(vec![tanh, Activation::Relu])
+            .prop_map(|activation| CellKind::Simple { activation }),
+        Just(CellKind::Lstm { activation: tanh, recurrent_activation: sigmoid }),
+        reset().prop_map(move |reset| CellKind::Gru {
+            reset,
+            activation: tanh,
+            recurrent_activation: sigmoid
+        }),
+        tame().prop_map(|activation| CellKind::Simple { activation }),
+        (tame(), tame()).prop_map(|(activation, recurrent_activation)| CellKind::Lstm {
+            activation,
+            recurrent_activation
+        }),
+        (reset(), tame(), tame()).prop_map(|(reset, activation, recurrent_activation)| {
+            CellKind::Gru { reset, activation, recurrent_activation }
+        }),
+    ]
+}
+
+/// Any layer of moderate size: hidden sizes around vectors' lengths and the bounds of `chains`.
+pub fn layers() -> impl Strategy<Value = Layer> {
+    let hidden = prop_oneof![1..=20_usize, 30..=34_usize, 60..=70_usize, Just(100), Just(129)];
+    let input = prop_oneof![1..=9_usize, Just(33), Just(64)];
+    let time = prop_oneof![1..=8_usize, Just(0)];
+    let batch = prop_oneof![1..=9_usize, Just(13), Just(0)];
+    (kinds(), any::<bool>(), any::<[bool; 2]>(), (input, hidden, time, batch), any::<u64>())
+        .prop_map(|(kind, identity, biases, (input, hidden, time, batch), seed)| {
+            let identity = identity && kind.gates() == 1;
+            Layer::random(kind, identity, biases, [input, hidden, time, batch], seed)
+        })
+}

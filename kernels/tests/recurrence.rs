@@ -1,0 +1,139 @@
+//! Projection and recurrence against the f64 reference, and the promises about bits.
+
+mod layer;
+
+use layer::{Layer, layers};
+use proptest::prelude::*;
+use ritornello_kernels::{Isa, Kernels};
+use ritornello_reference::{Rounding, State, widen};
+
+/// Every step from the tested code's own state, within the derived tolerance.
+fn check_steps(layer: &Layer, kernels: &Kernels) -> Result<(), TestCaseError> {
+    let reference = layer.reference();
+    let rounding =
+        if kernels.isa() == Isa::Portable { Rounding::Separate } else { Rounding::Fused };
+    let mut now = layer.clone();
+    for t in 0..layer.time {
+        let step = now.steps(t, t + 1);
+        let outcome = step.run(kernels);
+        for row in 0..layer.batch {
+            let one = step.row(row);
+            let before = State::from_f32(&one.hidden, &one.cell);
+            let expected = reference.step(&widen(&one.input), &before);
+            let tolerance = reference.tolerance(&before, &expected, rounding);
+            let size = layer.hidden_size;
+            for unit in 0..size {
+                let found = f64::from(outcome.hidden[row * size + unit]);
+                let error = (found - expected.state.hidden[unit]).abs();
+                prop_assert!(
+                    error <= tolerance.hidden[unit],
+                    "{}: h[{unit}] of row {row} after step {t} is {found}, expected {}: off by \
+                     {error:e} of {:e}",
+                    kernels.isa(),
+                    expected.state.hidden[unit],
+                    tolerance.hidden[unit]
+                );
+                if let Some(&bound) = tolerance.cell.get(unit) {
+                    let found = f64::from(outcome.cell[row * size + unit]);
+                    let error = (found - expected.state.cell[unit]).abs();
+                    prop_assert!(
+                        error <= bound,
+                        "{}: c[{unit}] of row {row} after step {t} is {found}, expected {}: off \
+                         by {error:e} of {bound:e}",
+                        kernels.isa(),
+                        expected.state.cell[unit]
+                    );
+                }
+            }
+        }
+        now.hidden = outcome.hidden;
+        now.cell = outcome.cell;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_step_is_right(layer in layers()) {
+        for kernels in Kernels::available() {
+            check_steps(&layer, kernels)?;
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_its_neighbours(layer in layers()) {
+        for kernels in Kernels::available() {
+            let whole = layer.run(kernels);
+            let size = layer.hidden_size;
+            for row in 0..layer.batch {
+                let alone = layer.row(row).run(kernels);
+                let in_batch: Vec<u32> = whole
+                    .output
+                    .chunks(size)
+                    .skip(row)
+                    .step_by(layer.batch)
+                    .flatten()
+                    .map(|x| x.to_bits())
+                    .collect();
+                prop_assert_eq!(&alone.bits()[0], &in_batch, "row {} on {}", row, kernels.isa());
+                let last: Vec<u32> =
+                    whole.hidden[row * size..][..size].iter().map(|x| x.to_bits()).collect();
+                prop_assert_eq!(&alone.bits()[1], &last, "state {} on {}", row, kernels.isa());
+            }
+        }
+    }
+
+    #[test]
+    fn a_sequence_may_be_cut_anywhere(layer in layers(), cut in any::<prop::sample::Index>()) {
+        for kernels in Kernels::available() {
+            let whole = layer.run(kernels);
+            let cut = cut.index(layer.time + 1);
+            let head = layer.steps(0, cut).run(kernels);
+            let tail = Layer {
+                hidden: head.hidden.clone(),
+                cell: head.cell.clone(),
+                ..layer.steps(cut, layer.time)
+            }
+            .run(kernels);
+            let mut joined = tail.clone();
+            joined.output = [head.output, tail.output].concat();
+            prop_assert_eq!(joined.bits(), whole.bits(), "cut at {} on {}", cut, kernels.isa());
+        }
+    }
+
+    #[test]
+    fn levels_with_fused_multiply_add_agree_to_the_bit(layer in layers()) {
+        let mut outcomes = Kernels::available()
+            .into_iter()
+            .filter(|kernels| kernels.isa() != Isa::Portable)
+            .map(|kernels| (kernels.isa(), layer.run(kernels).bits()));
+        if let Some((first, expected)) = outcomes.next() {
+            for (isa, bits) in outcomes {
+                prop_assert_eq!(&bits, &expected, "{} and {}", isa, first);
+            }
+        }
+    }
+}
+
+/// Larger than the tiles and cache blocks: long dot products, many panels.
+#[test]
+fn large_layers_are_right() {
+    use ritornello_kernels::{Activation, CellKind, Reset};
+    let (activation, recurrent_activation) = (Activation::Tanh, Activation::Sigmoid);
+    let kinds = [
+        CellKind::Simple { activation },
+        CellKind::Lstm { activation, recurrent_activation },
+        CellKind::Gru { reset: Reset::Before, activation, recurrent_activation },
+        CellKind::Gru { reset: Reset::After, activation, recurrent_activation },
+    ];
+    for (seed, kind) in (1..).zip(kinds) {
+        for shape in [[1100, 70, 2, 3], [9, 300, 2, 1], [40, 130, 3, 17]] {
+            let layer = Layer::random(kind, false, [true, true], shape, seed);
+            for kernels in Kernels::available() {
+                check_steps(&layer, kernels).unwrap_or_else(|e| panic!("{kind:?} {shape:?}: {e}"));
+            }
+        }
+    }
+}

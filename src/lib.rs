@@ -1,0 +1,32 @@
+//! Recurrent networks (Elman RNN, LSTM, GRU) on CPUs.
+//!
+//! ```text
+//! input sequence ──► projection ──────────► recurrence ───────────────► head
+//! [batch,time,I]     one GEMM for the       h[t] from P[t] + U·h[t-1],  Dense on last
+//!                    whole sequence:        all gates of a unit in one  or every step
+//!                    P = X·Wᵀ + b           register tile, activations
+//!                                           fused, state never leaves L1
+//!
+//! Model  ──►  Plan  ──►  Session
+//! what is     how this    one stream: State (h, c: survives a call)
+//! computed    machine     + Scratch (means nothing between calls)
+//!             does it
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod load;
+pub mod plan;
+pub mod run;
+
+mod array;
+mod error;
+mod parallel;
+
+pub use array::{Array, Values};
+pub use error::Error;
+pub use load::load;
+pub use model::Model;
+pub use plan::{Plan, PlanOptions};
+pub use run::Session;
+pub use ritornello_kernels::{Isa, Precision};

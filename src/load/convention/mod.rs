@@ -1,0 +1,48 @@
+//! Named tensors to canonical weights: gate orders, transposes, biases.
+//!
+//! What stands in a file is a convention of the framework that wrote it, whatever the container.
+//! Here, and nowhere else, one is turned into the other.
+
+pub mod keras;
+pub mod pytorch;
+
+use crate::model::{Cell, Gate, Matrix};
+
+/// The order of the gate blocks in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GateOrder {
+    /// LSTM i f c o, GRU z r h.
+    Keras,
+    /// LSTM i f g o, GRU r z n.
+    PyTorch,
+}
+
+impl GateOrder {
+    /// The gates as they stand in a file.
+    fn gates(self, cell: &Cell) -> &'static [Gate] {
+        match (self, cell) {
+            (_, Cell::SimpleRnn { .. }) => &[Gate::Hidden],
+            (_, Cell::Lstm { .. }) => &[Gate::Input, Gate::Forget, Gate::Candidate, Gate::Output],
+            (Self::Keras, Cell::Gru { .. }) => &[Gate::Update, Gate::Reset, Gate::Candidate],
+            (Self::PyTorch, Cell::Gru { .. }) => &[Gate::Reset, Gate::Update, Gate::Candidate],
+        }
+    }
+
+    /// Puts the blocks of `values`, one for each gate, into the order of [`Cell::gates`].
+    fn to_canonical(self, cell: &Cell, values: &[f32]) -> Vec<f32> {
+        let in_file = self.gates(cell);
+        let block = values.len() / in_file.len();
+        let mut ordered = Vec::with_capacity(values.len());
+        for gate in cell.gates() {
+            let place = in_file.iter().position(|g| g == gate).expect("both orders have it");
+            ordered.extend_from_slice(&values[place * block..(place + 1) * block]);
+        }
+        ordered
+    }
+
+    /// Puts the blocks of rows into the order of [`Cell::gates`].
+    fn rows_to_canonical(self, cell: &Cell, matrix: &Matrix) -> Matrix {
+        let values = self.to_canonical(cell, matrix.values());
+        Matrix::new(matrix.rows(), matrix.columns(), values).expect("as many values as before")
+    }
+}

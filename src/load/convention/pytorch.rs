@@ -1,0 +1,153 @@
+//! PyTorch: weights `[gates × hidden, input]`, two biases, gate rows LSTM i f g o and GRU r z n.
+//!
+//! The functions take the tensors of one layer in the order of its `state_dict`:
+//!
+//! ```
+//! use ritornello::Array;
+//! use ritornello::load::pytorch;
+//! # fn main() -> Result<(), ritornello::Error> {
+//! let weight_ih = Array::new(&[6, 3], vec![0.1; 18])?; // [3 × hidden, input]
+//! let weight_hh = Array::new(&[6, 2], vec![0.1; 12])?; // [3 × hidden, hidden]
+//! let bias_ih = Array::new(&[6], vec![0.0; 6])?;
+//! let bias_hh = Array::new(&[6], vec![0.0; 6])?;
+//! let gru = pytorch::gru(&[weight_ih, weight_hh, bias_ih, bias_hh])?;
+//! assert_eq!((gru.input_size(), gru.hidden_size()), (3, 2));
+//! # Ok(()) }
+//! ```
+
+use super::GateOrder;
+use crate::load::tensors::{Axis, TensorView};
+use crate::model::{
+    Activation, Cell, CellWeights, Dense, Direction, GruReset, Recurrent, RecurrentWeights,
+};
+use crate::{Array, Error};
+
+/// One forward layer of `nn.RNN` with tanh from `[weight_ih, weight_hh, bias_ih, bias_hh]`, or the
+/// first two.
+///
+/// # Errors
+///
+/// If there are more or fewer arrays, or their shapes do not fit.
+pub fn rnn(weights: &[Array]) -> Result<Recurrent, Error> {
+    recurrent(Cell::SIMPLE_RNN, Direction::Forward, weights)
+}
+
+/// One forward layer of `nn.LSTM` from `[weight_ih, weight_hh, bias_ih, bias_hh]`, or the first
+/// two.
+///
+/// # Errors
+///
+/// If there are more or fewer arrays, or their shapes do not fit.
+pub fn lstm(weights: &[Array]) -> Result<Recurrent, Error> {
+    recurrent(Cell::LSTM, Direction::Forward, weights)
+}
+
+/// One forward layer of `nn.GRU` from `[weight_ih, weight_hh, bias_ih, bias_hh]`, or the first two.
+///
+/// # Errors
+///
+/// If there are more or fewer arrays, or their shapes do not fit.
+pub fn gru(weights: &[Array]) -> Result<Recurrent, Error> {
+    recurrent(Cell::gru(GruReset::AfterMatmul), Direction::Forward, weights)
+}
+
+/// One layer of any cell, from two or four arrays for each direction, the forward ones first.
+///
+/// # Errors
+///
+/// If there are more or fewer arrays, or their shapes do not fit.
+pub fn recurrent(cell: Cell, direction: Direction, weights: &[Array]) -> Result<Recurrent, Error> {
+    let directions = direction.count();
+    let each = weights.len() / directions;
+    if !weights.len().is_multiple_of(directions) || !matches!(each, 2 | 4) {
+        return Err(Error::Shape {
+            what: format!("the number of arrays of a {} layer", cell.name()),
+            expected: format!(
+                "{} (weight_ih, weight_hh, bias_ih, bias_hh of each direction), \
+                 or {} without biases",
+                4 * directions,
+                2 * directions
+            ),
+            found: weights.len().to_string(),
+        });
+    }
+    let sides = weights.chunks(each).enumerate().map(|(side, weights)| {
+        let suffix = if side == 0 { "" } else { "_reverse" };
+        from_arrays(cell, suffix, weights)
+    });
+    Recurrent::new(cell, direction, sides.collect::<Result<_, _>>()?)
+}
+
+/// An `nn.Linear` from `[weight, bias]`; the bias may be absent.
+///
+/// # Errors
+///
+/// If there are more or fewer arrays, or their shapes do not fit.
+pub fn linear(weights: &[Array]) -> Result<Dense, Error> {
+    let (weight, bias) = match weights {
+        [weight] => (weight, None),
+        [weight, bias] => (weight, Some(bias)),
+        _ => {
+            return Err(Error::Shape {
+                what: "the number of arrays of a linear layer".into(),
+                expected: "2 (weight, bias), or 1 without bias".into(),
+                found: weights.len().to_string(),
+            });
+        }
+    };
+    let weight = TensorView::of_array("weight", weight)?;
+    let bias = bias.map(|bias| TensorView::of_array("bias", bias)).transpose()?;
+    linear_layer(weight, bias, Activation::Linear)
+}
+
+fn from_arrays(cell: Cell, suffix: &str, weights: &[Array]) -> Result<CellWeights, Error> {
+    let names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|n| format!("{n}{suffix}"));
+    let views: Vec<TensorView<'_>> = names
+        .iter()
+        .zip(weights)
+        .map(|(name, array)| TensorView::of_array(name, array))
+        .collect::<Result<_, _>>()?;
+    match views[..] {
+        [input, hidden, bias_input, bias_hidden] => {
+            cell_weights(cell, input, hidden, Some((bias_input, bias_hidden)), None)
+        }
+        _ => cell_weights(cell, views[0], views[1], None, None),
+    }
+}
+
+/// The weights of one direction; `hidden_size` is what a spec says, if it says it.
+pub(crate) fn cell_weights(
+    cell: Cell,
+    weight_ih: TensorView<'_>,
+    weight_hh: TensorView<'_>,
+    biases: Option<(TensorView<'_>, TensorView<'_>)>,
+    hidden_size: Option<usize>,
+) -> Result<CellWeights, Error> {
+    let order = GateOrder::PyTorch;
+    let gates = cell.gates().len();
+    // The columns of weight_hh alone tell the size; everything else is held against it.
+    let hidden_size = hidden_size.or(weight_hh.shape().get(1).copied());
+    let rows = Axis::gates(gates, hidden_size);
+    let recurrent = weight_hh.matrix(&rows, &Axis::hidden(hidden_size))?;
+    let input = weight_ih.matrix(&rows, &Axis::any("input"))?;
+    let bias = |view: TensorView<'_>| -> Result<_, Error> {
+        Ok(order.to_canonical(&cell, &view.vector(&rows)?))
+    };
+    Ok(CellWeights {
+        input: order.rows_to_canonical(&cell, &input),
+        recurrent: RecurrentWeights::Matrix(order.rows_to_canonical(&cell, &recurrent)),
+        bias: biases.map(|(input, _)| bias(input)).transpose()?,
+        recurrent_bias: biases.map(|(_, hidden)| bias(hidden)).transpose()?,
+    })
+}
+
+/// `activation(weight x + bias)`.
+pub(crate) fn linear_layer(
+    weight: TensorView<'_>,
+    bias: Option<TensorView<'_>>,
+    activation: Activation,
+) -> Result<Dense, Error> {
+    let weights = weight.matrix(&Axis::any("output"), &Axis::any("input"))?;
+    let bias = bias.map(|bias| bias.vector(&Axis::of("output", weights.rows()))).transpose()?;
+    Dense::new(weights, bias, activation)
+}

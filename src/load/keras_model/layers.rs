@@ -1,0 +1,149 @@
+//! A topology and its weights to a model.
+
+use std::collections::{HashMap, HashSet};
+
+use super::config::Layer;
+use super::graph::{Graph, Produced};
+use super::topology::{Call, Tensor, Topology};
+use super::{File, elementwise, inside, recurrent};
+use crate::Error;
+use crate::model::{Element, Extent, Model, Op, Shape};
+
+/// Makes the model.
+pub(super) fn model(topology: &Topology<'_>, file: &File) -> Result<Model, Error> {
+    let mut graph = Graph::default();
+    let indices = indices(topology);
+    // Inputs come first, in the order in which the model is called.
+    for (index, tensor) in topology.inputs.iter().enumerate() {
+        let call = topology.calls.iter().find(|call| call.layer.name == tensor.layer);
+        let Some(call) = call.filter(|call| call.layer.class == "InputLayer") else {
+            let problem = format!("the input '{}' is no InputLayer", tensor.layer);
+            return Err(inside("config.json", &problem));
+        };
+        let element = if indices.contains(&tensor.layer) { Element::Index } else { Element::F32 };
+        let shape = input_shape(&call.layer, index, element)?;
+        let value = graph.builder.input(call.layer.name, shape, element);
+        graph.enter(tensor.clone(), Produced::Value(value));
+    }
+    for call in &topology.calls {
+        add(call, file, &mut graph)?;
+    }
+    let mut total: HashMap<&str, usize> = HashMap::new();
+    for output in &topology.outputs {
+        *total.entry(&output.layer).or_insert(0) += 1;
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for output in &topology.outputs {
+        let value = graph.value(output)?;
+        let number = seen.entry(&output.layer).or_insert(0);
+        if total[output.layer.as_str()] > 1 {
+            graph.builder.output(&format!("{}_{number}", output.layer), value);
+        } else {
+            graph.builder.output(&output.layer, value);
+        }
+        *number += 1;
+    }
+    graph.builder.build()
+}
+
+/// The input layers that an embedding reads, whatever type they declare.
+fn indices(topology: &Topology<'_>) -> HashSet<String> {
+    let embeddings = topology.calls.iter().filter(|call| call.layer.class == "Embedding");
+    embeddings.flat_map(|call| call.inputs.iter().map(|tensor| tensor.layer.clone())).collect()
+}
+
+fn input_shape(layer: &Layer<'_>, index: usize, element: Element) -> Result<Shape, Error> {
+    layer.know(&["batch_shape", "dtype", "sparse", "ragged", "optional"])?;
+    let numbers = layer.get("dtype").and_then(|dtype| dtype.as_str()).unwrap_or("float32");
+    if element == Element::F32 && !numbers.contains("float") {
+        let advice = "an input is floating point unless an Embedding reads it";
+        return Err(layer.unsupported(&format!("with dtype {numbers}"), advice));
+    }
+    for key in ["sparse", "ragged", "optional"] {
+        if layer.switch(key, false)? {
+            return Err(layer.unsupported(&format!("with {key}=True"), "use a plain input"));
+        }
+    }
+    let shape = layer.get("batch_shape").and_then(|shape| shape.as_array());
+    let known = |axis: &serde_json::Value| usize::try_from(axis.as_u64()?).ok();
+    let time = |axis: &serde_json::Value| known(axis).map_or(Extent::Input(index), Extent::Fixed);
+    let fits = match (shape.map(Vec::as_slice), element) {
+        (Some([_]), Element::Index) => Some(Shape::Vector { features: 1 }),
+        (Some([_, steps]), Element::Index) => {
+            Some(Shape::Sequence { time: time(steps), features: 1 })
+        }
+        (Some([_, features]), Element::F32) => {
+            known(features).map(|features| Shape::Vector { features })
+        }
+        (Some([_, steps, features]), Element::F32) => {
+            known(features).map(|features| Shape::Sequence { time: time(steps), features })
+        }
+        _ => None,
+    };
+    fits.ok_or_else(|| {
+        let found = layer.get("batch_shape").map_or("nothing".into(), ToString::to_string);
+        let advice = "an input is a sequence (batch, time, features), a vector (batch, \
+                      features), or indices (batch, time) for an Embedding";
+        layer.unsupported(&format!("of shape {found}"), advice)
+    })
+}
+
+/// Adds what one call computes.
+fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
+    let layer = &call.layer;
+    // The name that Keras 2.12 and 2.13 had for this group.
+    const OLD: &str = "_layer_checkpoint_dependencies";
+    let old = file.names.keys().any(|path| path.starts_with(OLD));
+    let path = format!("{}/{}", if old { OLD } else { "layers" }, call.path);
+    if layer.class == "InputLayer" {
+        return Ok(());
+    }
+    if let Some(name) = file.names.get(&format!("{path}/vars")).filter(|name| *name != layer.name) {
+        let problem = format!("'{path}' belongs to '{name}', expected {}", layer.label());
+        return Err(inside("model.weights.h5", &problem));
+    }
+    let name = match call.number {
+        0 => layer.name.to_owned(),
+        number => format!("{}.call_{number}", layer.name),
+    };
+    let result = |index: usize| Tensor { layer: layer.name.into(), call: call.number, index };
+    let recurrent = matches!(layer.class, "SimpleRNN" | "LSTM" | "GRU" | "RNN" | "Bidirectional");
+    let many = matches!(layer.class, "Concatenate" | "Add" | "Multiply");
+    if !recurrent && !call.initial_state.is_empty() {
+        return Err(layer.unsupported("called with more arguments", "call it with one"));
+    }
+    if !many && call.inputs.len() != 1 {
+        let what = format!("called on {} tensors", call.inputs.len());
+        return Err(layer.unsupported(&what, "call it on one"));
+    }
+    if recurrent {
+        let results = if layer.class == "Bidirectional" {
+            recurrent::both_ways(call, &name, &path, file, graph)?
+        } else {
+            recurrent::one_way(call, &name, &path, file, graph)?
+        };
+        for (index, produced) in results.into_iter().enumerate() {
+            graph.enter(result(index), produced);
+        }
+        return Ok(());
+    }
+    let inputs = call.inputs.iter().map(|t| graph.value(t)).collect::<Result<Vec<_>, _>>()?;
+    let op = match layer.class {
+        "Concatenate" => {
+            layer.know(&["axis"])?;
+            layer.expect_last_axis("axis")?;
+            Some(Op::Concat)
+        }
+        "Add" | "Multiply" => {
+            layer.know(&[])?;
+            Some(if layer.class == "Add" { Op::Add } else { Op::Multiply })
+        }
+        _ => elementwise::op(layer, &path, file)?,
+    };
+    let value = match op {
+        Some(op) => graph.builder.node(&name, op, &inputs),
+        None => inputs[0],
+    };
+    graph.enter(result(0), Produced::Value(value));
+    Ok(())
+}

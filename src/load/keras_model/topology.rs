@@ -1,0 +1,250 @@
+//! Which layer is called on which: a `Sequential` or `Functional` configuration as one list of
+//! calls in an order in which they can be made.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::config::Layer;
+use super::inside;
+use super::paths::Counter;
+use crate::Error;
+
+/// A Keras tensor: the result of this index of this call of this layer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Tensor {
+    pub(super) layer: String,
+    pub(super) call: usize,
+    pub(super) index: usize,
+}
+
+/// One call of a layer.
+pub(super) struct Call<'a> {
+    pub(super) layer: Layer<'a>,
+    /// Which of the layer's calls: 0, 1, ...
+    pub(super) number: usize,
+    /// The path of the layer's weights, from `layers/` on.
+    pub(super) path: String,
+    pub(super) inputs: Vec<Tensor>,
+    pub(super) initial_state: Vec<Tensor>,
+}
+
+/// A whole model.
+pub(super) struct Topology<'a> {
+    /// All calls, each after those it depends on.
+    pub(super) calls: Vec<Call<'a>>,
+    /// The model's inputs, in order: each an `InputLayer`.
+    pub(super) inputs: Vec<Tensor>,
+    pub(super) outputs: Vec<Tensor>,
+}
+
+/// Reads the configuration of a model.
+pub(super) fn read(config: &Value) -> Result<Topology<'_>, Error> {
+    let class = config.get("class_name").and_then(Value::as_str).unwrap_or("nothing");
+    let inner = config.get("config");
+    let layers = inner.and_then(|inner| inner.get("layers")).and_then(Value::as_array);
+    match (class, inner, layers) {
+        ("Sequential", Some(_), Some(layers)) => sequential(layers),
+        ("Functional" | "Model", Some(inner), Some(layers)) => functional(inner, layers),
+        _ => Err(Error::Unsupported {
+            what: format!("a Keras model of class {class}"),
+            advice: "only Sequential and Functional models are read; a subclassed model says \
+                     nothing about its computation: rebuild it with the functional API"
+                .into(),
+        }),
+    }
+}
+
+fn problem(what: impl std::fmt::Display) -> Error {
+    inside("config.json", &what)
+}
+
+fn sequential(layers: &[Value]) -> Result<Topology<'_>, Error> {
+    let mut counter = Counter::default();
+    let mut calls: Vec<Call<'_>> = Vec::new();
+    for (index, value) in layers.iter().enumerate() {
+        let layer = Layer::new(&format!("layers[{index}]"), value)?;
+        if (index == 0) != (layer.class == "InputLayer") {
+            return Err(problem(if index == 0 {
+                "the model has no InputLayer; call it once on data before it is saved".into()
+            } else {
+                format!("{} is not the first layer", layer.label())
+            }));
+        }
+        // The input layer of a Sequential model is not among the layers of the weights' file.
+        let path = if index == 0 { String::new() } else { counter.next(layer.class) };
+        let inputs = calls.last().map(|call| tensor(call.layer.name)).into_iter().collect();
+        calls.push(Call { layer, number: 0, path, inputs, initial_state: Vec::new() });
+    }
+    let (Some(first), Some(last)) = (calls.first(), calls.last()) else {
+        return Err(problem("the model has no layers"));
+    };
+    let (inputs, outputs) = (vec![tensor(first.layer.name)], vec![tensor(last.layer.name)]);
+    unique(&calls)?;
+    Ok(Topology { calls, inputs, outputs })
+}
+
+/// The only result of the first call.
+fn tensor(layer: &str) -> Tensor {
+    Tensor { layer: layer.into(), call: 0, index: 0 }
+}
+
+fn functional<'a>(config: &'a Value, layers: &'a [Value]) -> Result<Topology<'a>, Error> {
+    let mut counter = Counter::default();
+    let mut calls = Vec::new();
+    for (index, value) in layers.iter().enumerate() {
+        let layer = Layer::new(&format!("layers[{index}]"), value)?;
+        let path = counter.next(layer.class);
+        let nodes = value.get("inbound_nodes").and_then(Value::as_array);
+        let nodes =
+            nodes.ok_or_else(|| problem(format!("{} has no inbound_nodes", layer.label())))?;
+        if layer.class == "InputLayer" {
+            let (inputs, initial_state) = (Vec::new(), Vec::new());
+            calls.push(Call { layer, number: 0, path, inputs, initial_state });
+            continue;
+        }
+        for (number, node) in nodes.iter().enumerate() {
+            let (inputs, initial_state) = arguments(&layer, node)?;
+            calls.push(Call { layer, number, path: path.clone(), inputs, initial_state });
+        }
+    }
+    unique(&calls)?;
+    let ends = |key: &str| -> Result<Vec<Tensor>, Error> {
+        let value = config.get(key).ok_or_else(|| problem(format!("{key} is missing")))?;
+        let mut found = Vec::new();
+        references(value, &mut found).ok_or_else(|| problem(format!("{key} is {value}")))?;
+        Ok(found)
+    };
+    let (inputs, outputs) = (ends("input_layers")?, ends("output_layers")?);
+    Ok(Topology { calls: sorted(calls)?, inputs, outputs })
+}
+
+/// Fails if two layers have one name.
+fn unique(calls: &[Call<'_>]) -> Result<(), Error> {
+    let mut seen = std::collections::HashSet::new();
+    for call in calls {
+        if !seen.insert((call.layer.name, call.number)) {
+            let name = call.layer.name.into();
+            return Err(Error::DuplicateName { what: "layer", name });
+        }
+    }
+    Ok(())
+}
+
+/// `["layer", 0, 0]`, or any structure of these.
+fn references(value: &Value, found: &mut Vec<Tensor>) -> Option<()> {
+    match value {
+        Value::Array(list) => match &list[..] {
+            [Value::String(layer), call, index] => {
+                let number = |value: &Value| usize::try_from(value.as_u64()?).ok();
+                let (call, index) = (number(call)?, number(index)?);
+                found.push(Tensor { layer: layer.clone(), call, index });
+                Some(())
+            }
+            list => list.iter().try_for_each(|value| references(value, found)),
+        },
+        Value::Object(map) => map.values().try_for_each(|value| references(value, found)),
+        _ => None,
+    }
+}
+
+/// The tensors a call is given: inputs, and initial states.
+fn arguments(layer: &Layer<'_>, node: &Value) -> Result<(Vec<Tensor>, Vec<Tensor>), Error> {
+    let args = node.get("args").and_then(Value::as_array).ok_or_else(|| {
+        let advice = "this is how Keras 2 wrote it; load it in Keras 3 and save it again";
+        layer.unsupported("with inbound_nodes of another form", advice)
+    })?;
+    let (mut inputs, mut states) = (Vec::new(), Vec::new());
+    for (position, value) in args.iter().enumerate() {
+        // The second argument of a recurrent layer's call is initial_state.
+        let into = match position {
+            0 => &mut inputs,
+            1 if !value.is_null() => &mut states,
+            _ if value.is_null() => continue,
+            _ => return Err(layer.unsupported("called with more arguments", "call it with one")),
+        };
+        keras_tensors(layer, value, into)?;
+    }
+    for (key, value) in node.get("kwargs").and_then(Value::as_object).into_iter().flatten() {
+        match (key.as_str(), value) {
+            (_, Value::Null) | ("training", Value::Bool(false)) => {}
+            ("initial_state", value) => keras_tensors(layer, value, &mut states)?,
+            ("mask", _) => {
+                let advice = "masks are not supported: train without mask_zero and Masking, or \
+                              run sequences at their own length";
+                return Err(layer.unsupported("called with a mask", advice));
+            }
+            _ => {
+                let what = format!("called with {key}={value}");
+                return Err(layer.unsupported(&what, "call it without"));
+            }
+        }
+    }
+    Ok((inputs, states))
+}
+
+/// Collects serialized Keras tensors, alone or in lists.
+fn keras_tensors(layer: &Layer<'_>, value: &Value, into: &mut Vec<Tensor>) -> Result<(), Error> {
+    if let Value::Array(list) = value {
+        return list.iter().try_for_each(|value| keras_tensors(layer, value, into));
+    }
+    let history = value.get("config").and_then(|config| config.get("keras_history"));
+    history.and_then(|history| references(history, into)).ok_or_else(|| {
+        let advice = "its inputs can only be results of layers";
+        layer.unsupported(&format!("called on {value}"), advice)
+    })
+}
+
+/// Puts calls behind those they depend on, otherwise in the order given.
+fn sorted(calls: Vec<Call<'_>>) -> Result<Vec<Call<'_>>, Error> {
+    let places: HashMap<(&str, usize), usize> =
+        calls.iter().enumerate().map(|(i, call)| ((call.layer.name, call.number), i)).collect();
+    let needed = |place: usize, which: usize| {
+        let call = &calls[place];
+        call.inputs.iter().chain(&call.initial_state).nth(which)
+    };
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        New,
+        Open,
+        Done,
+    }
+    let mut marks = vec![Mark::New; calls.len()];
+    let mut order = Vec::with_capacity(calls.len());
+    for start in 0..calls.len() {
+        // The calls that wait for each other, each with the argument it waits for.
+        let mut waiting = vec![(start, 0)];
+        while let Some(top) = waiting.len().checked_sub(1) {
+            let (place, which) = waiting[top];
+            if which == 0 && marks[place] == Mark::Done {
+                waiting.pop();
+                continue;
+            }
+            marks[place] = Mark::Open;
+            let Some(tensor) = needed(place, which) else {
+                marks[place] = Mark::Done;
+                order.push(place);
+                waiting.pop();
+                continue;
+            };
+            waiting[top].1 += 1;
+            let Some(&next) = places.get(&(tensor.layer.as_str(), tensor.call)) else {
+                let label = calls[place].layer.label();
+                return Err(problem(format!(
+                    "{label} is called on '{}', which is nowhere",
+                    tensor.layer
+                )));
+            };
+            match marks[next] {
+                Mark::New => waiting.push((next, 0)),
+                Mark::Open => {
+                    let label = calls[place].layer.label();
+                    return Err(problem(format!("{label} depends on its own result")));
+                }
+                Mark::Done => {}
+            }
+        }
+    }
+    let mut calls: Vec<Option<Call<'_>>> = calls.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter_map(|place| calls[place].take()).collect())
+}

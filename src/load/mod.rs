@@ -1,0 +1,183 @@
+//! Where numbers come from: files and arrays of other frameworks become a [`Model`].
+//!
+//! Two axes that do not know each other: a *container* turns bytes into named tensors, a
+//! *convention* turns named tensors into canonical weights. What stands between them says which
+//! tensor belongs to which layer: the configuration inside a `.keras` file, or a [`Spec`].
+//!
+//! Every tensor in a file is used, or loading fails with its name; every attribute is honoured, or
+//! refused by name.
+
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
+mod container;
+mod convention;
+#[cfg(feature = "keras")]
+mod keras_model;
+#[cfg(feature = "safetensors")]
+mod spec;
+#[cfg_attr(
+    not(any(feature = "safetensors", feature = "keras")),
+    allow(dead_code, reason = "only files have names to keep account of")
+)]
+mod tensors;
+
+use std::path::Path;
+
+#[cfg(feature = "npz")]
+pub use container::{npy, npz};
+pub use convention::{keras, pytorch};
+#[cfg(feature = "safetensors")]
+pub use spec::Spec;
+
+use crate::{Error, Model};
+
+/// The key under which this library's own files hold their specification.
+#[cfg(feature = "safetensors")]
+const SPEC_KEY: &str = "ritornello";
+
+/// Reads a model file: a `.keras` file, or a `.safetensors` file that [`save`] wrote.
+///
+/// # Errors
+///
+/// If the file cannot be read, is damaged, is of a kind that is not read here, holds something that
+/// is not supported, or needs a [`Spec`] beside it.
+pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
+    let path = path.as_ref();
+    in_file(path, |bytes| match Kind::of(path, &bytes) {
+        #[cfg(feature = "keras")]
+        Kind::Keras => keras_model::read(&bytes),
+        #[cfg(feature = "safetensors")]
+        Kind::Safetensors => {
+            let file = container::safetensors::parse(&bytes)?;
+            let Some(text) = file.metadata.get(SPEC_KEY) else {
+                return Err(Error::Unsupported {
+                    what: "a file of weights only".into(),
+                    advice: "say with a spec which layers they belong to \
+                             (load_with_spec, or --spec SPEC.json)"
+                        .into(),
+                });
+            };
+            Spec::from_json(text)?.build(&file.tensors)
+        }
+        other => Err(other.refused()),
+    })
+}
+
+/// Reads a file of weights only, `.safetensors` or `.npz`, and takes the rest from `spec`.
+///
+/// # Errors
+///
+/// If the file cannot be read, is damaged, lacks a tensor, or holds one that the specification does
+/// not use; if anything in the specification contradicts the weights.
+#[cfg(feature = "safetensors")]
+pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Error> {
+    let path = path.as_ref();
+    in_file(path, |bytes| match Kind::of(path, &bytes) {
+        Kind::Safetensors => spec.build(&container::safetensors::parse(&bytes)?.tensors),
+        #[cfg(feature = "npz")]
+        Kind::Npz => {
+            let mut tensors = tensors::Tensors::default();
+            for (name, read) in npz::parse(&bytes)? {
+                let shape = read.array.shape().to_vec();
+                let data = match read.array.values() {
+                    crate::Values::F32(values) => tensors::Data::F32(values.clone()),
+                    crate::Values::Index(_) => tensors::Data::Other("integer".into()),
+                };
+                tensors.insert(name, shape, data)?;
+            }
+            spec.build(&tensors)
+        }
+        Kind::Keras => Err(Error::Unsupported {
+            what: "a spec beside a .keras file".into(),
+            advice: "the file says itself what its layers are; load it without".into(),
+        }),
+        other => Err(other.refused()),
+    })
+}
+
+/// Writes a model as `.safetensors`, with a [`Spec`] in its header, from which [`load`] makes an
+/// equal model, bit for bit.
+///
+/// # Errors
+///
+/// If the file cannot be written, or no specification can describe the model
+/// ([`Spec::from_model`]).
+#[cfg(feature = "safetensors")]
+pub fn save(model: &Model, path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref();
+    let bytes = encode(model).map_err(|error| error.in_file(path))?;
+    std::fs::write(path, bytes).map_err(|source| Error::Io { path: path.into(), source })
+}
+
+#[cfg(feature = "safetensors")]
+fn encode(model: &Model) -> Result<Vec<u8>, Error> {
+    let metadata = [(SPEC_KEY.to_owned(), Spec::from_model(model)?.to_json())].into();
+    container::safetensors::encode(&spec::canonical_tensors(model), metadata)
+}
+
+/// Reads the whole file and names it in errors.
+fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Result<T, Error> {
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    read(bytes).map_err(|error| error.in_file(path))
+}
+
+/// What a file is, by its extension, or by its first bytes.
+enum Kind {
+    Keras,
+    Safetensors,
+    Npz,
+    /// Known, and not read here.
+    Refused(&'static str, &'static str),
+    Unknown,
+}
+
+impl Kind {
+    fn of(path: &Path, bytes: &[u8]) -> Self {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            "keras" => Self::Keras,
+            "safetensors" => Self::Safetensors,
+            "npz" => Self::Npz,
+            "h5" | "hdf5" => Self::Refused(
+                "an HDF5 file of Keras",
+                "open it in Keras and save the model as `model.save(\"model.keras\")`",
+            ),
+            "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Refused(
+                "a PyTorch file that only Python can open safely",
+                "save the weights with safetensors.torch.save_file(module.state_dict(), \
+                 \"model.safetensors\") and describe the layers in a spec",
+            ),
+            "onnx" => Self::Refused(
+                "an ONNX file",
+                "convert from where it came from: Keras `.keras`, or PyTorch weights as \
+                 `.safetensors` with a spec",
+            ),
+            "pb" => {
+                Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
+            }
+            _ if bytes.starts_with(b"PK\x03\x04") => Self::Keras,
+            _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The error that such a file is not read.
+    fn refused(&self) -> Error {
+        let (what, advice) = match self {
+            Self::Keras => ("a .keras file", "build ritornello with the feature `keras`"),
+            Self::Safetensors => {
+                ("a .safetensors file", "build ritornello with the feature `safetensors`")
+            }
+            Self::Npz if cfg!(feature = "npz") => (
+                "an .npz file by itself",
+                "say with a spec which layers its arrays belong to \
+                 (load_with_spec, or --spec SPEC.json)",
+            ),
+            Self::Npz => ("an .npz file", "build ritornello with the feature `npz`"),
+            Self::Refused(what, advice) => (*what, *advice),
+            Self::Unknown => {
+                ("a file that looks like nothing known", "give a .keras or .safetensors file")
+            }
+        };
+        Error::Unsupported { what: what.into(), advice: advice.into() }
+    }
+}

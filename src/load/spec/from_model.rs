@@ -1,0 +1,150 @@
+//! [`Model`] to [`Spec`], and its weights to tensors.
+
+use std::collections::HashSet;
+
+use super::Spec;
+use super::grammar::{Convention, NodeKind, NodeSpec, OutputSpec, RecurrentSpec, WeightsSpec};
+use super::json::wrong;
+use crate::Error;
+use crate::model::{
+    Cell, Direction, Element, Merge, Model, Node, Op, OutputOrder, Port, Recurrent,
+    RecurrentWeights, Value,
+};
+
+/// Describes a model whose weights are those of [`canonical_tensors`].
+pub(super) fn spec(model: &Model) -> Result<Spec, Error> {
+    check_names(model)?;
+    for input in model.inputs() {
+        if input.element == Element::Index && input.shape.features() != 1 {
+            let problem = format!("indices of shape {} have no words here", input.shape);
+            return Err(wrong(format!("input '{}'", input.name), problem));
+        }
+    }
+    let nodes = model.nodes().iter().map(|n| node(model, n)).collect::<Result<_, _>>()?;
+    let outputs = model.outputs().iter().map(|output| OutputSpec {
+        name: output.name.clone(),
+        value: model.value_name(output.value),
+    });
+    Ok(Spec {
+        inputs: model.inputs().to_vec(),
+        axes: model.axes(),
+        nodes,
+        outputs: outputs.collect(),
+    })
+}
+
+/// The weights of every node, by name, with their shapes.
+pub(in crate::load) fn canonical_tensors(model: &Model) -> Vec<(String, Vec<usize>, &[f32])> {
+    let mut tensors = Vec::new();
+    for node in model.nodes() {
+        let mut add = |name: &str, shape: Vec<usize>, values| {
+            tensors.push((format!("{}.{name}", node.name), shape, values));
+        };
+        match &node.op {
+            Op::Recurrent(layer) => {
+                for (weights, side) in layer.weights().iter().zip(["", ".backward"]) {
+                    for (name, values) in weights.tensors() {
+                        let rows = weights.input.rows();
+                        let shape = match name {
+                            "input_weights" | "recurrent_weights" => {
+                                vec![rows, values.len() / rows]
+                            }
+                            _ => vec![rows],
+                        };
+                        add(&format!("{name}{side}"), shape, values);
+                    }
+                }
+            }
+            Op::Dense(dense) => {
+                let weights = dense.weights();
+                add("weights", vec![weights.rows(), weights.columns()], weights.values());
+                if let Some(bias) = dense.bias() {
+                    add("bias", vec![bias.len()], bias);
+                }
+            }
+            Op::Embedding(embedding) => {
+                let table = embedding.table();
+                add("table", vec![table.rows(), table.columns()], table.values());
+            }
+            Op::ScaleShift(affine) => {
+                add("scale", vec![affine.scale().len()], affine.scale());
+                add("shift", vec![affine.shift().len()], affine.shift());
+            }
+            _ => {}
+        }
+    }
+    tensors
+}
+
+/// Fails if two values that a specification offers have one name.
+fn check_names(model: &Model) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    let inputs = model.inputs().iter().map(|input| input.name.clone());
+    let nodes = model.nodes().iter().flat_map(|node| {
+        let ports: &[Port] = match &node.op {
+            Op::Recurrent(layer) if layer.cell().has_cell_state() => &Port::ALL,
+            Op::Recurrent(_) => &Port::ALL[..3],
+            _ => &Port::ALL[..1],
+        };
+        ports.iter().map(|port| format!("{}{}", node.name, port.suffix()))
+    });
+    for name in inputs.chain(nodes) {
+        if !seen.insert(name.clone()) {
+            return Err(Error::DuplicateName { what: "value", name });
+        }
+    }
+    Ok(())
+}
+
+fn node(model: &Model, node: &Node) -> Result<NodeSpec, Error> {
+    let name = |value: &Value| model.value_name(*value);
+    let weights =
+        WeightsSpec { convention: Convention::Ritornello, prefix: format!("{}.", node.name) };
+    let mut inputs: Vec<String> = node.inputs.iter().map(name).collect();
+    let kind = match &node.op {
+        Op::Recurrent(layer) => {
+            let mut initial = inputs.split_off(1).into_iter();
+            let mut spec = recurrent(layer).map_err(|problem| wrong(&node.name, problem))?;
+            spec.initial_h = initial.next();
+            spec.initial_c = initial.next();
+            NodeKind::Recurrent(spec, weights)
+        }
+        Op::Dense(dense) => NodeKind::Dense {
+            activation: dense.activation(),
+            bias: dense.bias().is_some(),
+            weights,
+        },
+        Op::Embedding(_) => NodeKind::Embedding(weights),
+        Op::ScaleShift(_) => NodeKind::ScaleShift { eps: None, weights },
+        plain => NodeKind::Plain(plain.clone()),
+    };
+    Ok(NodeSpec { name: node.name.clone(), inputs, kind })
+}
+
+fn recurrent(layer: &Recurrent) -> Result<RecurrentSpec, &'static str> {
+    let direction = layer.direction();
+    if direction != Direction::Bidirectional && layer.merge != Merge::Concat {
+        return Err("a layer of one direction has nothing to merge; leave `merge` at Concat");
+    }
+    if direction != Direction::Reverse && layer.order != OutputOrder::Time {
+        return Err("only a reverse layer has an order to choose; leave `order` at Time");
+    }
+    let weights = layer.weights();
+    let identity = |w: &crate::model::CellWeights| w.recurrent == RecurrentWeights::Identity;
+    if weights.iter().any(identity) != weights.iter().all(identity) {
+        return Err("one direction has a recurrent matrix and the other none");
+    }
+    Ok(RecurrentSpec {
+        cell: layer.cell(),
+        hidden_size: Some(layer.hidden_size()),
+        layers: 1,
+        direction,
+        merge: Some(layer.merge),
+        bias: weights.iter().any(|w| w.bias.is_some() || w.recurrent_bias.is_some()),
+        identity: matches!(layer.cell(), Cell::SimpleRnn { .. }) && weights.iter().any(identity),
+        initial_h: None,
+        initial_c: None,
+        order: layer.order,
+        state_scope: layer.state_scope,
+    })
+}

@@ -1,0 +1,173 @@
+//! JSON to [`NodeSpec`].
+
+use serde_json::Value;
+
+use super::grammar::{
+    Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS, RecurrentSpec, WEIGHTS,
+    WeightsSpec,
+};
+use super::json::{Object, wrong};
+use super::read::names;
+use crate::Error;
+use crate::model::{
+    Activation, Cell, Direction, GruReset, Merge, Op, OutputOrder, Select, StateScope,
+};
+
+/// Reads one node.
+pub(super) fn read(index: usize, value: &Value) -> Result<NodeSpec, Error> {
+    let object = Object::new(format!("nodes[{index}]"), value)?;
+    let op = object.text("op")?;
+    let Some((_, keys)) = OPS.iter().find(|(name, _)| *name == op) else {
+        let known: Vec<&str> = OPS.iter().map(|(name, _)| *name).collect();
+        let problem = format!("'{op}' is not known; there are: {}", known.join(", "));
+        return Err(wrong(object.at("op"), problem));
+    };
+    object.know(&[NODE, keys])?;
+    let name = object.text("name")?.to_owned();
+    let inputs = names(&object, "inputs")?;
+    Ok(NodeSpec { name, inputs, kind: kind(op, &object)? })
+}
+
+fn kind(op: &str, object: &Object<'_>) -> Result<NodeKind, Error> {
+    Ok(NodeKind::Plain(match op {
+        "rnn" | "lstm" | "gru" => {
+            return Ok(NodeKind::Recurrent(recurrent(op, object)?, weights(object)?));
+        }
+        "dense" => {
+            let activation = activation(object, "activation", Activation::Linear)?;
+            let bias = object.switch("bias", true)?;
+            return Ok(NodeKind::Dense { activation, bias, weights: weights(object)? });
+        }
+        "embedding" => return Ok(NodeKind::Embedding(weights(object)?)),
+        "scale_shift" => {
+            let eps = if object.has("eps") { Some(eps(object)?) } else { None };
+            return Ok(NodeKind::ScaleShift { eps, weights: weights(object)? });
+        }
+        "dropout" => return Ok(NodeKind::Dropout),
+        "activation" => {
+            object.need("activation")?;
+            Op::Activation(activation(object, "activation", Activation::Linear)?)
+        }
+        "concat" => Op::Concat,
+        "add" => Op::Add,
+        "multiply" => Op::Multiply,
+        "select" => Op::Select(select(object)?),
+        "stack" => Op::Stack,
+        "unroll" => Op::Unroll { steps: object.count("steps")? },
+        "repeat" => Op::Repeat { steps: object.count("steps")? },
+        "flatten" => Op::Flatten,
+        "mean_time" => Op::MeanOverTime,
+        "max_time" => Op::MaxOverTime,
+        _ => unreachable!("every operation of the table is read"),
+    }))
+}
+
+fn recurrent(op: &str, object: &Object<'_>) -> Result<RecurrentSpec, Error> {
+    let tanh = activation(object, "activation", Activation::Tanh)?;
+    let cell = match op {
+        "rnn" => Cell::SimpleRnn { activation: tanh },
+        _ => {
+            let gates = activation(object, "recurrent_activation", Activation::Sigmoid)?;
+            if op == "lstm" {
+                Cell::Lstm { activation: tanh, recurrent_activation: gates }
+            } else {
+                let words = [("after", GruReset::AfterMatmul), ("before", GruReset::BeforeMatmul)];
+                let reset = object.word("reset", &words)?;
+                Cell::Gru { reset, activation: tanh, recurrent_activation: gates }
+            }
+        }
+    };
+    let spec = RecurrentSpec {
+        cell,
+        hidden_size: object.count_if("hidden_size")?,
+        layers: object.count_if("layers")?.unwrap_or(1),
+        direction: object.word("direction", &DIRECTIONS)?,
+        merge: object.word("merge", &MERGES)?,
+        bias: object.switch("bias", true)?,
+        identity: object.word("recurrent", &[("matrix", false), ("identity", true)])?,
+        initial_h: object.text_if("initial_h")?.map(Into::into),
+        initial_c: object.text_if("initial_c")?.map(Into::into),
+        order: object.word("order", &ORDERS)?,
+        state_scope: match object.switch("stateful", false)? {
+            false => StateScope::Run,
+            true => StateScope::Session,
+        },
+    };
+    check(&spec, object)?;
+    Ok(spec)
+}
+
+/// Refuses what has no effect or no one meaning.
+fn check(spec: &RecurrentSpec, object: &Object<'_>) -> Result<(), Error> {
+    let refuse = |key: &str, problem: &str| Err(wrong(object.at(key), problem));
+    if spec.layers == 0 {
+        return refuse("layers", "it is 0, expected at least 1");
+    }
+    if spec.direction != Direction::Bidirectional && spec.merge != Some(Merge::Concat) {
+        return refuse("merge", "there is nothing to merge in a layer of one direction");
+    }
+    if spec.merge.is_none() && spec.layers > 1 {
+        return refuse("merge", "with 'none' there is one layer; write the others as nodes");
+    }
+    if spec.direction != Direction::Reverse && spec.order != OutputOrder::Time {
+        return refuse("order", "only a layer of direction 'reverse' has an order to choose");
+    }
+    if spec.cell.has_cell_state() && spec.initial_h.is_some() != spec.initial_c.is_some() {
+        return refuse(
+            "initial_c",
+            "initial_h and initial_c of an lstm are given both or not at all",
+        );
+    }
+    Ok(())
+}
+
+fn activation(object: &Object<'_>, key: &str, default: Activation) -> Result<Activation, Error> {
+    match object.text_if(key)? {
+        None => Ok(default),
+        Some(name) => name.parse().map_err(|e: <Activation as std::str::FromStr>::Err| {
+            wrong(object.at(key), e.to_string())
+        }),
+    }
+}
+
+fn eps(object: &Object<'_>) -> Result<f64, Error> {
+    match object.need("eps")?.as_f64() {
+        Some(eps) if eps >= 0.0 && eps.is_finite() => Ok(eps),
+        _ => Err(wrong(object.at("eps"), "expected a number that is not negative")),
+    }
+}
+
+fn select(object: &Object<'_>) -> Result<Select, Error> {
+    let mut chosen = Vec::new();
+    if object.has("step") {
+        let step = object.need("step")?.as_i64().and_then(|step| isize::try_from(step).ok());
+        let step = step.ok_or_else(|| wrong(object.at("step"), "expected a whole number"))?;
+        chosen.push(Select::Step(step));
+    }
+    if let Some((start, end)) = object.range_if("features")? {
+        chosen.push(Select::Features { start, end });
+    }
+    if let Some(state) = object.count_if("state")? {
+        chosen.push(Select::State(state));
+    }
+    if let Some((start, end)) = object.range_if("states")? {
+        chosen.push(Select::States { start, end });
+    }
+    match chosen[..] {
+        [select] => Ok(select),
+        _ => Err(wrong(
+            object.place(),
+            format!("it has {} of step, features, state, states; expected one", chosen.len()),
+        )),
+    }
+}
+
+fn weights(object: &Object<'_>) -> Result<WeightsSpec, Error> {
+    let object = Object::new(object.at("weights"), object.need("weights")?)?;
+    object.know(&[WEIGHTS])?;
+    object.need("convention")?;
+    let words = Convention::ALL.map(|convention| (convention.name(), convention));
+    let convention = object.word("convention", &words)?;
+    let prefix = object.text_if("prefix")?.unwrap_or_default().to_owned();
+    Ok(WeightsSpec { convention, prefix })
+}

@@ -1,0 +1,232 @@
+//! Which tensors a node of a specification takes, by convention.
+
+use super::grammar::{Convention, RecurrentSpec, WeightsSpec};
+use super::json::wrong;
+use crate::Error;
+use crate::load::convention::{keras, pytorch};
+use crate::load::tensors::{Axis, TensorView, Tensors};
+use crate::model::{
+    Activation, Cell, CellWeights, Dense, Direction, Embedding, RecurrentWeights, ScaleShift,
+};
+
+/// The weights of each direction of one layer.
+pub(super) fn cells(
+    tensors: &Tensors,
+    weights: &WeightsSpec,
+    spec: &RecurrentSpec,
+    layer: usize,
+    node: &str,
+) -> Result<Vec<CellWeights>, Error> {
+    let convention = weights.convention;
+    let refuse = |problem: String| Err(wrong(node, problem));
+    if spec.layers > 1 && convention != Convention::PyTorch {
+        return refuse(format!(
+            "the convention '{}' has one layer in a node; write {} nodes",
+            convention.name(),
+            spec.layers
+        ));
+    }
+    let linear = convention == Convention::Linear;
+    if spec.identity != linear && (linear || convention != Convention::Ritornello) {
+        return refuse(
+            "\"recurrent\": \"identity\" and the convention \"linear\" go together: \
+             h' = activation(weight x + bias + h)"
+                .into(),
+        );
+    }
+    let named = Named { tensors, prefix: &weights.prefix, node };
+    match convention {
+        Convention::PyTorch => {
+            (0..spec.direction.count()).map(|side| named.pytorch_cell(spec, layer, side)).collect()
+        }
+        Convention::Linear => {
+            if spec.direction == Direction::Bidirectional {
+                return refuse("the convention 'linear' has weights for one direction".into());
+            }
+            Ok(vec![named.linear_cell(spec.bias)?])
+        }
+        Convention::Keras => match spec.direction {
+            Direction::Bidirectional => ["forward.", "backward."]
+                .into_iter()
+                .map(|side| named.keras_cell(spec, side))
+                .collect(),
+            _ => Ok(vec![named.keras_cell(spec, "")?]),
+        },
+        Convention::Ritornello => {
+            let sides = ["", ".backward"].into_iter().take(spec.direction.count());
+            let cells =
+                sides.map(|side| named.own_cell(spec, side)).collect::<Result<Vec<_>, _>>()?;
+            let unbiased = |c: &CellWeights| c.bias.is_none() && c.recurrent_bias.is_none();
+            if spec.bias && cells.iter().all(unbiased) {
+                named.get("bias")?;
+            }
+            Ok(cells)
+        }
+    }
+}
+
+/// A dense layer.
+pub(super) fn dense(
+    tensors: &Tensors,
+    weights: &WeightsSpec,
+    bias: bool,
+    activation: Activation,
+    node: &str,
+) -> Result<Dense, Error> {
+    let named = Named { tensors, prefix: &weights.prefix, node };
+    let bias = if bias { Some(named.get("bias")?) } else { None };
+    match weights.convention {
+        Convention::PyTorch | Convention::Linear => {
+            pytorch::linear_layer(named.get("weight")?, bias, activation)
+        }
+        Convention::Keras => keras::dense_layer(named.get("kernel")?, bias, None, activation),
+        Convention::Ritornello => pytorch::linear_layer(named.get("weights")?, bias, activation),
+    }
+}
+
+/// An embedding.
+pub(super) fn embedding(
+    tensors: &Tensors,
+    weights: &WeightsSpec,
+    node: &str,
+) -> Result<Embedding, Error> {
+    let named = Named { tensors, prefix: &weights.prefix, node };
+    let table = named.get(match weights.convention {
+        Convention::PyTorch | Convention::Linear => "weight",
+        Convention::Keras => "embeddings",
+        Convention::Ritornello => "table",
+    })?;
+    Ok(Embedding::new(table.matrix(&Axis::any("indices"), &Axis::any("features"))?))
+}
+
+/// Scale and shift, or batch normalisation folded into them.
+pub(super) fn scale_shift(
+    tensors: &Tensors,
+    weights: &WeightsSpec,
+    eps: Option<f64>,
+    node: &str,
+) -> Result<ScaleShift, Error> {
+    let named = Named { tensors, prefix: &weights.prefix, node };
+    let features = Axis::any("features");
+    let vector = |name: &str| named.get(name)?.vector(&features);
+    let vector_if = |name: &str| named.find(name)?.map(|view| view.vector(&features)).transpose();
+    let fold = |[gamma, beta, mean, variance]: [&str; 4], default: f64| {
+        let (gamma, beta) = (vector_if(gamma)?, vector_if(beta)?);
+        let (mean, variance) = (vector(mean)?, vector(variance)?);
+        let eps = eps.unwrap_or(default);
+        ScaleShift::from_batch_norm(gamma.as_deref(), beta.as_deref(), &mean, &variance, eps)
+    };
+    match weights.convention {
+        Convention::PyTorch => {
+            let counter = format!("{}num_batches_tracked", weights.prefix);
+            tensors.pass_over(|name| name == counter);
+            fold(["weight", "bias", "running_mean", "running_var"], 1e-5)
+        }
+        Convention::Keras => fold(["gamma", "beta", "moving_mean", "moving_variance"], 1e-3),
+        Convention::Ritornello if eps.is_some() => {
+            Err(wrong(node, "eps belongs to batch normalisation; scale and shift have none"))
+        }
+        Convention::Ritornello => ScaleShift::new(vector("scale")?, vector("shift")?),
+        Convention::Linear => Err(wrong(node, "the convention 'linear' has no scale and shift")),
+    }
+}
+
+/// The tensors behind one prefix.
+struct Named<'a> {
+    tensors: &'a Tensors,
+    prefix: &'a str,
+    node: &'a str,
+}
+
+impl<'a> Named<'a> {
+    fn get(&self, name: &str) -> Result<TensorView<'a>, Error> {
+        self.tensors.get(&format!("{}{name}", self.prefix), self.node)
+    }
+
+    fn find(&self, name: &str) -> Result<Option<TensorView<'a>>, Error> {
+        self.tensors.find(&format!("{}{name}", self.prefix), self.node)
+    }
+
+    /// `weight_ih_l0_reverse` and its like; a cell has the same names without `_l0`.
+    fn pytorch_cell(
+        &self,
+        spec: &RecurrentSpec,
+        layer: usize,
+        side: usize,
+    ) -> Result<CellWeights, Error> {
+        if matches!(spec.cell, Cell::Gru { reset: crate::model::GruReset::BeforeMatmul, .. }) {
+            let problem =
+                "a GRU of PyTorch resets after the product; \"reset\": \"before\" is not its";
+            return Err(wrong(self.node, problem));
+        }
+        let mut suffix = format!("_l{layer}");
+        if side == 1 {
+            suffix.push_str("_reverse");
+        }
+        let with_layer = format!("{}weight_ih{suffix}", self.prefix);
+        let without = format!("{}weight_ih", self.prefix);
+        let one = spec.layers == 1 && spec.direction.count() == 1;
+        if one && !self.tensors.contains(&with_layer) && self.tensors.contains(&without) {
+            suffix.clear();
+        }
+        let projection = format!("{}weight_hr{suffix}", self.prefix);
+        if self.tensors.contains(&projection) {
+            return Err(Error::Unsupported {
+                what: format!("{}: tensor '{projection}' (proj_size of nn.LSTM)", self.node),
+                advice: "train without proj_size, or put a linear layer after the LSTM".into(),
+            });
+        }
+        let get = |name: &str| self.get(&format!("{name}{suffix}"));
+        let biases = if spec.bias { Some((get("bias_ih")?, get("bias_hh")?)) } else { None };
+        let (input, recurrent) = (get("weight_ih")?, get("weight_hh")?);
+        pytorch::cell_weights(spec.cell, input, recurrent, biases, spec.hidden_size)
+    }
+
+    /// A linear layer in front of a state that is added as it is.
+    fn linear_cell(&self, bias: bool) -> Result<CellWeights, Error> {
+        let bias = if bias { Some(self.get("bias")?) } else { None };
+        let linear = pytorch::linear_layer(self.get("weight")?, bias, Activation::Linear)?;
+        Ok(CellWeights {
+            input: linear.weights().clone(),
+            recurrent: RecurrentWeights::Identity,
+            bias: linear.bias().map(<[f32]>::to_vec),
+            recurrent_bias: None,
+        })
+    }
+
+    fn keras_cell(&self, spec: &RecurrentSpec, side: &str) -> Result<CellWeights, Error> {
+        let get = |name: &str| self.get(&format!("{side}{name}"));
+        let bias = if spec.bias { Some(get("bias")?) } else { None };
+        let (kernel, recurrent) = (get("kernel")?, get("recurrent_kernel")?);
+        keras::cell_weights(spec.cell, kernel, recurrent, bias, spec.hidden_size)
+    }
+
+    /// The layout of the model itself.
+    fn own_cell(&self, spec: &RecurrentSpec, side: &str) -> Result<CellWeights, Error> {
+        let gates = spec.cell.gates().len();
+        let rows = Axis::gates(gates, spec.hidden_size);
+        let get = |name: &str| self.get(&format!("{name}{side}"));
+        let vector = |name: &str| -> Result<_, Error> {
+            match self.find(&format!("{name}{side}"))? {
+                Some(view) if spec.bias => Ok(Some(view.vector(&rows)?)),
+                Some(view) => {
+                    let problem = format!("\"bias\" is false, but there is '{}'", view.name());
+                    Err(wrong(self.node, problem))
+                }
+                None => Ok(None),
+            }
+        };
+        let recurrent = if spec.identity {
+            RecurrentWeights::Identity
+        } else {
+            let columns = Axis::hidden(spec.hidden_size);
+            RecurrentWeights::Matrix(get("recurrent_weights")?.matrix(&rows, &columns)?)
+        };
+        Ok(CellWeights {
+            input: get("input_weights")?.matrix(&rows, &Axis::any("input"))?,
+            recurrent,
+            bias: vector("bias")?,
+            recurrent_bias: vector("recurrent_bias")?,
+        })
+    }
+}

@@ -1,0 +1,225 @@
+//! Named tensors with a record of which were used, so that nothing in a file is ignored.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use crate::model::Matrix;
+use crate::{Array, Error, Values};
+
+/// The tensors of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Tensors {
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    shape: Vec<usize>,
+    data: Data,
+    used: Cell<bool>,
+}
+
+/// What a tensor holds.
+#[derive(Debug)]
+pub(crate) enum Data {
+    /// Numbers, by now f32.
+    F32(Vec<f32>),
+    /// Something of this type, which no weight can be: a counter, say. It can only be passed over.
+    Other(String),
+}
+
+/// One tensor, or an array a caller gave, under the name that messages use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TensorView<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl Tensors {
+    /// Adds a tensor. Names are unique in every container.
+    pub(crate) fn insert(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        data: Data,
+    ) -> Result<(), Error> {
+        if self.entries.contains_key(&name) {
+            return Err(Error::DuplicateName { what: "tensor", name });
+        }
+        self.entries.insert(name, Entry { shape, data, used: Cell::new(false) });
+        Ok(())
+    }
+
+    /// Whether there is such a tensor.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The tensor `name`, which counts as used from now on.
+    pub(crate) fn get(&self, name: &str, needed_by: &str) -> Result<TensorView<'_>, Error> {
+        let Some((name, entry)) = self.entries.get_key_value(name) else {
+            return Err(Error::MissingTensor {
+                name: name.into(),
+                needed_by: needed_by.into(),
+                present: listed(self.entries.keys()),
+            });
+        };
+        entry.used.set(true);
+        match &entry.data {
+            Data::F32(values) => Ok(TensorView { name, shape: &entry.shape, values }),
+            Data::Other(kind) => Err(Error::Unsupported {
+                what: format!("{needed_by}: tensor '{name}' of type {kind}"),
+                advice: "weights are float32, float64, float16 or bfloat16".into(),
+            }),
+        }
+    }
+
+    /// The tensor `name` if there is one; it counts as used from now on.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn find(
+        &self,
+        name: &str,
+        needed_by: &str,
+    ) -> Result<Option<TensorView<'_>>, Error> {
+        if self.contains(name) { self.get(name, needed_by).map(Some) } else { Ok(None) }
+    }
+
+    /// Counts every tensor for which `known` holds as used: those known to be no weights.
+    pub(crate) fn pass_over(&self, known: impl Fn(&str) -> bool) {
+        for (_, entry) in self.entries.iter().filter(|(name, _)| known(name)) {
+            entry.used.set(true);
+        }
+    }
+
+    /// Fails if a tensor was not used.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        let unused: Vec<&String> =
+            self.entries.iter().filter(|(_, e)| !e.used.get()).map(|(name, _)| name).collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
+        Err(Error::UnusedTensors { names: listed(unused) })
+    }
+}
+
+/// The first names of a list, and how many more there are.
+fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 40;
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    match names.len() {
+        0 => "no tensors".into(),
+        1..=SHOWN => names.join(", "),
+        more => format!("{}, and {} more", names[..SHOWN].join(", "), more - SHOWN),
+    }
+}
+
+/// An axis a tensor should have: what it is, and its length where that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Axis {
+    label: String,
+    size: Option<usize>,
+}
+
+impl Axis {
+    /// An axis of known length.
+    pub(crate) fn of(label: impl Into<String>, size: usize) -> Self {
+        Self { label: label.into(), size: Some(size) }
+    }
+
+    /// An axis of any length.
+    pub(crate) fn any(label: impl Into<String>) -> Self {
+        Self { label: label.into(), size: None }
+    }
+
+    /// The axis of all gates: `4×hidden=32`.
+    pub(crate) fn gates(gates: usize, hidden_size: Option<usize>) -> Self {
+        let label = if gates == 1 { "hidden".into() } else { format!("{gates}×hidden") };
+        Self { label, size: hidden_size.map(|hidden| gates.saturating_mul(hidden)) }
+    }
+
+    /// The axis of one gate.
+    pub(crate) fn hidden(hidden_size: Option<usize>) -> Self {
+        Self::gates(1, hidden_size)
+    }
+}
+
+impl std::fmt::Display for Axis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.size {
+            Some(size) => write!(f, "{}={size}", self.label),
+            None => f.write_str(&self.label),
+        }
+    }
+}
+
+impl<'a> TensorView<'a> {
+    /// Views an array of numbers a caller gave.
+    pub(crate) fn of_array(name: &'a str, array: &'a Array) -> Result<Self, Error> {
+        match array.values() {
+            Values::F32(values) => Ok(Self { name, shape: array.shape(), values }),
+            Values::Index(_) => Err(Error::Shape {
+                what: name.into(),
+                expected: "real numbers".into(),
+                found: "indices".into(),
+            }),
+        }
+    }
+
+    /// Its name.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The length of each axis.
+    pub(crate) fn shape(&self) -> &'a [usize] {
+        self.shape
+    }
+
+    /// Fails unless the axes are these.
+    pub(crate) fn expect(&self, axes: &[Axis]) -> Result<(), Error> {
+        let fits = self.shape.len() == axes.len()
+            && self.shape.iter().zip(axes).all(|(&n, axis)| axis.size.is_none_or(|m| m == n));
+        if fits {
+            return Ok(());
+        }
+        let axes: Vec<String> = axes.iter().map(ToString::to_string).collect();
+        Err(self.misfit(&format!("[{}]", axes.join(", "))))
+    }
+
+    /// The error that this tensor has another shape than `expected`.
+    pub(crate) fn misfit(&self, expected: &str) -> Error {
+        Error::Shape {
+            what: format!("tensor '{}'", self.name),
+            expected: expected.into(),
+            found: format!("{:?}", self.shape),
+        }
+    }
+
+    /// The values as the matrix `[rows, columns]` that they are.
+    pub(crate) fn matrix(&self, rows: &Axis, columns: &Axis) -> Result<Matrix, Error> {
+        self.expect(&[rows.clone(), columns.clone()])?;
+        Matrix::new(self.shape[0], self.shape[1], self.values.to_vec())
+    }
+
+    /// The values, which are stored `[columns, rows]`, as the matrix `[rows, columns]`.
+    pub(crate) fn transposed(&self, columns: &Axis, rows: &Axis) -> Result<Matrix, Error> {
+        self.expect(&[columns.clone(), rows.clone()])?;
+        Matrix::from_transposed(self.shape[1], self.shape[0], self.values)
+    }
+
+    /// The values of the vector `[axis]`.
+    pub(crate) fn vector(&self, axis: &Axis) -> Result<Vec<f32>, Error> {
+        self.expect(std::slice::from_ref(axis))?;
+        Ok(self.values.to_vec())
+    }
+
+    /// The two rows of the matrix `[2, axis]`.
+    pub(crate) fn two_rows(&self, axis: &Axis) -> Result<[Vec<f32>; 2], Error> {
+        self.expect(&[Axis::of("input and recurrent", 2), axis.clone()])?;
+        let (first, second) = self.values.split_at(self.shape[1]);
+        Ok([first.to_vec(), second.to_vec()])
+    }
+}

@@ -1,0 +1,3 @@
+//! The activation functions a model may name. Their mathematics is the kernels' business.
+
+pub use ritornello_kernels::Activation;

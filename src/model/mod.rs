@@ -1,0 +1,22 @@
+//! What is computed: mathematics, without CPU, file, thread or batch.
+//!
+//! A [`Model`] is a small graph of named values over a closed set of nodes ([`Op`]). The common
+//! case, a straight chain, is written with [`Model::chain`]; anything else with [`Model::graph`].
+
+mod activation;
+mod builder;
+mod cell;
+mod dense;
+mod graph;
+mod recurrent;
+mod shape;
+mod weights;
+
+pub use activation::Activation;
+pub use builder::{ChainBuilder, GraphBuilder, RecurrentValues};
+pub use cell::{Cell, Gate, GruReset};
+pub use dense::{Dense, Embedding, ScaleShift};
+pub use graph::{Input, Model, Node, Op, Output, Port, Select, Value};
+pub use recurrent::{Direction, Merge, OutputOrder, Recurrent, StateScope};
+pub use shape::{Element, Extent, SequenceAxes, Shape};
+pub use weights::{CellWeights, Matrix, RecurrentWeights};

@@ -1,0 +1,69 @@
+//! What a plan chose, in words.
+
+use std::fmt;
+
+use ritornello_kernels::{Isa, Precision};
+
+/// What a plan chose, stage by stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The level.
+    pub isa: Isa,
+    /// What the arithmetic may be.
+    pub precision: Precision,
+    /// The number of threads.
+    pub threads: usize,
+    /// Whether a sequence may be given in pieces.
+    pub causal: bool,
+    /// The stages in the order in which they run.
+    pub stages: Vec<ExplainedStage>,
+}
+
+/// What a plan chose for one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExplainedStage {
+    /// The node's name.
+    pub node: String,
+    /// What it is.
+    pub op: String,
+    /// The shape of its first result, with the names of the axes.
+    pub output: String,
+    /// Its weights and biases.
+    pub parameters: usize,
+    /// The kernel that does the work, if one does.
+    pub kernel: String,
+    /// The bytes that its weights occupy.
+    pub packed_bytes: usize,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let streams = if self.causal { "any length, in pieces" } else { "whole sequences" };
+        writeln!(
+            f,
+            "{} on {}, {} thread{}, {streams}",
+            self.precision,
+            self.isa,
+            self.threads,
+            if self.threads == 1 { "" } else { "s" }
+        )?;
+        if self.isa == Isa::Portable {
+            writeln!(
+                f,
+                "portable: no fused multiply-add, so its bits differ from the other levels'; large \
+                 projections run in matrixmultiply, which detects vector instructions itself"
+            )?;
+        }
+        for stage in &self.stages {
+            let kernel = if stage.kernel.is_empty() { "-" } else { &stage.kernel };
+            writeln!(
+                f,
+                "{}: {} -> {}, {kernel}, {} bytes",
+                stage.node, stage.op, stage.output, stage.packed_bytes
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! How this machine computes a model: weights packed once, kernels chosen once, buffers laid out.
+
+mod explain;
+mod options;
+mod stage;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ritornello_kernels::{Isa, Kernels, Precision};
+
+pub use crate::parallel::Threads;
+pub use explain::{ExplainedStage, Explanation};
+pub use options::PlanOptions;
+pub(crate) use stage::{RecurrentStage, Stage, StageKind};
+
+use crate::model::{Input, Model, Op, Port, SequenceAxes, Shape, StateScope, Value};
+use crate::{Array, Error, Session};
+
+/// A model, ready to run on one machine. Cheap to clone; clones share the packed weights.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) inner: Arc<PlanInner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlanInner {
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) threads: Threads,
+    precision: Precision,
+    pub(crate) axes: SequenceAxes,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<PlannedOutput>,
+    pub(crate) values: Vec<PlannedValue>,
+    pub(crate) stages: Vec<Stage>,
+    /// The node that needs whole sequences, if one does.
+    pub(crate) whole_sequence_node: Option<String>,
+}
+
+/// An output of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlannedOutput {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    pub(crate) value: usize,
+}
+
+/// A value, and where its numbers are while a plan runs.
+#[derive(Debug)]
+pub(crate) struct PlannedValue {
+    pub(crate) shape: Shape,
+    pub(crate) home: Home,
+}
+
+/// Where the numbers of a value are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In the caller's input of this index.
+    Input(usize),
+    /// In the caller's output of this index.
+    Output(usize),
+    /// In the session's buffer of this index.
+    Scratch(usize),
+}
+
+impl Model {
+    /// Makes the model ready for this machine.
+    ///
+    /// # Errors
+    ///
+    /// If the level asked for is absent, or the system gives no threads.
+    pub fn plan(&self, options: PlanOptions) -> Result<Plan, Error> {
+        Plan::new(self, options)
+    }
+
+    /// The same, and gives up the model, so that its weights are not held twice.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan`](Self::plan).
+    pub fn into_plan(self, options: PlanOptions) -> Result<Plan, Error> {
+        Plan::new(&self, options)
+    }
+}
+
+impl Plan {
+    fn new(model: &Model, options: PlanOptions) -> Result<Self, Error> {
+        let isa = match options.isa {
+            Some(isa) => isa,
+            None => Isa::detect()?,
+        };
+        let kernels = isa.kernels()?;
+        let threads = match options.threads {
+            Some(threads) => threads,
+            None => Threads::from_environment()?,
+        };
+        let mut values = Values::new(model)?;
+        let mut stages = Vec::new();
+        let mut states = 0;
+        for (index, node) in model.nodes().iter().enumerate() {
+            let port = |port| values.places.get(&Value::Node { node: index, port }).copied();
+            stages.push(Stage {
+                name: node.name.clone(),
+                op: stage::describe(&node.op),
+                inputs: node.inputs.iter().map(|value| values.places[value]).collect(),
+                outputs: Port::ALL.map(port),
+                kind: StageKind::new(&node.op, kernels, states),
+                parameters: node.op.parameters(),
+            });
+            states += usize::from(matches!(node.op, Op::Recurrent(_)));
+        }
+        let outputs = model
+            .outputs()
+            .iter()
+            .map(|output| {
+                let value = values.places[&output.value];
+                let shape = values.planned[value].shape;
+                PlannedOutput { name: output.name.clone(), shape, value }
+            })
+            .collect();
+        Ok(Self {
+            inner: Arc::new(PlanInner {
+                kernels,
+                threads,
+                precision: options.precision,
+                axes: model.axes(),
+                inputs: model.inputs().to_vec(),
+                outputs,
+                values: std::mem::take(&mut values.planned),
+                stages,
+                whole_sequence_node: model.first_whole_sequence_node().map(|n| n.name.clone()),
+            }),
+        })
+    }
+
+    /// The inputs, in the order in which a caller gives them.
+    #[must_use]
+    pub fn inputs(&self) -> &[Input] {
+        &self.inner.inputs
+    }
+
+    /// The outputs, in the order in which a caller gets them.
+    #[must_use]
+    pub fn outputs(&self) -> &[PlannedOutput] {
+        &self.inner.outputs
+    }
+
+    /// The order of batch and time in what a caller gives and gets.
+    #[must_use]
+    pub fn axes(&self) -> SequenceAxes {
+        self.inner.axes
+    }
+
+    /// Whether a sequence may be given in pieces, its state living on from call to call.
+    #[must_use]
+    pub fn is_causal(&self) -> bool {
+        self.inner.whole_sequence_node.is_none()
+    }
+
+    /// What was chosen, and why.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        let inner = &*self.inner;
+        let stages = inner.stages.iter().map(|stage| ExplainedStage {
+            node: stage.name.clone(),
+            op: stage.op.clone(),
+            output: stage
+                .outputs
+                .iter()
+                .flatten()
+                .next()
+                .map_or_else(|| "unused".into(), |&value| inner.values[value].shape.to_string()),
+            parameters: stage.parameters,
+            kernel: stage.kind.kernel(inner.kernels),
+            packed_bytes: stage.kind.packed_bytes(),
+        });
+        Explanation {
+            isa: inner.kernels.isa(),
+            precision: inner.precision,
+            threads: inner.threads.count(),
+            causal: self.is_causal(),
+            stages: stages.collect(),
+        }
+    }
+
+    /// Makes a session: one stream of `batch` rows, whose buffers hold `max_time` steps.
+    ///
+    /// A causal model runs sequences of any length in them; others up to `max_time`.
+    ///
+    /// # Errors
+    ///
+    /// If the buffers' sizes overflow.
+    pub fn session(&self, batch: usize, max_time: usize) -> Result<Session, Error> {
+        Session::new(self.clone(), batch, max_time)
+    }
+
+    /// The bytes that a session allocates.
+    #[must_use]
+    pub fn workspace_bytes(&self, batch: usize, max_time: usize) -> usize {
+        Session::bytes(self, batch, max_time)
+    }
+
+    /// Runs whole sequences from fresh state: one call, arrays by name.
+    ///
+    /// # Errors
+    ///
+    /// If an array is missing, or its name or shape does not fit.
+    pub fn run(&self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>, Error> {
+        self.run_with_progress(inputs, &mut |_, _| {})
+    }
+
+    /// The same, telling `progress` now and then how much is done, and of how much.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_with_progress(
+        &self,
+        inputs: &[(&str, &Array)],
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<(String, Array)>, Error> {
+        crate::run::run_once(self, inputs, progress)
+    }
+}
+
+impl PlanInner {
+    /// Whether a layer's state lives on after a run.
+    pub(crate) fn keeps_state(&self, stage: &RecurrentStage) -> bool {
+        self.whole_sequence_node.is_none() || stage.state_scope == StateScope::Session
+    }
+}
+
+/// Gives every value that is wanted a place.
+struct Values {
+    planned: Vec<PlannedValue>,
+    places: HashMap<Value, usize>,
+    scratch: usize,
+}
+
+impl Values {
+    fn new(model: &Model) -> Result<Self, Error> {
+        let mut values = Self { planned: Vec::new(), places: HashMap::new(), scratch: 0 };
+        for index in 0..model.inputs().len() {
+            values.add(model, Value::Input(index), Some(Home::Input(index)))?;
+        }
+        for (index, output) in model.outputs().iter().enumerate() {
+            // The first output that shows a value holds it; others get copies of it.
+            values.add(model, output.value, Some(Home::Output(index)))?;
+        }
+        for (index, node) in model.nodes().iter().enumerate() {
+            for &input in &node.inputs {
+                values.add(model, input, None)?;
+            }
+            // A layer of which nothing is wanted still runs, because it has a state.
+            if !matches!(node.op, Op::Recurrent(_)) {
+                values.add(model, Value::Node { node: index, port: Port::Main }, None)?;
+            }
+        }
+        Ok(values)
+    }
+
+    fn add(&mut self, model: &Model, value: Value, home: Option<Home>) -> Result<(), Error> {
+        if self.places.contains_key(&value) {
+            return Ok(());
+        }
+        let home = home.unwrap_or_else(|| {
+            self.scratch += 1;
+            Home::Scratch(self.scratch - 1)
+        });
+        self.places.insert(value, self.planned.len());
+        self.planned.push(PlannedValue { shape: model.shape(value)?, home });
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! One node of a model, ready to run on one machine.
+
+use ritornello_kernels::{
+    CellKind, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource, Reset,
+};
+
+use crate::model::{
+    Activation, Cell, CellWeights, Direction, GruReset, Merge, Op, OutputOrder, Recurrent,
+    RecurrentWeights, Select, StateScope,
+};
+
+/// A node with packed weights and chosen kernels. Values are known by their place in the plan.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) name: String,
+    /// The word for it in tables.
+    pub(crate) op: String,
+    pub(crate) inputs: Vec<usize>,
+    /// The values of its ports; `None` where nothing wants them.
+    pub(crate) outputs: [Option<usize>; 4],
+    pub(crate) kind: StageKind,
+    pub(crate) parameters: usize,
+}
+
+/// What a stage does.
+#[derive(Debug)]
+pub(crate) enum StageKind {
+    Recurrent(RecurrentStage),
+    Dense { weights: PackedMatrix, activation: Activation },
+    Activation(Activation),
+    Embedding { table: Vec<f32>, rows: usize, features: usize },
+    ScaleShift { scale: Vec<f32>, shift: Vec<f32> },
+    Concat,
+    Add,
+    Multiply,
+    Select(Select),
+    Stack,
+    Unroll,
+    Repeat,
+    Flatten,
+    MeanOverTime,
+    MaxOverTime,
+}
+
+/// A recurrent layer with packed weights.
+#[derive(Debug)]
+pub(crate) struct RecurrentStage {
+    /// One for each direction, forward first.
+    pub(crate) cells: Vec<PackedCell>,
+    pub(crate) input_size: usize,
+    pub(crate) direction: Direction,
+    pub(crate) merge: Merge,
+    pub(crate) order: OutputOrder,
+    pub(crate) state_scope: StateScope,
+    /// Its place among the states of a session.
+    pub(crate) state: usize,
+}
+
+impl RecurrentStage {
+    fn new(layer: &Recurrent, kernels: &Kernels, state: usize) -> Self {
+        let pack = |weights: &CellWeights| kernels.pack_cell(&cell_source(layer, weights));
+        Self {
+            cells: layer.weights().iter().map(pack).collect(),
+            input_size: layer.input_size(),
+            direction: layer.direction(),
+            merge: layer.merge,
+            order: layer.order,
+            state_scope: layer.state_scope,
+            state,
+        }
+    }
+
+    pub(crate) fn hidden_size(&self) -> usize {
+        self.cells[0].hidden_size()
+    }
+
+    pub(crate) fn has_cell_state(&self) -> bool {
+        self.cells[0].kind().has_cell_state()
+    }
+
+    /// Multiplications and additions of one step of one row in one direction.
+    pub(crate) fn work_per_row(&self) -> usize {
+        self.cells[0].projection_width() * (self.input_size + self.hidden_size())
+    }
+}
+
+fn cell_source<'a>(layer: &Recurrent, weights: &'a CellWeights) -> CellSource<'a> {
+    CellSource {
+        kind: cell_kind(layer.cell()),
+        input_size: layer.input_size(),
+        hidden_size: layer.hidden_size(),
+        input_weights: weights.input.values(),
+        recurrent: match &weights.recurrent {
+            RecurrentWeights::Matrix(matrix) => RecurrentSource::Matrix(matrix.values()),
+            RecurrentWeights::Identity => RecurrentSource::Identity,
+        },
+        bias: weights.bias.as_deref(),
+        recurrent_bias: weights.recurrent_bias.as_deref(),
+    }
+}
+
+fn cell_kind(cell: Cell) -> CellKind {
+    match cell {
+        Cell::SimpleRnn { activation } => CellKind::Simple { activation },
+        Cell::Lstm { activation, recurrent_activation } => {
+            CellKind::Lstm { activation, recurrent_activation }
+        }
+        Cell::Gru { reset, activation, recurrent_activation } => CellKind::Gru {
+            reset: match reset {
+                GruReset::BeforeMatmul => Reset::Before,
+                GruReset::AfterMatmul => Reset::After,
+            },
+            activation,
+            recurrent_activation,
+        },
+    }
+}
+
+impl StageKind {
+    /// Packs a node's weights. `states` counts the recurrent layers before it.
+    pub(crate) fn new(op: &Op, kernels: &Kernels, states: usize) -> Self {
+        match op {
+            Op::Recurrent(layer) => Self::Recurrent(RecurrentStage::new(layer, kernels, states)),
+            Op::Dense(dense) => {
+                let matrix = dense.weights();
+                let source = MatrixSource {
+                    weights: matrix.values(),
+                    bias: dense.bias(),
+                    depth: matrix.columns(),
+                };
+                Self::Dense {
+                    weights: kernels.pack_dense(&source, matrix.rows()),
+                    activation: dense.activation(),
+                }
+            }
+            Op::Activation(activation) => Self::Activation(*activation),
+            Op::Embedding(embedding) => Self::Embedding {
+                table: embedding.table().values().to_vec(),
+                rows: embedding.table().rows(),
+                features: embedding.table().columns(),
+            },
+            Op::ScaleShift(affine) => Self::ScaleShift {
+                scale: affine.scale().to_vec(),
+                shift: affine.shift().to_vec(),
+            },
+            Op::Concat => Self::Concat,
+            Op::Add => Self::Add,
+            Op::Multiply => Self::Multiply,
+            Op::Select(select) => Self::Select(*select),
+            Op::Stack => Self::Stack,
+            Op::Unroll { .. } => Self::Unroll,
+            Op::Repeat { .. } => Self::Repeat,
+            Op::Flatten => Self::Flatten,
+            Op::MeanOverTime => Self::MeanOverTime,
+            Op::MaxOverTime => Self::MaxOverTime,
+        }
+    }
+
+    /// The kernel that does the work; empty for stages that only move numbers.
+    pub(crate) fn kernel(&self, kernels: &Kernels) -> String {
+        match self {
+            Self::Recurrent(stage) => kernels.cell_name(&stage.cells[0]),
+            Self::Dense { weights, .. } => kernels.dense_name(weights),
+            Self::Activation(activation) => {
+                format!("activation-{}-f32-{}", activation.name(), kernels.isa())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The bytes that its weights occupy.
+    pub(crate) fn packed_bytes(&self) -> usize {
+        match self {
+            Self::Recurrent(stage) => stage.cells.iter().map(PackedCell::bytes).sum(),
+            Self::Dense { weights, .. } => weights.bytes(),
+            Self::Embedding { table, .. } => size_of_val(&table[..]),
+            Self::ScaleShift { scale, shift } => size_of_val(&scale[..]) + size_of_val(&shift[..]),
+            _ => 0,
+        }
+    }
+}
+
+/// The word for a node in tables: what it is, and how.
+pub(crate) fn describe(op: &Op) -> String {
+    match op {
+        Op::Recurrent(layer) => {
+            let direction = match layer.direction() {
+                Direction::Forward => "",
+                Direction::Reverse => " reverse",
+                Direction::Bidirectional => match layer.merge {
+                    Merge::Concat => " bidirectional",
+                    Merge::Sum => " bidirectional, sum",
+                    Merge::Mul => " bidirectional, mul",
+                    Merge::Average => " bidirectional, average",
+                },
+            };
+            let cell = match layer.cell() {
+                Cell::SimpleRnn { activation } => format!("rnn {activation}"),
+                Cell::Gru { reset: GruReset::BeforeMatmul, .. } => "gru reset before".into(),
+                other => other.name().into(),
+            };
+            format!("{cell}({}){direction}", layer.hidden_size())
+        }
+        Op::Dense(dense) if dense.activation() == Activation::Linear => "dense".into(),
+        Op::Dense(dense) => format!("dense {}", dense.activation()),
+        Op::Activation(activation) => activation.to_string(),
+        other => other.name().into(),
+    }
+}

@@ -1,0 +1,339 @@
+//! Damaged and lying files: each gives an error or a model, never a panic, and no allocation by a
+//! length that a file merely claims.
+
+#![cfg(all(feature = "keras", feature = "safetensors", feature = "npz"))]
+
+mod load_fixtures;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Cursor, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use load_fixtures::{fixture, scratch};
+use ritornello::load::{Spec, load_with_spec, npz};
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
+
+/// The system's allocator, which remembers the largest request.
+struct Watched;
+
+thread_local! {
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn note(size: usize) {
+    // A thread that ends has no counter any more.
+    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+}
+
+// SAFETY: every method hands its arguments on to `System`, whose contract is the same.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size);
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
+
+/// What no reader asks for at once while it reads the small files of these tests: 16 MiB.
+const MOST: usize = 16 << 20;
+
+/// Reads `bytes` as a file of this extension; `Ok` if they make a model.
+fn read(bytes: &[u8], extension: &str, spec: Option<&Spec>) -> Result<(), String> {
+    let thread = format!("{:?}", std::thread::current().id());
+    let path = scratch(&format!("hostile-{}.{extension}", thread.replace(['(', ')'], "")));
+    std::fs::write(&path, bytes).unwrap();
+    match (extension, spec) {
+        ("npz", _) => npz::read(&path).map(drop),
+        (_, Some(spec)) => load_with_spec(&path, spec).map(drop),
+        _ => ritornello::load(&path).map(drop),
+    }
+    .map_err(|error| error.to_string())
+}
+
+/// Reads `bytes`, which were made as `how` says, and fails if that panics or allocates too much.
+fn survive(bytes: &[u8], extension: &str, spec: Option<&Spec>, how: &str) -> bool {
+    LARGEST.set(0);
+    let result = catch_unwind(AssertUnwindSafe(|| read(bytes, extension, spec)));
+    let largest = LARGEST.get();
+    assert!(largest < MOST, "{how}: {largest} bytes were asked for at once");
+    result.unwrap_or_else(|_| panic!("{how}: the reader panicked")).is_ok()
+}
+
+/// Random numbers that are the same in every run (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).expect("below end")
+    }
+}
+
+/// Changes a few bytes: to anything, to a bit flipped, or eight of them to a huge number.
+fn damage(bytes: &mut [u8], random: &mut Random) -> String {
+    let mut how = String::new();
+    for _ in 0..1 + random.below(3) {
+        let place = random.below(bytes.len());
+        match random.below(4) {
+            0 => bytes[place] = random.next().to_le_bytes()[0],
+            1 => bytes[place] ^= 1 << random.below(8),
+            2 => bytes[place] = 0xff,
+            _ => {
+                let huge = (u64::MAX >> random.below(40)).to_le_bytes();
+                let count = 8.min(bytes.len() - place);
+                bytes[place..place + count].copy_from_slice(&huge[..count]);
+            }
+        }
+        how += &format!("byte {place}; ");
+    }
+    how
+}
+
+fn members(path: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let mut archive = ZipArchive::new(Cursor::new(std::fs::read(path).unwrap())).unwrap();
+    (0..archive.len())
+        .map(|index| {
+            let mut member = archive.by_index(index).unwrap();
+            let mut bytes = Vec::new();
+            member.read_to_end(&mut bytes).unwrap();
+            (member.name().unwrap().into_owned(), bytes)
+        })
+        .collect()
+}
+
+fn zipped(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in members {
+        writer.start_file(name, stored).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+const KERAS: [&str; 4] = ["shapes-t1-b1", "embedding-pool", "encoder-decoder", "stacked-cells"];
+
+#[test]
+fn truncated_files() {
+    for name in KERAS {
+        let path = fixture(name, "model.keras");
+        let whole = std::fs::read(&path).unwrap();
+        for end in (0..whole.len()).step_by(97) {
+            let how = format!("{name}.keras cut to {end} bytes");
+            assert!(!survive(&whole[..end], "keras", None, &how), "{how}: it loads");
+        }
+        let mut parts = members(&path);
+        for index in 0..parts.len() {
+            let part = parts[index].1.clone();
+            for end in (0..part.len()).step_by(97) {
+                parts[index].1.truncate(end);
+                let how = format!("{name}.keras, {} cut to {end} bytes", parts[index].0);
+                survive(&zipped(&parts), "keras", None, &how);
+                parts[index].1 = part.clone();
+            }
+        }
+    }
+    let spec = Spec::read(fixture("torch-bigru-3-layers", "spec.json")).unwrap();
+    let whole = std::fs::read(fixture("torch-bigru-3-layers", "model.safetensors")).unwrap();
+    for end in (0..whole.len()).step_by(97) {
+        let how = format!("safetensors cut to {end} bytes");
+        assert!(!survive(&whole[..end], "safetensors", Some(&spec), &how), "{how}: it loads");
+    }
+    for (name, file) in [("encoder-decoder", "case.npz"), ("cells", "weights.npz")] {
+        let whole = std::fs::read(fixture(name, file)).unwrap();
+        for end in (0..whole.len()).step_by(97) {
+            let how = format!("{name}/{file} cut to {end} bytes");
+            assert!(!survive(&whole[..end], "npz", None, &how), "{how}: it reads");
+        }
+    }
+}
+
+#[test]
+fn damaged_archives() {
+    let mut random = Random(1);
+    for name in KERAS {
+        let whole = std::fs::read(fixture(name, "model.keras")).unwrap();
+        for _ in 0..500 {
+            let mut bytes = whole.clone();
+            let how = damage(&mut bytes, &mut random);
+            survive(&bytes, "keras", None, &format!("{name}.keras, {how}"));
+        }
+    }
+    for (name, file) in [("encoder-decoder", "case.npz"), ("cells", "weights.npz")] {
+        let whole = std::fs::read(fixture(name, file)).unwrap();
+        for _ in 0..500 {
+            let mut bytes = whole.clone();
+            let how = damage(&mut bytes, &mut random);
+            survive(&bytes, "npz", None, &format!("{name}/{file}, {how}"));
+        }
+    }
+}
+
+/// The checksums of the zip do not help here: they fit the damaged member.
+#[test]
+fn damaged_members() {
+    let mut random = Random(2);
+    for name in KERAS {
+        let parts = members(&fixture(name, "model.keras"));
+        for index in 0..parts.len() {
+            let rounds = if parts[index].0.ends_with("h5") { 1500 } else { 300 };
+            for _ in 0..rounds {
+                let mut parts = parts.clone();
+                let how = damage(&mut parts[index].1, &mut random);
+                let how = format!("{name}.keras, {}, {how}", parts[index].0);
+                survive(&zipped(&parts), "keras", None, &how);
+            }
+        }
+    }
+    let parts = members(&fixture("encoder-decoder", "case.npz"));
+    for index in 0..parts.len() {
+        for _ in 0..500 {
+            let mut parts = parts.clone();
+            // Headers, not values.
+            let how = damage(&mut parts[index].1[..128], &mut random);
+            survive(&zipped(&parts), "npz", None, &format!("{}, {how}", parts[index].0));
+        }
+    }
+}
+
+/// Where the values of a `.safetensors` file begin.
+fn header_end(file: &[u8]) -> usize {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap());
+    8 + usize::try_from(length).unwrap()
+}
+
+#[test]
+fn damaged_safetensors() {
+    let mut random = Random(3);
+    let spec = Spec::read(fixture("torch-bigru-3-layers", "spec.json")).unwrap();
+    let whole = std::fs::read(fixture("torch-bigru-3-layers", "model.safetensors")).unwrap();
+    let header = header_end(&whole);
+    for _ in 0..3000 {
+        let mut bytes = whole.clone();
+        let how = damage(&mut bytes[..header], &mut random);
+        survive(&bytes, "safetensors", Some(&spec), &how);
+    }
+    // Our own file, whose header holds a specification.
+    let model =
+        load_with_spec(fixture("torch-bigru-3-layers", "model.safetensors"), &spec).unwrap();
+    let path = scratch("hostile-own.safetensors");
+    ritornello::load::save(&model, &path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let header = header_end(&whole);
+    for _ in 0..3000 {
+        let mut bytes = whole.clone();
+        let how = damage(&mut bytes[..header], &mut random);
+        survive(&bytes, "safetensors", None, &format!("own file, {how}"));
+    }
+}
+
+/// Replaces a text in a model's configuration.
+fn with_config(name: &str, from: &str, to: &str) -> Result<(), String> {
+    let mut parts = members(&fixture(name, "model.keras"));
+    let config = &mut parts.iter_mut().find(|(name, _)| name == "config.json").unwrap().1;
+    let text = String::from_utf8(config.clone()).unwrap();
+    let changed = text.replace(from, to);
+    assert_ne!(text, changed, "{name} has no {from}");
+    *config = changed.into_bytes();
+    read(&zipped(&parts), "keras", None)
+}
+
+#[test]
+fn what_contradicts_the_weights_is_named() {
+    for (name, from, to, parts) in [
+        ("shapes-odd", "\"units\": 37", "\"units\": 36", &["'lstm'", "hidden=36", "[37, 148]"][..]),
+        (
+            "gru-reset-after",
+            "\"reset_after\": true",
+            "\"reset_after\": false",
+            &["'gru'", "[2, 39]"],
+        ),
+        ("shapes-odd", "\"use_bias\": true", "\"use_bias\": false", &["layers/lstm/cell/vars/2"]),
+        ("gru-no-bias", "\"use_bias\": false", "\"use_bias\": true", &["layers/gru/cell/vars/2"]),
+        ("shapes-odd", "\"name\": \"lstm\"", "\"name\": \"lost\"", &["'lstm'", "'lost'"]),
+        ("shapes-odd", "[null, null, 65]", "[null, null, 64]", &["lstm", "64", "65"]),
+        (
+            "embedding-pool",
+            "\"mask_zero\": false",
+            "\"mask_zero\": true",
+            &["'embedding'", "mask_zero"],
+        ),
+        ("embedding-pool", "\"input_dim\": 50", "\"input_dim\": 51", &["input_dim=51", "[50, 8]"]),
+        ("shapes-odd", "\"unroll\": false", "\"unrolled\": false", &["'lstm'", "unrolled"]),
+        (
+            "shapes-odd",
+            "\"class_name\": \"LSTM\"",
+            "\"class_name\": \"LSTMX\"",
+            &["'lstm'", "LSTMX"],
+        ),
+        ("lstm-variants", "\"softsign\"", "\"mish\"", &["gru_after", "mish"]),
+        ("encoder-decoder", "[\"target\", 0, 0]", "[\"tarpit\", 0, 0]", &["tarpit"]),
+    ] {
+        let error = with_config(name, from, to).expect_err(&format!("{name} with {to} loads"));
+        for part in parts {
+            assert!(error.contains(part), "{name} with {to}: no {part} in: {error}");
+        }
+    }
+}
+
+#[test]
+fn keras_2_had_another_hard_sigmoid() {
+    let mut parts = members(&fixture("lstm-variants", "model.keras"));
+    let metadata = &mut parts.iter_mut().find(|(name, _)| name == "metadata.json").unwrap().1;
+    *metadata = br#"{"keras_version": "2.15.0"}"#.to_vec();
+    let path = scratch("keras-2.keras");
+    std::fs::write(&path, zipped(&parts)).unwrap();
+    let model = ritornello::load(&path).unwrap();
+    let fifth = ritornello::model::Activation::HARD_SIGMOID_FIFTH;
+    let ritornello::model::Op::Recurrent(layer) = &model.nodes()[0].op else { panic!() };
+    let ritornello::model::Cell::Lstm { recurrent_activation, .. } = layer.cell() else { panic!() };
+    assert_eq!(recurrent_activation, fifth);
+}
+
+#[test]
+fn other_kinds_of_file_are_refused_with_advice() {
+    for (name, part) in [
+        ("a.h5", "model.keras"),
+        ("a.pt", "state_dict"),
+        ("a.onnx", "ONNX"),
+        ("a.pb", "SavedModel"),
+        ("a.npz", "spec"),
+        ("a.unknown", ".keras"),
+    ] {
+        let path = scratch(name);
+        std::fs::write(&path, b"nothing").unwrap();
+        let error = ritornello::load(&path).unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains(name), "{error}");
+    }
+    let error = ritornello::load("/nowhere/at all").unwrap_err().to_string();
+    assert!(error.contains("/nowhere/at all"), "{error}");
+}
