@@ -25,8 +25,8 @@ mod parallel;
 
 pub use array::{Array, Values};
 pub use error::Error;
-pub use load::load;
+pub use load::{keras, load, pytorch};
 pub use model::Model;
-pub use plan::{Plan, PlanOptions};
-pub use run::Session;
+pub use plan::{Plan, PlanOptions, Threads};
+pub use run::{Session, State};
 pub use ritornello_kernels::{Isa, Precision};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ritornello::load::{self, Spec};
+use ritornello::plan::Threads;
 use ritornello::{Model, PlanOptions, Precision};
 
 use crate::failure::{Blame, Failure};
@@ -87,21 +88,16 @@ enum Tune {
 }
 
 /// What the common flags and the environment ask of a plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// None leaves it to the library.
-    pub(crate) threads: Option<usize>,
+    threads: Threads,
     precision: Precision,
 }
 
 impl Options {
     /// The same as the library takes it.
-    pub(crate) fn plan(self) -> PlanOptions {
-        let plan = PlanOptions::default().precision(self.precision);
-        match self.threads {
-            Some(threads) => plan.threads(threads),
-            None => plan,
-        }
+    pub(crate) fn plan(&self) -> PlanOptions {
+        PlanOptions::default().precision(self.precision).threads(self.threads.clone())
     }
 }
 
@@ -123,24 +119,12 @@ impl Common {
         Ok(Options { threads: self.threads()?, precision })
     }
 
-    fn threads(&self) -> Result<Option<usize>, Failure> {
-        const VARIABLE: &str = "RITORNELLO_THREADS";
-        let (source, threads) = match (self.threads, std::env::var(VARIABLE)) {
-            (Some(threads), _) => ("--threads", Some(threads)),
-            (None, Ok(text)) if text.is_empty() => return Ok(None),
-            (None, Ok(text)) => match text.trim().parse() {
-                Ok(threads) => (VARIABLE, Some(threads)),
-                Err(_) => {
-                    let message = format!("{VARIABLE} is '{text}', expected a number of threads");
-                    return Err(Failure::usage(message));
-                }
-            },
-            (None, Err(_)) => return Ok(None),
-        };
-        if threads == Some(0) {
-            return Err(Failure::usage(format!("{source} is 0, expected at least 1")));
+    fn threads(&self) -> Result<Threads, Failure> {
+        match self.threads {
+            Some(0) => Err(Failure::usage("--threads is 0, expected at least 1")),
+            Some(count) => Threads::new(count).blame_usage(),
+            None => Threads::from_environment().blame_usage(),
         }
-        Ok(threads)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ritornello::load::{npy, npz};
 use ritornello::model::{Element, Extent, Model, SequenceAxes, Shape};
-use ritornello::{Array, Error};
+use ritornello::plan::PlannedOutput;
+use ritornello::{Array, Plan};
 
 use crate::failure::{Blame, Failure};
 use crate::output::Console;
@@ -138,7 +139,7 @@ impl Axis {
     }
 }
 
-/// The axes of the array for a value.
+/// The axes of the array for an input or an output.
 pub(crate) fn axes(shape: Shape, element: Element, order: SequenceAxes) -> Vec<Axis> {
     match shape {
         Shape::Sequence { time, features } => {
@@ -162,16 +163,9 @@ pub(crate) fn axes(shape: Shape, element: Element, order: SequenceAxes) -> Vec<A
     }
 }
 
-/// The axes of a model's input.
-pub(crate) fn input_axes(model: &Model, input: usize) -> Vec<Axis> {
-    let input = &model.inputs()[input];
-    axes(input.shape, input.element, model.axes())
-}
-
-/// The axes of a model's output.
-pub(crate) fn output_axes(model: &Model, output: usize) -> Result<Vec<Axis>, Error> {
-    let shape = model.shape(model.outputs()[output].value)?;
-    Ok(axes(shape, Element::F32, model.axes()))
+/// The axes of a plan's output.
+pub(crate) fn output_axes(plan: &Plan, output: &PlannedOutput) -> Vec<Axis> {
+    axes(output.shape, Element::F32, plan.axes())
 }
 
 /// `[batch, time, 16]`.

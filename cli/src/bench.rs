@@ -6,7 +6,7 @@ use ritornello::{Array, Session};
 use serde_json::json;
 
 use crate::args::{BenchArgs, Options, load_model};
-use crate::arrays::{self, Named};
+use crate::arrays::{self, Axis, Named};
 use crate::failure::{Blame, Failure};
 use crate::inspect::{table, threads_text};
 use crate::output::Console;
@@ -31,12 +31,11 @@ pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> R
     };
     let operations = synthetic::operations(&model, batch, steps).blame_model()?;
     let inputs = synthetic::inputs(&model, batch, steps).blame_data()?;
-    let threads = options.threads.unwrap_or(1);
-    let plan = model.into_plan(options.plan().threads(threads)).blame_model()?;
+    let plan = model.into_plan(options.plan()).blame_model()?;
 
-    let longest = inputs.iter().enumerate().filter_map(|(index, (_, array))| {
-        let axes = arrays::input_axes(plan.model(), index);
-        let time = axes.iter().position(|axis| axis.name() == "time")?;
+    let longest = plan.inputs().iter().zip(&inputs).filter_map(|(input, (_, array))| {
+        let axes = arrays::axes(input.shape, input.element, plan.axes());
+        let time = axes.iter().position(|axis| matches!(axis, Axis::Time(_)))?;
         Some(array.shape()[time])
     });
     let mut session = plan.session(batch, longest.max().unwrap_or(1)).blame_data()?;
@@ -54,13 +53,18 @@ pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> R
     let timing = timing.blame_data()?;
 
     let explanation = plan.explain();
-    let kernels: Vec<&str> = explanation.stages.iter().map(|s| s.kernel.as_str()).collect();
+    let kernels: Vec<&str> = explanation
+        .stages
+        .iter()
+        .map(|stage| stage.kernel.as_str())
+        .filter(|kernel| !kernel.is_empty())
+        .collect();
     let gflops = operations / timing.best / 1e9;
     console.text(&format!(
         "{}\n{subject}: batch {batch}, time {steps}, {}\n\
          best {}  median {}  {gflops:.1} GFLOP/s  ({} runs)\n",
         table(&plan),
-        threads_text(threads),
+        threads_text(explanation.threads),
         duration(timing.best),
         duration(timing.median),
         timing.calls,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use ritornello::plan::Threads;
 use ritornello::{Isa, Model, Plan, PlanOptions};
 use serde_json::{Value, json};
 
@@ -56,7 +57,7 @@ pub(crate) fn demo(options: &Options, console: &Console) -> Result<(), Failure> 
          3. Checks\n\n",
         first.join(" ")
     ))?;
-    let checks = checks(&model, *options, &input, &output)?;
+    let checks = checks(&model, options, &input, &output)?;
     let passed = checks.iter().all(|check| check.passed != Some(false));
     console.text(&checks_text(&checks))?;
     console.text("\n4. Speed\n\n")?;
@@ -109,7 +110,7 @@ impl Check {
 /// Compares `output` with expected numbers, and with itself computed in other ways.
 fn checks(
     model: &Model,
-    options: Options,
+    options: &Options,
     input: &[f32],
     output: &[f32],
 ) -> Result<Vec<Check>, Failure> {
@@ -131,7 +132,11 @@ fn checks(
     let sequence = &input[..TIME * DEMO_FEATURES];
     checks.push(Check::bits(name, &one_by_one[0], &steps(&plan, sequence)?));
 
-    let [one, two] = [planned(options.plan().threads(1))?, planned(options.plan().threads(2))?];
+    let threads = |count| {
+        let threads = Threads::new(count).blame_usage()?;
+        planned(options.plan().threads(threads))
+    };
+    let [one, two] = [threads(1)?, threads(2)?];
     checks.push(Check::bits("1 thread, or 2", &one, &two));
 
     let chosen = plan.explain().isa;

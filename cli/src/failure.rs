@@ -86,6 +86,8 @@ impl Failure {
 
 /// Says what an error of the library is about.
 pub(crate) trait Blame<T> {
+    /// The command line or the environment.
+    fn blame_usage(self) -> Result<T, Failure>;
     /// The model file, or the spec.
     fn blame_model(self) -> Result<T, Failure>;
     /// The arrays given.
@@ -95,6 +97,10 @@ pub(crate) trait Blame<T> {
 }
 
 impl<T> Blame<T> for Result<T, Error> {
+    fn blame_usage(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::of(&error, Kind::Usage))
+    }
+
     fn blame_model(self) -> Result<T, Failure> {
         self.map_err(|error| Failure::of(&error, Kind::Model))
     }

@@ -31,8 +31,8 @@ pub(crate) fn inspect(
     }
     let not_finite = not_finite(&model);
     let plan = model.into_plan(options.plan()).blame_model()?;
-    console.text(&text(&plan, &not_finite)?)?;
-    console.object(&object(&plan, &not_finite)?)
+    console.text(&text(&plan, &not_finite))?;
+    console.object(&object(&plan, &not_finite))
 }
 
 fn specification(model: &Model, console: Console) -> Result<(), Failure> {
@@ -89,18 +89,16 @@ fn not_finite(model: &Model) -> Vec<(String, usize, usize)> {
 type End = (String, Vec<Axis>);
 
 /// The inputs and the outputs.
-fn ends(model: &Model) -> Result<[Vec<End>; 2], Failure> {
-    let inputs = model
+fn ends(plan: &Plan) -> [Vec<End>; 2] {
+    let inputs = plan
         .inputs()
         .iter()
-        .enumerate()
-        .map(|(index, input)| (input.name.clone(), arrays::input_axes(model, index)));
-    let mut outputs = Vec::new();
-    for (index, output) in model.outputs().iter().enumerate() {
-        let axes = arrays::output_axes(model, index).blame_model()?;
-        outputs.push((output.name.clone(), axes));
-    }
-    Ok([inputs.collect(), outputs])
+        .map(|input| (input.name.clone(), arrays::axes(input.shape, input.element, plan.axes())));
+    let outputs = plan
+        .outputs()
+        .iter()
+        .map(|output| (output.name.clone(), arrays::output_axes(plan, output)));
+    [inputs.collect(), outputs.collect()]
 }
 
 /// The table of layers and its totals.
@@ -115,14 +113,15 @@ pub(crate) fn table(plan: &Plan) -> String {
             stage.output.clone(),
             thousands(stage.parameters),
             thousands(stage.packed_bytes),
-            stage.kernel.clone(),
+            if stage.kernel.is_empty() { "-".into() } else { stage.kernel.clone() },
         ]);
     }
-    let packed: usize = explanation.stages.iter().map(|stage| stage.packed_bytes).sum();
+    let parameters = explanation.stages.iter().map(|stage| stage.parameters).sum();
+    let packed = explanation.stages.iter().map(|stage| stage.packed_bytes).sum();
     format!(
         "{}total: {} parameters, {} bytes packed; {} on {}, {}\n",
         table.render(),
-        thousands(plan.model().parameters()),
+        thousands(parameters),
         thousands(packed),
         explanation.precision,
         explanation.isa,
@@ -135,8 +134,8 @@ pub(crate) fn threads_text(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
-fn text(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Result<String, Failure> {
-    let [inputs, outputs] = ends(plan.model())?;
+fn text(plan: &Plan, not_finite: &[(String, usize, usize)]) -> String {
+    let [inputs, outputs] = ends(plan);
     let mut text = String::new();
     for (what, ends) in [("input", &inputs), ("output", &outputs)] {
         for (name, axes) in ends {
@@ -147,11 +146,11 @@ fn text(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Result<String, Fa
     for (name, nan, infinite) in not_finite {
         let _ = writeln!(text, "not finite: {name}: {nan} NaN, {infinite} infinite");
     }
-    Ok(text)
+    text
 }
 
-fn object(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Result<Value, Failure> {
-    let [inputs, outputs] = ends(plan.model())?;
+fn object(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Value {
+    let [inputs, outputs] = ends(plan);
     let named = |ends: &[End]| -> Vec<Value> {
         let object = |(name, axes): &End| {
             let axes: Vec<Value> = axes.iter().copied().map(arrays::axis_object).collect();
@@ -173,16 +172,16 @@ fn object(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Result<Value, F
     let not_finite = not_finite
         .iter()
         .map(|(name, nan, infinite)| json!({"name": name, "nan": nan, "infinite": infinite}));
-    Ok(json!({
+    json!({
         "inputs": named(&inputs),
         "outputs": named(&outputs),
         "layers": layers.collect::<Vec<_>>(),
-        "parameters": plan.model().parameters(),
+        "parameters": explanation.stages.iter().map(|stage| stage.parameters).sum::<usize>(),
         "packed_bytes": explanation.stages.iter().map(|stage| stage.packed_bytes).sum::<usize>(),
         "not_finite": not_finite.collect::<Vec<_>>(),
-        "causal": plan.model().is_causal(),
+        "causal": explanation.causal,
         "isa": explanation.isa.to_string(),
         "precision": explanation.precision.to_string(),
         "threads": explanation.threads,
-    }))
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ritornello::{Array, Model, Plan, Values};
+use ritornello::{Array, Plan, Values};
 use serde_json::{Value, json};
 
 use crate::args::{Options, RunArgs};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &RunArgs, options: &Options, console: &Console) -> Resul
         console.note(&format!("wrote {}: {text}", destination.path().display()));
     }
     if destination.is_none() {
-        console.text(&text(plan.model(), &outputs)?)?;
+        console.text(&text(&plan, &outputs))?;
     }
     let explanation = plan.explain();
     console.object(&json!({
@@ -81,10 +81,10 @@ fn summary(array: &Array) -> Summary<'_> {
     }
 }
 
-fn text(model: &Model, outputs: &Named) -> Result<String, Failure> {
+fn text(plan: &Plan, outputs: &Named) -> String {
     let mut text = String::new();
-    for (index, (name, array)) in outputs.iter().enumerate() {
-        let axes = arrays::output_axes(model, index).blame_model()?;
+    for (output, (name, array)) in plan.outputs().iter().zip(outputs) {
+        let axes = arrays::output_axes(plan, output);
         let _ = writeln!(text, "{name} {}", arrays::shape_text(&axes, array.shape()));
         let summary = summary(array);
         match summary.range {
@@ -102,7 +102,7 @@ fn text(model: &Model, outputs: &Named) -> Result<String, Failure> {
             let _ = writeln!(text, "  first {}{more}", first.join(" "));
         }
     }
-    Ok(text)
+    text
 }
 
 fn object(name: &str, array: &Array) -> Value {

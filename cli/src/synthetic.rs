@@ -151,11 +151,13 @@ pub(crate) fn inputs(model: &Model, batch: usize, time: usize) -> Result<Named, 
     let mut numbers = Numbers::new(3);
     let mut arrays = Named::new();
     for (index, input) in model.inputs().iter().enumerate() {
-        let lengths = arrays::input_axes(model, index).into_iter().map(|axis| match axis {
-            Axis::Batch => batch,
-            Axis::Time(steps) => steps.unwrap_or(time),
-            Axis::States(length) | Axis::Features(length) => length,
-        });
+        let lengths = arrays::axes(input.shape, input.element, model.axes()).into_iter().map(
+            |axis| match axis {
+                Axis::Batch => batch,
+                Axis::Time(steps) => steps.unwrap_or(time),
+                Axis::States(length) | Axis::Features(length) => length,
+            },
+        );
         let shape: Vec<usize> = lengths.collect();
         let count = shape.iter().product();
         let array = match input.element {

@@ -42,10 +42,10 @@ pub(crate) fn verify(
     let plan = model.into_plan(options.plan()).blame_model()?;
     let found = run_plan(&plan, &inputs, *console)?;
     let mut comparisons = Vec::new();
-    for (index, (name, found)) in found.iter().enumerate() {
+    for (output, (name, found)) in plan.outputs().iter().zip(&found) {
         match expected.iter().find(|(other, _)| other == name) {
             Some((_, expected)) => {
-                let axes = arrays::output_axes(plan.model(), index).blame_model()?;
+                let axes = arrays::output_axes(&plan, output);
                 comparisons.push(compare(name, axes, found, expected, args.tolerance)?);
             }
             None => console.note(&format!("output '{name}' is not in the case, so not compared")),

@@ -35,6 +35,8 @@ pub(crate) struct PlanInner {
     pub(crate) stages: Vec<Stage>,
     /// The node that needs whole sequences, if one does.
     pub(crate) whole_sequence_node: Option<String>,
+    /// Stages that combine sequences whose lengths are known only when they are given.
+    pub(crate) combining: Vec<usize>,
 }
 
 /// An output of a plan.
@@ -112,6 +114,7 @@ impl Plan {
             });
             states += usize::from(matches!(node.op, Op::Recurrent(_)));
         }
+        let combining = (0..stages.len()).filter(|&i| values.combines(&stages[i])).collect();
         let outputs = model
             .outputs()
             .iter()
@@ -131,6 +134,7 @@ impl Plan {
                 outputs,
                 values: std::mem::take(&mut values.planned),
                 stages,
+                combining,
                 whole_sequence_node: model.first_whole_sequence_node().map(|n| n.name.clone()),
             }),
         })
@@ -260,6 +264,19 @@ impl Values {
             }
         }
         Ok(values)
+    }
+
+    /// Whether a stage's inputs have as many steps as each other only if the caller's data has.
+    fn combines(&self, stage: &Stage) -> bool {
+        let time = |&value: &usize| match self.planned[value].shape {
+            Shape::Sequence { time, .. } => Some(time),
+            _ => None,
+        };
+        let elementwise =
+            matches!(stage.kind, StageKind::Concat | StageKind::Add | StageKind::Multiply);
+        let mut times = stage.inputs.iter().map(time);
+        let first = times.next();
+        elementwise && times.any(|time| Some(time) != first)
     }
 
     fn add(&mut self, model: &Model, value: Value, home: Option<Home>) -> Result<(), Error> {

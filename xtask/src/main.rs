@@ -1,1 +1,54 @@
-fn main() {}
+//! `cargo xtask`: what the continuous integration runs, a person runs by the same name.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod fixtures;
+mod rooms;
+mod source;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask check              format, lints, docs and rooms: what must hold before a commit
+cargo xtask rooms              who may name whom, file by file
+cargo xtask fixtures [NAME]... runs the frameworks again and compares with tests/fixtures";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match words.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
+        Some(("check", [])) => check::run(&root()),
+        Some(("rooms", [])) => rooms::run(&root()),
+        Some(("fixtures", names)) => fixtures::run(&root(), names),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("this package lies in a folder of the repository").to_owned()
+}
+
+/// Says what is run, runs it, and fails if it fails.
+fn shell(command: &mut Command) -> Result<(), String> {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    eprintln!("$ {line}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{line}: {status}")),
+        Err(reason) => Err(format!("{line}: {reason}")),
+    }
+}

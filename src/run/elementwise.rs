@@ -1,0 +1,115 @@
+//! Stages that move numbers or combine them one by one. Each operation is rounded once, in the order
+//! that is written here, so that the bits are the same on every level.
+
+use ritornello_kernels::{View, ViewMut};
+
+use crate::model::Merge;
+
+/// `to = from`
+pub(crate) fn copy(from: View<'_>, mut to: ViewMut<'_>) {
+    each_row(from, &mut to, |from, to| to.copy_from_slice(from));
+}
+
+/// `to = to + from`
+pub(crate) fn add(from: View<'_>, mut to: ViewMut<'_>) {
+    each_row(from, &mut to, |from, to| each(from, to, |from, to| to + from));
+}
+
+/// `to = to × from`
+pub(crate) fn multiply(from: View<'_>, mut to: ViewMut<'_>) {
+    each_row(from, &mut to, |from, to| each(from, to, |from, to| to * from));
+}
+
+/// The two directions of a layer into one, the first in `to`.
+pub(crate) fn merge(merge: Merge, mut to: ViewMut<'_>, second: View<'_>) {
+    match merge {
+        Merge::Concat => unreachable!("a concatenation is written in place"),
+        Merge::Sum => add(second, to),
+        Merge::Mul => multiply(second, to),
+        Merge::Average => {
+            each_row(second, &mut to, |from, to| each(from, to, |from, to| 0.5 * (to + from)));
+        }
+    }
+}
+
+/// `to = scale × from + shift`
+pub(crate) fn scale_shift(from: View<'_>, mut to: ViewMut<'_>, scale: &[f32], shift: &[f32]) {
+    each_row(from, &mut to, |from, to| {
+        for (i, to) in to.iter_mut().enumerate() {
+            *to = from[i] * scale[i] + shift[i];
+        }
+    });
+}
+
+/// The mean of all steps, summed from the first to the last. Of no steps it is NaN.
+pub(crate) fn mean_over_time(from: View<'_>, mut to: ViewMut<'_>) {
+    #[allow(clippy::cast_precision_loss, reason = "the mean of 2^24 steps is rounded anyway")]
+    let count = from.time() as f32;
+    for batch in 0..from.batch() {
+        let to = to.row_mut(0, batch);
+        to.fill(0.0);
+        for time in 0..from.time() {
+            each(from.row(time, batch), to, |from, to| to + from);
+        }
+        to.iter_mut().for_each(|to| *to /= count);
+    }
+}
+
+/// The greatest of all steps; NaN where there is one. Of no steps it is minus infinity.
+pub(crate) fn max_over_time(from: View<'_>, mut to: ViewMut<'_>) {
+    for batch in 0..from.batch() {
+        let to = to.row_mut(0, batch);
+        to.fill(f32::NEG_INFINITY);
+        for time in 0..from.time() {
+            each(from.row(time, batch), to, |from, to| {
+                if from > to || from.is_nan() { from } else { to }
+            });
+        }
+    }
+}
+
+/// All steps of a row behind each other.
+pub(crate) fn flatten(from: View<'_>, mut to: ViewMut<'_>) {
+    let features = from.features();
+    for batch in 0..from.batch() {
+        let to = to.row_mut(0, batch);
+        for time in 0..from.time() {
+            to[time * features..][..features].copy_from_slice(from.row(time, batch));
+        }
+    }
+}
+
+/// The vector as every step, or as the first of steps that are else zero.
+pub(crate) fn spread(from: View<'_>, mut to: ViewMut<'_>, others: Others) {
+    for batch in 0..from.batch() {
+        for time in 0..to.time() {
+            let row = to.row_mut(time, batch);
+            if time == 0 || others == Others::Same {
+                row.copy_from_slice(from.row(0, batch));
+            } else {
+                row.fill(0.0);
+            }
+        }
+    }
+}
+
+/// What the steps after the first are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    Same,
+    Zero,
+}
+
+fn each(from: &[f32], to: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = f(from, *to);
+    }
+}
+
+fn each_row(from: View<'_>, to: &mut ViewMut<'_>, mut f: impl FnMut(&[f32], &mut [f32])) {
+    for time in 0..from.time() {
+        for batch in 0..from.batch() {
+            f(from.row(time, batch), to.row_mut(time, batch));
+        }
+    }
+}

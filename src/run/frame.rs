@@ -1,0 +1,193 @@
+//! Where every value's numbers are during a run.
+//!
+//! Every value is seen as `[time, batch, features]`: a vector has one step, states have as many
+//! steps as there are states.
+
+use ritornello_kernels::{AlignedBuffer, View, ViewMut};
+
+use super::elementwise;
+use crate::model::{Extent, SequenceAxes, Shape};
+use crate::plan::{Home, PlanInner};
+
+/// One of the caller's inputs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    F32(&'a [f32]),
+    Index(&'a [i32]),
+}
+
+/// One of the caller's outputs; `None` while it is being written.
+pub(crate) type Destination<'a> = Option<&'a mut [f32]>;
+
+/// A piece of a run: some steps of every sequence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'a> {
+    /// The whole number of steps of each input, 1 for those that are no sequences.
+    pub(crate) whole: &'a [usize],
+    /// The steps of this piece. Sequences shorter than `end` take part whole.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// The values of a run in progress.
+pub(crate) struct Frame<'a, 'b> {
+    pub(crate) plan: &'a PlanInner,
+    pub(crate) batch: usize,
+    pub(crate) piece: Piece<'a>,
+    pub(crate) inputs: &'a [Source<'a>],
+    pub(crate) outputs: &'a mut [Destination<'b>],
+    pub(crate) scratch: &'a mut [AlignedBuffer],
+}
+
+/// The memory of a value that is being written, out of the frame for as long.
+pub(crate) enum Taken<'b> {
+    Output(usize, &'b mut [f32]),
+    Scratch(usize, AlignedBuffer),
+}
+
+impl<'b> Frame<'_, 'b> {
+    /// Steps, rows and features of a value in this piece.
+    pub(crate) fn extent(&self, value: usize) -> [usize; 3] {
+        let shape = self.plan.values[value].shape;
+        [piece_time(shape, self.piece), self.batch, shape.features()]
+    }
+
+    /// A value to read.
+    ///
+    /// # Panics
+    ///
+    /// If it is being written, or holds indices: the plan's order rules both out.
+    pub(crate) fn view(&self, value: usize) -> View<'_> {
+        let extent = self.extent(value);
+        match self.plan.values[value].home {
+            Home::Scratch(index) => View::time_major(&self.scratch[index], extent),
+            Home::Output(index) => {
+                let numbers = self.outputs[index].as_deref().expect("no output is read while written");
+                let (whole, strides) = self.outside(value);
+                self.piece_of(value, View::new(numbers, whole, strides))
+            }
+            Home::Input(index) => match self.inputs[index] {
+                Source::F32(numbers) => {
+                    let (whole, strides) = self.outside(value);
+                    self.piece_of(value, View::new(numbers, whole, strides))
+                }
+                Source::Index(_) => unreachable!("only an embedding reads indices"),
+            },
+        }
+    }
+
+    /// The index of step `time` of row `batch` of an input of indices.
+    pub(crate) fn index(&self, value: usize, time: usize, batch: usize) -> i32 {
+        let (_, [time_stride, batch_stride]) = self.outside(value);
+        match self.plan.values[value].home {
+            Home::Input(input) => match self.inputs[input] {
+                Source::Index(numbers) => {
+                    let time = time + self.piece_start(value);
+                    numbers[time * time_stride + batch * batch_stride]
+                }
+                Source::F32(_) => unreachable!("an embedding reads indices"),
+            },
+            _ => unreachable!("indices are inputs"),
+        }
+    }
+
+    /// Takes a value's memory out, to write it.
+    pub(crate) fn take(&mut self, value: usize) -> Taken<'b> {
+        match self.plan.values[value].home {
+            Home::Scratch(index) => {
+                Taken::Scratch(index, std::mem::take(&mut self.scratch[index]))
+            }
+            Home::Output(index) => {
+                Taken::Output(index, self.outputs[index].take().expect("written once at a time"))
+            }
+            Home::Input(_) => unreachable!("no stage writes an input"),
+        }
+    }
+
+    /// Puts a value's memory back.
+    pub(crate) fn put(&mut self, taken: Taken<'b>) {
+        match taken {
+            Taken::Scratch(index, buffer) => self.scratch[index] = buffer,
+            Taken::Output(index, numbers) => self.outputs[index] = Some(numbers),
+        }
+    }
+
+    /// Sees a value's memory, taken out before, as what this piece writes.
+    pub(crate) fn view_mut<'v>(&self, value: usize, taken: &'v mut Taken<'b>) -> ViewMut<'v> {
+        match taken {
+            Taken::Scratch(_, buffer) => ViewMut::time_major(buffer, self.extent(value)),
+            Taken::Output(_, numbers) => {
+                let (whole, strides) = self.outside(value);
+                let start = self.piece_start(value);
+                let time = self.extent(value)[0];
+                ViewMut::new(numbers, whole, strides).steps(start, start + time)
+            }
+        }
+    }
+
+    /// Copies this piece of a value into the caller's memory for it.
+    pub(crate) fn copy_to(&self, value: usize, numbers: &mut [f32]) {
+        let (whole, strides) = self.outside(value);
+        let (start, time) = (self.piece_start(value), self.extent(value)[0]);
+        let to = ViewMut::new(numbers, whole, strides).steps(start, start + time);
+        elementwise::copy(self.view(value), to);
+    }
+
+    /// Extent and strides of a value in the caller's memory.
+    fn outside(&self, value: usize) -> ([usize; 3], [usize; 2]) {
+        let shape = self.plan.values[value].shape;
+        let [time, batch, features] =
+            [whole_time(shape, self.piece.whole), self.batch, shape.features()];
+        (
+            [time, batch, features],
+            outside_strides(shape, self.plan.axes, [time, batch, features]),
+        )
+    }
+
+    fn piece_of<'v>(&self, value: usize, whole: View<'v>) -> View<'v> {
+        let start = self.piece_start(value);
+        whole.steps(start, start + self.extent(value)[0])
+    }
+
+    /// The first step of this piece in the caller's memory.
+    fn piece_start(&self, value: usize) -> usize {
+        match self.plan.values[value].shape {
+            Shape::Sequence { time: Extent::Input(input), .. } => {
+                if self.piece.whole[input] < self.piece.end { 0 } else { self.piece.start }
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// The distances from step to step and from row to row in the caller's memory.
+fn outside_strides(
+    shape: Shape,
+    axes: SequenceAxes,
+    [time, batch, features]: [usize; 3],
+) -> [usize; 2] {
+    let batch_first =
+        matches!(shape, Shape::Sequence { .. }) && axes == SequenceAxes::BatchTime;
+    if batch_first { [features, time * features] } else { [batch * features, features] }
+}
+
+/// The steps of a value in a whole run.
+pub(crate) fn whole_time(shape: Shape, whole: &[usize]) -> usize {
+    match shape {
+        Shape::Sequence { time: Extent::Input(input), .. } => whole[input],
+        Shape::Sequence { time: Extent::Fixed(time), .. } => time,
+        Shape::Vector { .. } => 1,
+        Shape::States { count, .. } => count,
+    }
+}
+
+/// The steps of a value in a piece.
+fn piece_time(shape: Shape, piece: Piece<'_>) -> usize {
+    match shape {
+        Shape::Sequence { time: Extent::Input(input), .. } => {
+            let whole = piece.whole[input];
+            if whole < piece.end { whole } else { piece.end - piece.start }
+        }
+        _ => whole_time(shape, piece.whole),
+    }
+}

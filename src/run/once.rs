@@ -1,0 +1,174 @@
+//! One call on arrays by name: from arrays to a session and back.
+
+use super::frame::Source;
+use crate::model::{Element, Extent, Input, SequenceAxes, Shape};
+use crate::plan::PlanInner;
+use crate::{Array, Error, Plan, Values};
+
+/// Steps that a session for a single call of a causal model has buffers for.
+const BUFFERED_STEPS: usize = 1024;
+
+/// Runs whole sequences from fresh states.
+pub(crate) fn run_once(
+    plan: &Plan,
+    inputs: &[(&str, &Array)],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<(String, Array)>, Error> {
+    let (batch, longest) = find_sizes(&plan.inner, inputs)?;
+    let max_time = if plan.is_causal() { longest.min(BUFFERED_STEPS) } else { longest };
+    plan.session(batch, max_time)?.run_arrays_with_progress(inputs, progress)
+}
+
+/// The batch that the arrays agree on, and the longest sequence.
+fn find_sizes(plan: &PlanInner, inputs: &[(&str, &Array)]) -> Result<(usize, usize), Error> {
+    let (mut batch, mut longest) = (None, 0);
+    for input in &plan.inputs {
+        let shape = find(plan, inputs, input)?.shape();
+        let expected = described(input, plan.axes);
+        let axes = outside_shape(input.shape, plan.axes, [0, 0]).len();
+        let axes = if input.element == Element::Index { axes - 1 } else { axes };
+        if shape.len() != axes {
+            return Err(misfit(input, &expected, shape));
+        }
+        let batch_axis = match input.shape {
+            Shape::Sequence { .. } if plan.axes == SequenceAxes::BatchTime => 0,
+            Shape::Vector { .. } => 0,
+            _ => 1,
+        };
+        if let Shape::Sequence { time: Extent::Input(_), .. } = input.shape {
+            longest = longest.max(shape[1 - batch_axis]);
+        }
+        let found = shape[batch_axis];
+        if *batch.get_or_insert(found) != found {
+            return Err(Error::Shape {
+                what: format!("batch of input '{}' {expected}", input.name),
+                expected: format!("{} like that of the inputs before", batch.unwrap_or(0)),
+                found: found.to_string(),
+            });
+        }
+    }
+    Ok((batch.unwrap_or(0), longest))
+}
+
+/// The arrays in the order of the plan's inputs.
+pub(super) fn sources<'a>(
+    plan: &PlanInner,
+    inputs: &[(&str, &'a Array)],
+    batch: usize,
+) -> Result<Vec<Source<'a>>, Error> {
+    let known = |name: &str| plan.inputs.iter().any(|input| input.name == name);
+    if let Some((name, _)) = inputs.iter().find(|(name, _)| !known(name)) {
+        return Err(Error::UnknownName {
+            what: "input",
+            name: (*name).into(),
+            known: names(plan.inputs.iter().map(|input| input.name.as_str())),
+        });
+    }
+    let each = plan.inputs.iter().map(|input| {
+        let array = find(plan, inputs, input)?;
+        check_shape(plan, input, array.shape(), batch)?;
+        match (array.values(), input.element) {
+            (Values::F32(numbers), Element::F32) => Ok(Source::F32(numbers)),
+            (Values::Index(indices), Element::Index) => Ok(Source::Index(indices)),
+            (values, element) => Err(Error::Shape {
+                what: format!("input '{}' {}", input.name, described(input, plan.axes)),
+                expected: element_name(element).into(),
+                found: match values {
+                    Values::F32(_) => element_name(Element::F32).into(),
+                    Values::Index(_) => element_name(Element::Index).into(),
+                },
+            }),
+        }
+    });
+    each.collect()
+}
+
+fn element_name(element: Element) -> &'static str {
+    match element {
+        Element::F32 => "real numbers (f32)",
+        Element::Index => "indices (integers)",
+    }
+}
+
+fn find<'a>(
+    plan: &PlanInner,
+    inputs: &[(&str, &'a Array)],
+    input: &Input,
+) -> Result<&'a Array, Error> {
+    let found = inputs.iter().find(|(name, _)| *name == input.name);
+    found.map(|(_, array)| *array).ok_or_else(|| Error::Shape {
+        what: format!("input '{}' {}", input.name, described(input, plan.axes)),
+        expected: "an array of this name".into(),
+        found: format!("only {}", names(inputs.iter().map(|(name, _)| *name))),
+    })
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// Checks every axis but a free time.
+fn check_shape(
+    plan: &PlanInner,
+    input: &Input,
+    found: &[usize],
+    batch: usize,
+) -> Result<(), Error> {
+    let free = usize::MAX;
+    let time = match input.shape {
+        Shape::Sequence { time: Extent::Input(_), .. } => free,
+        shape => super::whole_time(shape, &[]),
+    };
+    let mut expected = outside_shape(input.shape, plan.axes, [time, batch]);
+    if input.element == Element::Index {
+        expected.pop();
+    }
+    let fits = expected.len() == found.len()
+        && expected.iter().zip(found).all(|(&e, &f)| e == free || e == f);
+    if fits {
+        return Ok(());
+    }
+    let mut expected = described(input, plan.axes);
+    expected.push_str(&format!(" with batch {batch}"));
+    Err(misfit(input, &expected, found))
+}
+
+fn misfit(input: &Input, expected: &str, found: &[usize]) -> Error {
+    Error::Shape {
+        what: format!("input '{}'", input.name),
+        expected: expected.into(),
+        found: format!("{found:?}"),
+    }
+}
+
+/// The axes of an input, by name and in the caller's order.
+fn described(input: &Input, axes: SequenceAxes) -> String {
+    let Shape::Sequence { time, features } = input.shape else { return input.shape.to_string() };
+    let time = match time {
+        Extent::Input(_) => "time".to_owned(),
+        Extent::Fixed(time) => format!("time={time}"),
+    };
+    let (first, second) = match axes {
+        SequenceAxes::BatchTime => ("batch".to_owned(), time),
+        SequenceAxes::TimeBatch => (time, "batch".to_owned()),
+    };
+    match input.element {
+        Element::F32 => format!("[{first}, {second}, features={features}]"),
+        Element::Index => format!("[{first}, {second}]"),
+    }
+}
+
+/// The shape of the caller's array.
+pub(super) fn outside_shape(
+    shape: Shape,
+    axes: SequenceAxes,
+    [time, batch]: [usize; 2],
+) -> Vec<usize> {
+    let features = shape.features();
+    match shape {
+        Shape::Vector { .. } => vec![batch, features],
+        Shape::Sequence { .. } if axes == SequenceAxes::BatchTime => vec![batch, time, features],
+        Shape::Sequence { .. } | Shape::States { .. } => vec![time, batch, features],
+    }
+}

@@ -1,0 +1,286 @@
+//! A recurrent layer: for each direction and chunk of time, the projection, then the recurrence.
+//!
+//! The pre-activations of a chunk stay in the nearest cache until the recurrence has used them. Who
+//! does what, and how time is cut, changes no bit: a row's numbers depend on no other row, and the
+//! state at the end of a chunk is that at the start of the next.
+
+use ritornello_kernels::{
+    AlignedBuffer, Kernels, PackedCell, RecurArgs, View, ViewMut, state_stride,
+};
+
+use super::elementwise;
+use super::frame::{Frame, Taken};
+use super::scratch::{TaskScratch, chunk_steps};
+use super::state::LayerState;
+use crate::model::{Direction, Merge, OutputOrder, Port};
+use crate::parallel::join;
+use crate::plan::{RecurrentStage, Stage};
+
+/// Multiplications below which a second thread costs more than it brings.
+const MIN_WORK_PER_TASK: usize = 500_000;
+
+/// Runs a layer over a piece of a sequence.
+pub(crate) fn run(
+    frame: &mut Frame<'_, '_>,
+    stage: &Stage,
+    layer: &RecurrentStage,
+    state: &mut LayerState,
+    scratch: &mut Memory<'_>,
+) {
+    load_given_states(frame, stage, layer, state);
+    let [time, batch, _] = frame.extent(stage.inputs[0]);
+    let hidden = layer.hidden_size();
+    let both = layer.direction == Direction::Bidirectional;
+    let mut sequence = stage.outputs[Port::Main.index()].map(|value| (value, frame.take(value)));
+    {
+        let input = frame.view(stage.inputs[0]);
+        let output = sequence.as_mut().map(|(value, taken)| frame.view_mut(*value, taken));
+        // The second direction's half of the output, or a place to wait for the merge.
+        let (first, second) = match (output, both, layer.merge) {
+            (Some(output), true, Merge::Concat) => {
+                let (left, right) = output.split_columns(hidden);
+                (Some(left), Some(right))
+            }
+            (Some(output), true, _) => {
+                let waiting = ViewMut::time_major(scratch.merge, [time, batch, hidden]);
+                (Some(output), Some(waiting))
+            }
+            (output, _, _) => (output, None),
+        };
+        walk_both(frame, layer, state, scratch.tasks, input, [first, second]);
+    }
+    if let Some((value, taken)) = &mut sequence {
+        if both && layer.merge != Merge::Concat {
+            let output = frame.view_mut(*value, taken);
+            let waiting = View::time_major(scratch.merge, [time, batch, hidden]);
+            elementwise::merge(layer.merge, output, waiting);
+        }
+    }
+    if let Some((_, taken)) = sequence {
+        frame.put(taken);
+    }
+    give_states(frame, stage, layer, state);
+}
+
+/// Memory of a session that a layer may overwrite.
+pub(crate) struct Memory<'a> {
+    pub(crate) tasks: &'a mut [TaskScratch],
+    /// The second direction of a merge that is no concatenation.
+    pub(crate) merge: &'a mut AlignedBuffer,
+}
+
+/// Copies initial states that the model gives, if it does.
+fn load_given_states(
+    frame: &Frame<'_, '_>,
+    stage: &Stage,
+    layer: &RecurrentStage,
+    state: &mut LayerState,
+) {
+    if stage.inputs.len() == 1 {
+        let stays = frame.plan.keeps_state(layer) || frame.piece.start > 0;
+        if !stays {
+            state.reset();
+        }
+        return;
+    }
+    if frame.piece.start > 0 {
+        return;
+    }
+    let (hidden, stride) = (state.hidden_size, state_stride(state.hidden_size));
+    let states = [&mut state.hidden, &mut state.cell];
+    for (&value, padded) in stage.inputs[1..].iter().zip(states) {
+        let given = frame.view(value);
+        for (row, to) in padded.chunks_mut(stride).enumerate() {
+            let from = given.row(row / frame.batch, row % frame.batch);
+            to[..hidden].copy_from_slice(from);
+        }
+    }
+}
+
+/// Walks in one direction or both, in as many tasks as pay.
+fn walk_both(
+    frame: &Frame<'_, '_>,
+    layer: &RecurrentStage,
+    state: &mut LayerState,
+    tasks: &mut [TaskScratch],
+    input: View<'_>,
+    outputs: [Option<ViewMut<'_>>; 2],
+) {
+    let work = layer.work_per_row() * input.time() * input.batch() * layer.cells.len();
+    let threads = tasks.len().min(work / MIN_WORK_PER_TASK).max(1);
+    let states = frame.batch * state_stride(state.hidden_size);
+    let (hidden, cell) = (&mut state.hidden[..], &mut state.cell[..]);
+    let [first_output, second_output] = outputs;
+    let reverse = layer.direction == Direction::Reverse;
+    let kernels = frame.plan.kernels;
+    let first = Walk {
+        kernels,
+        cell: &layer.cells[0],
+        input: if reverse { input.reversed() } else { input },
+        output: first_output.map(|output| {
+            let in_time = layer.order == OutputOrder::Time;
+            if reverse && in_time { output.reversed() } else { output }
+        }),
+        hidden: &mut [],
+        cell_state: &mut [],
+    };
+    if layer.direction != Direction::Bidirectional {
+        let walk = Walk { hidden, cell_state: cell, ..first };
+        if threads == 1 {
+            walk.run(&mut tasks[0]);
+        } else {
+            frame.plan.threads.enter(|| walk.split(threads, tasks));
+        }
+        return;
+    }
+    let (first_hidden, second_hidden) = hidden.split_at_mut(states);
+    let (first_cell, second_cell) = cell.split_at_mut(cell.len() / 2);
+    let second = Walk {
+        kernels,
+        cell: &layer.cells[1],
+        input: input.reversed(),
+        output: second_output.map(ViewMut::reversed),
+        hidden: second_hidden,
+        cell_state: second_cell,
+    };
+    let first = Walk { hidden: first_hidden, cell_state: first_cell, ..first };
+    if threads == 1 {
+        first.run(&mut tasks[0]);
+        second.run(&mut tasks[0]);
+        return;
+    }
+    let half = threads.div_ceil(2);
+    let (left, right) = tasks[..threads].split_at_mut(half);
+    let right_threads = right.len();
+    frame.plan.threads.enter(|| {
+        join(threads, || first.split(half, left), || second.split(right_threads, right));
+    });
+}
+
+/// One direction of a layer over some rows of the batch.
+struct Walk<'a> {
+    kernels: &'static Kernels,
+    cell: &'a PackedCell,
+    /// In the order of processing, as is the output.
+    input: View<'a>,
+    output: Option<ViewMut<'a>>,
+    hidden: &'a mut [f32],
+    cell_state: &'a mut [f32],
+}
+
+impl Walk<'_> {
+    /// Halves the batch until there is a part for each thread, or each row.
+    fn split(self, threads: usize, tasks: &mut [TaskScratch]) {
+        let batch = self.input.batch();
+        let threads = threads.min(batch);
+        if threads <= 1 {
+            self.run(&mut tasks[0]);
+            return;
+        }
+        let left_threads = threads / 2;
+        let at = batch * left_threads / threads;
+        let stride = state_stride(self.cell.hidden_size());
+        let (left_output, right_output) = match self.output.map(|output| output.split_rows(at)) {
+            Some((left, right)) => (Some(left), Some(right)),
+            None => (None, None),
+        };
+        let (left_hidden, right_hidden) = self.hidden.split_at_mut(at * stride);
+        let cells = self.cell_state.len().min(at * stride);
+        let (left_cell, right_cell) = self.cell_state.split_at_mut(cells);
+        let left = Walk {
+            input: self.input.rows(0, at),
+            output: left_output,
+            hidden: left_hidden,
+            cell_state: left_cell,
+            ..self
+        };
+        let right = Walk {
+            kernels: self.kernels,
+            cell: self.cell,
+            input: self.input.rows(at, batch),
+            output: right_output,
+            hidden: right_hidden,
+            cell_state: right_cell,
+        };
+        let (left_tasks, right_tasks) = tasks.split_at_mut(left_threads);
+        join(
+            threads,
+            || left.split(left_threads, left_tasks),
+            || right.split(threads - left_threads, right_tasks),
+        );
+    }
+
+    /// The time loop, a chunk at a time.
+    fn run(mut self, task: &mut TaskScratch) {
+        let (time, batch) = (self.input.time(), self.input.batch());
+        let width = self.cell.projection_width();
+        let chunk = chunk_steps(batch * width);
+        let scratch = &mut task.recurrence[..self.cell.scratch_len(batch)];
+        let mut start = 0;
+        while start < time {
+            let end = time.min(start + chunk);
+            let steps = end - start;
+            let projection = &mut task.projection[..steps * batch * width];
+            self.kernels.project(
+                self.cell,
+                self.input.steps(start, end),
+                ViewMut::time_major(projection, [steps, batch, width]),
+            );
+            self.kernels.recur(
+                self.cell,
+                &mut RecurArgs {
+                    time: steps,
+                    batch,
+                    projection,
+                    hidden: self.hidden,
+                    cell: self.cell_state,
+                    scratch,
+                    output: self.output.as_mut().map(|output| output.reborrow().steps(start, end)),
+                },
+            );
+            start = end;
+        }
+    }
+}
+
+/// Copies final states and the last output to the values that show them.
+fn give_states(
+    frame: &mut Frame<'_, '_>,
+    stage: &Stage,
+    layer: &RecurrentStage,
+    state: &LayerState,
+) {
+    let extent = [layer.cells.len(), frame.batch, state.hidden_size];
+    let hidden = without_padding(&state.hidden, extent);
+    for (port, padded) in [(Port::FinalHidden, &state.hidden), (Port::FinalCell, &state.cell)] {
+        let Some(value) = stage.outputs[port.index()] else { continue };
+        let mut taken = frame.take(value);
+        let output = frame.view_mut(value, &mut taken);
+        elementwise::copy(without_padding(padded, extent), output);
+        frame.put(taken);
+    }
+    if let Some(value) = stage.outputs[Port::Last.index()] {
+        let mut taken: Taken<'_> = frame.take(value);
+        let output = frame.view_mut(value, &mut taken);
+        match (layer.direction, layer.merge) {
+            (Direction::Bidirectional, Merge::Concat) => {
+                let (left, right) = output.split_columns(state.hidden_size);
+                elementwise::copy(hidden.steps(0, 1), left);
+                elementwise::copy(hidden.steps(1, 2), right);
+            }
+            (Direction::Bidirectional, merge) => {
+                let mut output = output;
+                elementwise::copy(hidden.steps(0, 1), output.reborrow());
+                elementwise::merge(merge, output, hidden.steps(1, 2));
+            }
+            _ => elementwise::copy(hidden, output),
+        }
+        frame.put(taken);
+    }
+}
+
+/// States in the kernels' layout as `[directions, batch, hidden_size]`.
+fn without_padding(padded: &[f32], [directions, batch, hidden_size]: [usize; 3]) -> View<'_> {
+    let stride = state_stride(hidden_size);
+    View::new(padded, [directions, batch, hidden_size], [batch * stride, stride])
+}

@@ -1,0 +1,104 @@
+//! The memory that means nothing between calls.
+
+use ritornello_kernels::AlignedBuffer;
+
+use crate::model::{Extent, Merge, Shape};
+use crate::plan::{Home, PlanInner, StageKind};
+
+/// Numbers of pre-activations that a chunk of time may fill: they shall stay in the nearest caches
+/// until the recurrence has used them.
+const CHUNK_NUMBERS: usize = 64 * 1024;
+
+/// The steps of a chunk when a step makes so many pre-activations.
+pub(crate) fn chunk_steps(numbers_per_step: usize) -> usize {
+    (CHUNK_NUMBERS / numbers_per_step.max(1)).max(1)
+}
+
+/// What one thread needs for a layer.
+#[derive(Debug)]
+pub(crate) struct TaskScratch {
+    /// Pre-activations of a chunk of time.
+    pub(crate) projection: AlignedBuffer,
+    /// Of the recurrence kernels.
+    pub(crate) recurrence: AlignedBuffer,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// The values that are neither inputs nor outputs.
+    pub(crate) values: Vec<AlignedBuffer>,
+    pub(crate) tasks: Vec<TaskScratch>,
+    /// The second direction of merges that are no concatenation.
+    pub(crate) merge: AlignedBuffer,
+}
+
+/// How many numbers each part has, for sessions and for those who ask before.
+#[derive(Debug)]
+pub(crate) struct Sizes {
+    values: Vec<usize>,
+    projection: usize,
+    recurrence: usize,
+    merge: usize,
+    tasks: usize,
+}
+
+impl Sizes {
+    /// `None` if a size overflows.
+    pub(crate) fn new(plan: &PlanInner, batch: usize, max_time: usize) -> Option<Self> {
+        let mut values = Vec::new();
+        for value in &plan.values {
+            if let Home::Scratch(_) = value.home {
+                let time = match value.shape {
+                    Shape::Sequence { time: Extent::Input(_), .. } => max_time,
+                    Shape::Sequence { time: Extent::Fixed(time), .. } => time,
+                    Shape::Vector { .. } => 1,
+                    Shape::States { count, .. } => count,
+                };
+                values.push(time.checked_mul(batch)?.checked_mul(value.shape.features())?);
+            }
+        }
+        let tasks = plan.threads.count();
+        let mut sizes = Self { values, projection: 0, recurrence: 0, merge: 0, tasks };
+        for stage in &plan.stages {
+            let StageKind::Recurrent(layer) = &stage.kind else { continue };
+            let time = match plan.values[stage.inputs[0]].shape {
+                Shape::Sequence { time: Extent::Fixed(time), .. } => time,
+                _ => max_time,
+            };
+            for cell in &layer.cells {
+                // A task may get the whole batch or, of a batch cut for threads, any part of it; a
+                // smaller part has longer chunks, of at most as many numbers or a single step.
+                let step = batch.checked_mul(cell.projection_width())?;
+                let whole = step.checked_mul(time)?;
+                sizes.projection = sizes.projection.max(whole.min(step.max(CHUNK_NUMBERS)));
+                sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch));
+            }
+            if layer.cells.len() == 2 && layer.merge != Merge::Concat {
+                let numbers = time.checked_mul(batch)?.checked_mul(layer.hidden_size())?;
+                sizes.merge = sizes.merge.max(numbers);
+            }
+        }
+        Some(sizes)
+    }
+
+    /// The numbers of all parts together.
+    pub(crate) fn total(&self) -> usize {
+        let tasks = self.tasks * (self.projection + self.recurrence);
+        self.values.iter().sum::<usize>() + tasks + self.merge
+    }
+}
+
+impl Scratch {
+    pub(crate) fn new(sizes: &Sizes) -> Self {
+        let task = |_| TaskScratch {
+            projection: AlignedBuffer::zeroed(sizes.projection),
+            recurrence: AlignedBuffer::zeroed(sizes.recurrence),
+        };
+        Self {
+            values: sizes.values.iter().map(|&len| AlignedBuffer::zeroed(len)).collect(),
+            tasks: (0..sizes.tasks).map(task).collect(),
+            merge: AlignedBuffer::zeroed(sizes.merge),
+        }
+    }
+}

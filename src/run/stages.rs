@@ -1,0 +1,103 @@
+//! The flow: every stage of a plan over one piece of a run, in order.
+
+use ritornello_kernels::{AlignedBuffer, View};
+
+use super::elementwise::{self, Others};
+use super::frame::Frame;
+use super::recurrent::{self, Memory};
+use super::scratch::TaskScratch;
+use super::state::LayerState;
+use crate::model::{Port, Select};
+use crate::plan::{Stage, StageKind};
+
+/// Runs one stage.
+pub(crate) fn run(
+    frame: &mut Frame<'_, '_>,
+    stage: &Stage,
+    states: &mut [LayerState],
+    tasks: &mut [TaskScratch],
+    merge: &mut AlignedBuffer,
+) {
+    if let StageKind::Recurrent(layer) = &stage.kind {
+        let memory = &mut Memory { tasks, merge };
+        recurrent::run(frame, stage, layer, &mut states[layer.state], memory);
+        return;
+    }
+    let Some(value) = stage.outputs[Port::Main.index()] else { return };
+    let mut taken = frame.take(value);
+    let mut output = frame.view_mut(value, &mut taken);
+    let input = |index: usize| frame.view(stage.inputs[index]);
+    let kernels = frame.plan.kernels;
+    match &stage.kind {
+        StageKind::Recurrent(_) => unreachable!("a recurrent layer was run above"),
+        StageKind::Dense { weights, activation } => {
+            kernels.dense(weights, input(0), output.reborrow());
+            kernels.activate(*activation, output);
+        }
+        StageKind::Activation(activation) => {
+            elementwise::copy(input(0), output.reborrow());
+            kernels.activate(*activation, output);
+        }
+        StageKind::Embedding { table, features, .. } => {
+            let [time, batch, _] = frame.extent(value);
+            for t in 0..time {
+                for b in 0..batch {
+                    let row = usize::try_from(frame.index(stage.inputs[0], t, b)).unwrap_or(0);
+                    let from = &table[row * features..][..*features];
+                    output.row_mut(t, b).copy_from_slice(from);
+                }
+            }
+        }
+        StageKind::ScaleShift { scale, shift } => {
+            elementwise::scale_shift(input(0), output, scale, shift);
+        }
+        StageKind::Concat => {
+            for index in 0..stage.inputs.len() {
+                let from = input(index);
+                let (part, rest) = output.split_columns(from.features());
+                elementwise::copy(from, part);
+                output = rest;
+            }
+        }
+        StageKind::Add | StageKind::Multiply => {
+            elementwise::copy(input(0), output.reborrow());
+            for index in 1..stage.inputs.len() {
+                if matches!(stage.kind, StageKind::Add) {
+                    elementwise::add(input(index), output.reborrow());
+                } else {
+                    elementwise::multiply(input(index), output.reborrow());
+                }
+            }
+        }
+        StageKind::Select(select) => elementwise::copy(selected(*select, input(0)), output),
+        StageKind::Stack => {
+            let mut at = 0;
+            for index in 0..stage.inputs.len() {
+                let from = input(index);
+                elementwise::copy(from, output.reborrow().steps(at, at + from.time()));
+                at += from.time();
+            }
+        }
+        StageKind::Unroll => elementwise::spread(input(0), output, Others::Zero),
+        StageKind::Repeat => elementwise::spread(input(0), output, Others::Same),
+        StageKind::Flatten => elementwise::flatten(input(0), output),
+        StageKind::MeanOverTime => elementwise::mean_over_time(input(0), output),
+        StageKind::MaxOverTime => elementwise::max_over_time(input(0), output),
+    }
+    frame.put(taken);
+}
+
+/// The part of a value; of a sequence without steps, no step.
+fn selected(select: Select, from: View<'_>) -> View<'_> {
+    match select {
+        Select::Step(_) if from.time() == 0 => from,
+        Select::Step(step) => {
+            let start = if step < 0 { from.time() } else { 0 };
+            let at = start.checked_add_signed(step).expect("a step inside the sequence");
+            from.steps(at, at + 1)
+        }
+        Select::Features { start, end } => from.columns(start, end),
+        Select::State(index) => from.steps(index, index + 1),
+        Select::States { start, end } => from.steps(start, end),
+    }
+}

@@ -1,0 +1,33 @@
+//! `cargo xtask check`: everything but the tests.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::{rooms, shell};
+
+/// One line each: the arguments of cargo.
+const STEPS: [&str; 4] = [
+    "fmt --all --check",
+    "clippy --workspace --all-targets --all-features -- --deny warnings",
+    // A feature adds to the interface: without any, the library still builds.
+    "clippy --package ritornello --no-default-features -- --deny warnings",
+    "doc --workspace --no-deps --all-features",
+];
+
+/// Runs every step, so that one run tells all that is wrong.
+pub(crate) fn run(root: &Path) -> Result<(), String> {
+    let mut problems = Vec::new();
+    problems.extend(rooms::run(root).err());
+    for step in STEPS {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(step.split(' ')).current_dir(root).env("RUSTDOCFLAGS", "--deny warnings");
+        problems.extend(shell(&mut command).err());
+    }
+    if problems.is_empty() {
+        eprintln!("check: all is well");
+        return Ok(());
+    }
+    let (failed, all) = (problems.len(), STEPS.len() + 1);
+    Err(format!("\ncheck: {failed} of {all} steps failed\n{}", problems.join("\n")))
+}
