@@ -107,7 +107,7 @@ impl Common {
         if let Some(tune) = self.tune {
             let aim = if tune == Tune::Latency { "latency" } else { "throughput" };
             return Err(Failure::usage(format!(
-                "--tune {aim} is not built yet: kernels are chosen by the shapes alone; leave it out"
+                "--tune {aim} is not built yet: kernels are chosen by shapes alone; leave it out"
             )));
         }
         let precision = self.precision.parse().map_err(|_| match self.precision.as_str() {

@@ -67,7 +67,7 @@ pub(crate) fn demo(options: &Options, console: &Console) -> Result<(), Failure> 
         "\nNext, with a model of your own:\n\n   \
          ritornello inspect MODEL.keras              what it is, and which kernels run it\n   \
          ritornello run MODEL.keras x.npy -o y.npy   its results\n   \
-         ritornello verify MODEL.keras case.npz      beside those of the framework it comes from\n   \
+         ritornello verify MODEL.keras case.npz      beside those of its framework\n   \
          ritornello bench MODEL.keras                how fast\n",
     )?;
     let explanation = plan.explain();

@@ -86,10 +86,11 @@ impl Progress {
         }
         let (done, total) = (done as u64, total as u64);
         let bar = self.bar.get_or_insert_with(|| {
-            let style =
-                ProgressStyle::with_template("{bar:40} {percent}% of {len} steps, {eta} left");
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            let style = ProgressStyle::with_template("{bar:40} {percent}%, {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
+                .with_elapsed(self.started.elapsed())
+                .with_style(style)
         });
         bar.set_length(total);
         bar.set_position(done);

@@ -30,10 +30,9 @@ pub(crate) fn names(source: &str) -> Vec<Name> {
                 path.push_str("::");
             }
             path.push_str(text);
-            let goes_on = rest[word..].trim_start().starts_with("::");
-            if !goes_on {
+            if !rest[word..].starts_with("::") {
                 let is_path = path.contains("::") || imports;
-                names.push(Name { line, path: path.clone(), is_path });
+                names.push(Name { line, path: std::mem::take(&mut path), is_path });
                 imports = text == "use";
             }
             (rest, joined) = (&rest[word..], false);
@@ -46,9 +45,7 @@ pub(crate) fn names(source: &str) -> Vec<Name> {
             '}' => drop(groups.pop()),
             '\n' => line += 1,
             // A glob, or generic arguments.
-            _ if joined && !first.is_whitespace() => {
-                names.push(Name { line, path: path.clone(), is_path: true });
-            }
+            _ if joined => names.push(Name { line, path: path.clone(), is_path: true }),
             _ => {}
         }
         if !first.is_whitespace() && length != 2 {
@@ -158,6 +155,9 @@ mod tests {
         let found = paths("use a::{b, c::{d, e::*}}; f::g();");
         assert_eq!(found, ["a::b", "a::c::d", "a::c::e", "f::g"]);
         assert_eq!(paths("use a;\nlet b = c { d: 1 };"), ["a"]);
-        assert_eq!(paths("match a { B::C { d } => ::e::f }"), ["B::C", "e::f"]);
+        assert_eq!(
+            paths("match a { B::C { d } => ::e::f, _ => return ::g::h }"),
+            ["B::C", "e::f", "g::h"]
+        );
     }
 }

@@ -14,15 +14,65 @@ pub(crate) fn activate_rows<S: Simd>(s: S, activation: Activation, rows: &mut Vi
             match activation {
                 Activation::Softmax => softmax(s, row),
                 Activation::LogSoftmax => log_softmax(s, row),
-                _ => map(s, row, |x| apply(s, activation, x)),
+                _ => map(s, row, Named(activation)),
             }
         }
     }
 }
 
+/// What [`map`] does with a vector. Not a closure: that would be compiled by itself, without the
+/// features of the level.
+trait Function<S: Simd>: Copy {
+    fn of(self, s: S, x: S::V) -> S::V;
+}
+
+/// An activation.
+#[derive(Clone, Copy)]
+struct Named(Activation);
+
+/// `exp(x - highest)`
+#[derive(Clone, Copy)]
+struct ExpBelow(f32);
+
+/// `x / divisor`
+#[derive(Clone, Copy)]
+struct Over(f32);
+
+/// `x - first - second`, in this order.
+#[derive(Clone, Copy)]
+struct Minus(f32, f32);
+
+impl<S: Simd> Function<S> for Named {
+    #[inline(always)]
+    fn of(self, s: S, x: S::V) -> S::V {
+        apply(s, self.0, x)
+    }
+}
+
+impl<S: Simd> Function<S> for ExpBelow {
+    #[inline(always)]
+    fn of(self, s: S, x: S::V) -> S::V {
+        exp(s, s.sub(x, s.splat(self.0)))
+    }
+}
+
+impl<S: Simd> Function<S> for Over {
+    #[inline(always)]
+    fn of(self, s: S, x: S::V) -> S::V {
+        s.div(x, s.splat(self.0))
+    }
+}
+
+impl<S: Simd> Function<S> for Minus {
+    #[inline(always)]
+    fn of(self, s: S, x: S::V) -> S::V {
+        s.sub(s.sub(x, s.splat(self.0)), s.splat(self.1))
+    }
+}
+
 /// Replaces every number of a row.
 #[inline(always)]
-fn map<S: Simd>(s: S, row: &mut [f32], f: impl Fn(S::V) -> S::V) {
+fn map<S: Simd, F: Function<S>>(s: S, row: &mut [f32], f: F) {
     let len = row.len();
     let mut at = 0;
     while at < len {
@@ -30,8 +80,7 @@ fn map<S: Simd>(s: S, row: &mut [f32], f: impl Fn(S::V) -> S::V) {
         // SAFETY: `count` numbers follow.
         unsafe {
             let place = row.as_mut_ptr().add(at);
-            let result = f(s.load_first(place, count));
-            s.store_first(place, count, result);
+            s.store_first(place, count, f.of(s, s.load_first(place, count)));
         }
         at += count;
     }
@@ -40,20 +89,25 @@ fn map<S: Simd>(s: S, row: &mut [f32], f: impl Fn(S::V) -> S::V) {
 /// `exp(x - max) / Σ exp(x - max)`
 #[inline(always)]
 fn softmax<S: Simd>(s: S, row: &mut [f32]) {
-    let highest = s.splat(maximum(row));
-    map(s, row, |x| exp(s, s.sub(x, highest)));
-    let total = s.splat(sum(row));
-    map(s, row, |x| s.div(x, total));
+    map(s, row, ExpBelow(maximum(row)));
+    map(s, row, Over(sum(row)));
 }
 
-/// `(x - max) - ln Σ exp(x - max)`
+/// `x - max - ln Σ exp(x - max)`
 #[inline(always)]
 fn log_softmax<S: Simd>(s: S, row: &mut [f32]) {
-    let highest = s.splat(maximum(row));
-    map(s, row, |x| s.sub(x, highest));
-    let total = sum_of(s, row, |x| exp(s, x));
-    let log = ln(s, s.splat(total));
-    map(s, row, |x| s.sub(x, log));
+    let highest = maximum(row);
+    let mut lanes = [0.0; LANES];
+    for chunk in row.chunks(LANES) {
+        let mut block = [0.0; LANES];
+        block[..chunk.len()].copy_from_slice(chunk);
+        map(s, &mut block, ExpBelow(highest));
+        add_to_lanes(&mut lanes, &block[..chunk.len()]);
+    }
+    let mut total = [tree(lanes); LANES];
+    // SAFETY: the array is at least a vector long.
+    unsafe { s.store(total.as_mut_ptr(), ln(s, s.load(total.as_ptr()))) };
+    map(s, row, Minus(highest, total[0]));
 }
 
 /// The greatest number; NaN where there is one.
@@ -69,26 +123,15 @@ const LANES: usize = 16;
 fn sum(row: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
     for chunk in row.chunks(LANES) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += x;
-        }
+        add_to_lanes(&mut lanes, chunk);
     }
     tree(lanes)
 }
 
-/// The sum of a function of a row, likewise.
-#[inline(always)]
-fn sum_of<S: Simd>(s: S, row: &[f32], f: impl Fn(S::V) -> S::V) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for chunk in row.chunks(LANES) {
-        let mut block = [0.0; LANES];
-        block[..chunk.len()].copy_from_slice(chunk);
-        map(s, &mut block, &f);
-        for (lane, x) in lanes.iter_mut().zip(&block[..chunk.len()]) {
-            *lane += x;
-        }
+fn add_to_lanes(lanes: &mut [f32; LANES], chunk: &[f32]) {
+    for (lane, x) in lanes.iter_mut().zip(chunk) {
+        *lane += x;
     }
-    tree(lanes)
 }
 
 fn tree(mut lanes: [f32; LANES]) -> f32 {

@@ -4,7 +4,7 @@
 //! kernels, tile by tile, then each gate's activation, then the cell's formula in plain loops. The
 //! formula's products and sums are rounded one by one on every level.
 
-use super::{CellKind, PackedCell, RecurArgs, Reset, Rows, Tile, state_stride, sweep, walk};
+use super::{Alternating, CellKind, PackedCell, RecurArgs, Reset, Rows, Tile, state_stride, sweep};
 use crate::activation::{Activation, apply};
 use crate::kernels::Kernels;
 use crate::pack::{PackedMatrix, TINY};
@@ -127,7 +127,9 @@ pub(crate) fn general(kernels: &Kernels, cell: &PackedCell, args: &mut RecurArgs
     let (spare, rest) = args.scratch.split_at_mut(batch * stride);
     let (kept, gates) = rest.split_at_mut(batch * stride);
     kept.fill(0.0);
-    walk(args.time, args.hidden, spare, |t, before, after| {
+    let mut states = Alternating::new(args.hidden, spare);
+    for t in 0..args.time {
+        let (before, after) = states.next();
         let projection = &args.projection[t * batch * width..][..batch * width];
         gates.copy_from_slice(projection);
         let mut step = Step { kernels, cell, t, batch, width, stride, before, gates };
@@ -149,7 +151,8 @@ pub(crate) fn general(kernels: &Kernels, cell: &PackedCell, args: &mut RecurArgs
                 output.row_mut(t, row).copy_from_slice(state);
             }
         }
-    });
+    }
+    states.finish();
 }
 
 /// One step of all rows.

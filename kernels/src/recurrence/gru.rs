@@ -14,8 +14,8 @@
 //! 3. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
 
 use super::{
-    NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of, state_stride,
-    sweep, walk,
+    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of, state_stride,
+    sweep,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
@@ -82,7 +82,9 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
 pub(crate) unsafe fn gru_after<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
-    walk(args.time, args.hidden, args.scratch, |t, before, after| {
+    let mut states = Alternating::new(args.hidden, args.scratch);
+    for t in 0..args.time {
+        let (before, after) = states.next();
         let mut tile = After {
             projection: &args.projection[t * batch * width..][..batch * width],
             width,
@@ -99,7 +101,8 @@ pub(crate) unsafe fn gru_after<S: Simd>(s: S, cell: &PackedCell, args: &mut Recu
         let rows = Rows { numbers: before, stride, batch };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
         unsafe { sweep::<S, _, GATES>(s, cell.recurrent(), cell.chains, rows, t, &mut tile) };
-    });
+    }
+    states.finish();
 }
 
 /// The first sweep of a step: z and r.
@@ -175,7 +178,9 @@ pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut Rec
     let stride = state_stride(cell.hidden_size);
     let (spare, rest) = args.scratch.split_at_mut(batch * stride);
     let (update, kept) = rest.split_at_mut(batch * stride);
-    walk(args.time, args.hidden, spare, |t, before, after| {
+    let mut states = Alternating::new(args.hidden, spare);
+    for t in 0..args.time {
+        let (before, after) = states.next();
         let projection = &args.projection[t * batch * width..][..batch * width];
         let mut first = ResetFirst { projection, width, before, stride, update, kept };
         let rows = Rows { numbers: before, stride, batch };
@@ -192,5 +197,6 @@ pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut Rec
         let rows = Rows { numbers: kept, stride, batch };
         // SAFETY: as above.
         unsafe { sweep::<S, _, 1>(s, cell.candidate(), cell.chains, rows, t, &mut second) };
-    });
+    }
+    states.finish();
 }

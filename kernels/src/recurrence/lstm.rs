@@ -15,8 +15,8 @@
 //! sums (6 rows × 4 gates), 6 broadcasts, 1 weight.
 
 use super::{
-    NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of, state_stride,
-    sweep, walk,
+    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of, state_stride,
+    sweep,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
@@ -67,7 +67,9 @@ impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
 pub(crate) unsafe fn lstm<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
-    walk(args.time, args.hidden, args.scratch, |t, before, after| {
+    let mut states = Alternating::new(args.hidden, args.scratch);
+    for t in 0..args.time {
+        let (before, after) = states.next();
         let mut tile = Lstm {
             projection: &args.projection[t * batch * width..][..batch * width],
             width,
@@ -83,5 +85,6 @@ pub(crate) unsafe fn lstm<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs
         let rows = Rows { numbers: before, stride, batch };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
         unsafe { sweep::<S, _, GATES>(s, cell.recurrent(), cell.chains, rows, t, &mut tile) };
-    });
+    }
+    states.finish();
 }

@@ -402,23 +402,39 @@ pub(crate) unsafe fn state_of<S: Simd>(
     state
 }
 
-/// Walks through time: calls `step` with (t, the state before, the state after) for each step and
-/// leaves the last state in `hidden`. Both buffers are `[batch, stride]`.
-#[inline(always)]
-pub(crate) fn walk(
-    time: usize,
-    hidden: &mut [f32],
-    spare: &mut [f32],
-    mut step: impl FnMut(usize, &[f32], &mut [f32]),
-) {
-    for t in 0..time {
-        if t.is_multiple_of(2) {
-            step(t, hidden, spare);
+/// The hidden states before and after a step, which change places from step to step.
+///
+/// Not a function that takes a step as a closure: a closure would be compiled by itself, without the
+/// features of the level.
+pub(crate) struct Alternating<'a> {
+    hidden: &'a mut [f32],
+    spare: &'a mut [f32],
+    steps: usize,
+}
+
+impl<'a> Alternating<'a> {
+    /// Starts from `hidden`; both are `[batch, stride]`.
+    #[inline(always)]
+    pub(crate) fn new(hidden: &'a mut [f32], spare: &'a mut [f32]) -> Self {
+        Self { hidden, spare, steps: 0 }
+    }
+
+    /// The states before the next step, and the place for those after it.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> (&[f32], &mut [f32]) {
+        self.steps += 1;
+        if self.steps % 2 == 1 {
+            (self.hidden, self.spare)
         } else {
-            step(t, spare, hidden);
+            (self.spare, self.hidden)
         }
     }
-    if !time.is_multiple_of(2) {
-        hidden.copy_from_slice(spare);
+
+    /// Leaves the states after the last step in `hidden`.
+    #[inline(always)]
+    pub(crate) fn finish(self) {
+        if self.steps % 2 == 1 {
+            self.hidden.copy_from_slice(self.spare);
+        }
     }
 }

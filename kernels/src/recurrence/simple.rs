@@ -8,7 +8,7 @@
 //! most, of which those that do not fit are read from memory, 1 weight.
 
 use super::{
-    NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_stride, sweep, walk,
+    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_stride, sweep,
 };
 use crate::activation::{relu, tanh};
 use crate::simd::Simd;
@@ -87,7 +87,9 @@ pub(crate) unsafe fn simple_relu<S: Simd>(s: S, cell: &PackedCell, args: &mut Re
 unsafe fn simple<S: Simd, F: Function<S>>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
-    walk(args.time, args.hidden, args.scratch, |t, before, after| {
+    let mut states = Alternating::new(args.hidden, args.scratch);
+    for t in 0..args.time {
+        let (before, after) = states.next();
         let mut tile = Simple {
             projection: &args.projection[t * batch * width..][..batch * width],
             width,
@@ -103,5 +105,6 @@ unsafe fn simple<S: Simd, F: Function<S>>(s: S, cell: &PackedCell, args: &mut Re
         let rows = Rows { numbers: before, stride, batch };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
         unsafe { sweep::<S, _, 1>(s, cell.recurrent(), cell.chains, rows, t, &mut tile) };
-    });
+    }
+    states.finish();
 }
