@@ -28,5 +28,10 @@ pub use error::Error;
 pub use load::{keras, load, pytorch};
 pub use model::Model;
 pub use plan::{Plan, PlanOptions, Threads};
-pub use run::{Session, State};
+pub use run::{HandCell, Session, State};
 pub use ritornello_kernels::{Isa, Precision};
+
+/// Runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -34,6 +34,20 @@ pub(crate) trait Simd: Copy {
     /// `from` is valid for reading `LANES` numbers.
     unsafe fn load(self, from: *const f32) -> Self::V;
 
+    /// Reads `LANES` numbers that start on a multiple of a vector's size.
+    ///
+    /// # Safety
+    ///
+    /// `from` is valid for reading `LANES` numbers, and so aligned.
+    unsafe fn load_aligned(self, from: *const f32) -> Self::V;
+
+    /// Reads one number into every lane.
+    ///
+    /// # Safety
+    ///
+    /// `from` is valid for reading one number.
+    unsafe fn load_splat(self, from: *const f32) -> Self::V;
+
     /// Reads `count` numbers, at most `LANES`, and puts zeros behind them.
     ///
     /// # Safety

@@ -57,18 +57,30 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// The axes by name, in the order in which a caller's array has them.
+    #[must_use]
+    pub fn described(self, axes: SequenceAxes) -> String {
+        match self {
+            Self::Sequence { time, features } => {
+                let time = match time {
+                    Extent::Input(_) => "time".to_owned(),
+                    Extent::Fixed(time) => format!("time={time}"),
+                };
+                match axes {
+                    SequenceAxes::BatchTime => format!("[batch, {time}, {features}]"),
+                    SequenceAxes::TimeBatch => format!("[{time}, batch, {features}]"),
+                }
+            }
+            Self::Vector { features } => format!("[batch, {features}]"),
+            Self::States { count, features } => format!("[states={count}, batch, {features}]"),
+        }
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sequence { time: Extent::Input(_), features } => {
-                write!(f, "[batch, time, {features}]")
-            }
-            Self::Sequence { time: Extent::Fixed(time), features } => {
-                write!(f, "[batch, time={time}, {features}]")
-            }
-            Self::Vector { features } => write!(f, "[batch, {features}]"),
-            Self::States { count, features } => write!(f, "[states={count}, batch, {features}]"),
-        }
+        f.write_str(&self.described(SequenceAxes::BatchTime))
     }
 }
 

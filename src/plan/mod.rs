@@ -176,7 +176,7 @@ impl Plan {
                 .iter()
                 .flatten()
                 .next()
-                .map_or_else(|| "unused".into(), |&value| inner.values[value].shape.to_string()),
+                .map_or_else(|| "unused".into(), |&value| inner.values[value].shape.described(inner.axes)),
             parameters: stage.parameters,
             kernel: stage.kind.kernel(inner.kernels),
             packed_bytes: stage.kind.packed_bytes(),

@@ -2,12 +2,14 @@
 
 mod elementwise;
 mod frame;
+mod hand;
 mod once;
 mod recurrent;
 mod scratch;
 mod stages;
 mod state;
 
+pub use hand::HandCell;
 pub(crate) use once::run_once;
 pub use state::State;
 
@@ -159,8 +161,8 @@ impl Session {
         inputs: &[(&str, &Array)],
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<(String, Array)>, Error> {
-        let sources = once::sources(&self.plan.inner, inputs, self.batch)?;
-        self.measure(&sources)?;
+        let sources = once::sources(&self.plan.inner, inputs, self.batch, &mut self.times)?;
+        self.check_call(&sources)?;
         let count = self.plan.inner.outputs.len();
         let mut memory: Vec<Vec<f32>> =
             (0..count).map(|output| vec![0.0; self.output_len(output)]).collect();
@@ -199,6 +201,16 @@ impl Session {
         state::import(&mut self.states, self.batch, state)
     }
 
+    /// Copies h and c of one layer from `[directions, batch, hidden_size]`.
+    fn load_state(&mut self, layer: usize, hidden: &[f32], cell: &[f32]) {
+        self.states[layer].load(hidden, cell);
+    }
+
+    /// Copies c of one layer to `[directions, batch, hidden_size]`.
+    fn store_cell(&self, layer: usize, cell: &mut [f32]) {
+        self.states[layer].store_cell(cell);
+    }
+
     /// Refuses models that `run` has no way to feed or to answer.
     fn check_simple(&self) -> Result<(), Error> {
         let inner = &*self.plan.inner;
@@ -223,7 +235,7 @@ impl Session {
         })
     }
 
-    /// Finds the number of steps of each input, and checks everything that depends on them.
+    /// Finds the number of steps of each input from its length, and checks the call.
     fn measure(&mut self, sources: &[Source<'_>]) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         for (index, (input, source)) in inner.inputs.iter().zip(sources).enumerate() {
@@ -257,7 +269,14 @@ impl Session {
                 Some(_) => 1,
                 None => len.checked_div(row).unwrap_or(0),
             };
-            check_indices(inner, index, source)?;
+        }
+        self.check_call(sources)
+    }
+
+    /// Checks what a call gives, once the number of steps of each input is known.
+    fn check_call(&self, sources: &[Source<'_>]) -> Result<(), Error> {
+        for (index, source) in sources.iter().enumerate() {
+            check_indices(&self.plan.inner, index, source)?;
         }
         self.check_times()
     }

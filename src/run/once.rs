@@ -30,11 +30,7 @@ fn find_sizes(plan: &PlanInner, inputs: &[(&str, &Array)]) -> Result<(usize, usi
         if shape.len() != axes {
             return Err(misfit(input, &expected, shape));
         }
-        let batch_axis = match input.shape {
-            Shape::Sequence { .. } if plan.axes == SequenceAxes::BatchTime => 0,
-            Shape::Vector { .. } => 0,
-            _ => 1,
-        };
+        let batch_axis = batch_axis(input.shape, plan.axes);
         if let Shape::Sequence { time: Extent::Input(_), .. } = input.shape {
             longest = longest.max(shape[1 - batch_axis]);
         }
@@ -50,11 +46,20 @@ fn find_sizes(plan: &PlanInner, inputs: &[(&str, &Array)]) -> Result<(usize, usi
     Ok((batch.unwrap_or(0), longest))
 }
 
-/// The arrays in the order of the plan's inputs.
+/// Which axis of the caller's array is the batch: of a sequence the other of the first two is time.
+fn batch_axis(shape: Shape, axes: SequenceAxes) -> usize {
+    match (shape, axes) {
+        (Shape::Sequence { .. }, SequenceAxes::BatchTime) | (Shape::Vector { .. }, _) => 0,
+        _ => 1,
+    }
+}
+
+/// The arrays in the order of the plan's inputs; `times` gets the steps of each.
 pub(super) fn sources<'a>(
     plan: &PlanInner,
     inputs: &[(&str, &'a Array)],
     batch: usize,
+    times: &mut [usize],
 ) -> Result<Vec<Source<'a>>, Error> {
     let known = |name: &str| plan.inputs.iter().any(|input| input.name == name);
     if let Some((name, _)) = inputs.iter().find(|(name, _)| !known(name)) {
@@ -64,9 +69,12 @@ pub(super) fn sources<'a>(
             known: names(plan.inputs.iter().map(|input| input.name.as_str())),
         });
     }
-    let each = plan.inputs.iter().map(|input| {
+    let each = plan.inputs.iter().zip(times).map(|(input, steps)| {
         let array = find(plan, inputs, input)?;
         check_shape(plan, input, array.shape(), batch)?;
+        if let Shape::Sequence { time: Extent::Input(_), .. } = input.shape {
+            *steps = array.shape()[1 - batch_axis(input.shape, plan.axes)];
+        }
         match (array.values(), input.element) {
             (Values::F32(numbers), Element::F32) => Ok(Source::F32(numbers)),
             (Values::Index(indices), Element::Index) => Ok(Source::Index(indices)),

@@ -78,6 +78,25 @@ impl LayerState {
         self.cell.fill(0.0);
     }
 
+    /// Takes states without padding; an empty cell state where there is none.
+    pub(crate) fn load(&mut self, hidden: &[f32], cell: &[f32]) {
+        let size = self.hidden_size;
+        for (padded, given) in [(&mut self.hidden, hidden), (&mut self.cell, cell)] {
+            for (to, from) in padded.chunks_mut(state_stride(size)).zip(given.chunks(size)) {
+                to[..size].copy_from_slice(from);
+            }
+        }
+    }
+
+    /// Gives the cell states without padding.
+    pub(crate) fn store_cell(&self, cell: &mut [f32]) {
+        let size = self.hidden_size;
+        let rows = self.cell.chunks(state_stride(size));
+        for (to, from) in cell.chunks_mut(size).zip(rows) {
+            to.copy_from_slice(&from[..size]);
+        }
+    }
+
     /// The states without the kernels' padding.
     fn exported(&self, padded: &[f32]) -> Vec<f32> {
         let rows = padded.chunks(state_stride(self.hidden_size));
@@ -139,14 +158,12 @@ pub(crate) fn import(
         }
     }
     for layer in layers {
-        let size = layer.hidden_size;
-        for (suffix, padded) in [("h", &mut layer.hidden), ("c", &mut layer.cell)] {
-            let given = state.get(&format!("{}.{suffix}", layer.name)).and_then(Array::as_f32);
-            let Some(given) = given else { continue };
-            for (to, from) in padded.chunks_mut(state_stride(size)).zip(given.chunks(size)) {
-                to[..size].copy_from_slice(from);
-            }
-        }
+        let given = |suffix: &str| {
+            let array = state.get(&format!("{}.{suffix}", layer.name));
+            array.and_then(Array::as_f32).unwrap_or(&[])
+        };
+        let (hidden, cell) = (given("h"), given("c"));
+        layer.load(hidden, cell);
     }
     Ok(())
 }

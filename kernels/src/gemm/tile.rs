@@ -23,7 +23,8 @@ pub(crate) type Sums<V, const ROWS: usize, const BLOCKS: usize, const VECTORS: u
 ///
 /// # Safety
 ///
-/// Each of `rows` is valid for reading `end` numbers, each of `panels` for `end × VECTORS × LANES`.
+/// Each of `rows` is valid for reading `end` numbers, each of `panels` for `end × VECTORS × LANES`,
+/// from a multiple of a vector's size on.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<
     S: Simd,
@@ -66,12 +67,14 @@ pub(crate) unsafe fn accumulate_one<
     let mut broadcast = [s.splat(0.0); ROWS];
     for row in 0..ROWS {
         // SAFETY: the caller vouches for k.
-        broadcast[row] = s.splat(unsafe { *rows[row].add(k) });
+        broadcast[row] = unsafe { s.load_splat(rows[row].wrapping_add(k)) };
     }
     for block in 0..BLOCKS {
+        let weights = panels[block].wrapping_add(k.wrapping_mul(VECTORS * S::LANES));
         for vector in 0..VECTORS {
-            // SAFETY: the caller vouches for k.
-            let weight = unsafe { s.load(panels[block].add((k * VECTORS + vector) * S::LANES)) };
+            // SAFETY: the caller vouches for k; panels are cut from memory that starts on a cache
+            // line into parts of whole vectors.
+            let weight = unsafe { s.load_aligned(weights.wrapping_add(vector * S::LANES)) };
             for row in 0..ROWS {
                 let sum = &mut sums[row][block][vector];
                 *sum = s.fma(broadcast[row], weight, *sum);

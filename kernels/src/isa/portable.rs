@@ -39,6 +39,18 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_aligned(self, from: *const f32) -> f32x8 {
+        // SAFETY: passed on.
+        unsafe { self.load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_splat(self, from: *const f32) -> f32x8 {
+        // SAFETY: the caller vouches for the pointer.
+        f32x8::splat(unsafe { *from })
+    }
+
+    #[inline(always)]
     unsafe fn load_first(self, from: *const f32, count: usize) -> f32x8 {
         let mut lanes = [0.0; 8];
         // SAFETY: the caller vouches for `count` numbers.

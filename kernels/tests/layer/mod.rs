@@ -1,5 +1,7 @@
 //! A random recurrent layer in one direction, run by the kernels of any level.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use proptest::prelude::*;
 use ritornello_kernels::{
     Activation, AlignedBuffer, CellKind, CellSource, Kernels, PackedCell, RecurArgs,

@@ -62,6 +62,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn load_aligned(self, from: *const f32) -> __m256 {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm256_load_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_splat(self, from: *const f32) -> __m256 {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm256_broadcast_ss(&*from) }
+    }
+
+    #[inline(always)]
     unsafe fn load_first(self, from: *const f32, count: usize) -> __m256 {
         // SAFETY: masked lanes are not read; the caller vouches for the others.
         unsafe { _mm256_maskload_ps(from, first_lanes(self, count)) }

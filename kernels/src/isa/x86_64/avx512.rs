@@ -63,6 +63,18 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn load_aligned(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm512_load_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_splat(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe { _mm512_set1_ps(*from) }
+    }
+
+    #[inline(always)]
     unsafe fn load_first(self, from: *const f32, count: usize) -> __m512 {
         // SAFETY: masked lanes are not read; the caller vouches for the others.
         unsafe { _mm512_maskz_loadu_ps(first_lanes(count), from) }

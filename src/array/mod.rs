@@ -1,5 +1,8 @@
 //! Numbers with a shape: what callers with named inputs and outputs give and get.
 
+#[cfg(feature = "ndarray")]
+mod ndarray;
+
 use crate::Error;
 
 /// A dense row-major array.

@@ -1,0 +1,83 @@
+//! Cells by hand: one step at a time, with states that the caller keeps.
+
+use crate::model::{Direction, Model, Recurrent};
+use crate::{Error, PlanOptions, Session};
+
+/// One recurrent cell on `[batch, features]`, as in Keras' `SimpleRNNCell`, `LSTMCell`, `GRUCell`
+/// and PyTorch's `RNNCell`, `LSTMCell`, `GRUCell`.
+///
+/// ```
+/// # use ritornello::model::{Cell, CellWeights, Direction, Matrix, Recurrent, RecurrentWeights};
+/// # fn main() -> Result<(), ritornello::Error> {
+/// # let weights = CellWeights { input: Matrix::new(12, 5, vec![0.1; 60])?, bias: None,
+/// #     recurrent: RecurrentWeights::Matrix(Matrix::new(12, 3, vec![0.1; 36])?), recurrent_bias: None };
+/// # let layer = Recurrent::new(Cell::LSTM, Direction::Forward, vec![weights])?;
+/// let batch = 2;
+/// let mut cell = ritornello::HandCell::new(&layer, batch, Default::default())?;
+/// let (mut h, mut c) = (vec![0.0; batch * 3], vec![0.0; batch * 3]);
+/// for step in [[0.5; 10], [-0.5; 10]] {
+///     cell.step(&step, &mut h, &mut c)?;
+/// }
+/// # assert!(h.iter().all(|h| h.abs() < 1.0)); Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct HandCell {
+    session: Session,
+    batch: usize,
+    input_size: usize,
+    hidden_size: usize,
+    has_cell_state: bool,
+}
+
+impl HandCell {
+    /// Packs the cell of a layer that goes forward.
+    ///
+    /// # Errors
+    ///
+    /// If the layer has another direction, or for the reasons of [`Model::plan`].
+    pub fn new(layer: &Recurrent, batch: usize, options: PlanOptions) -> Result<Self, Error> {
+        if layer.direction() != Direction::Forward {
+            return Err(Error::Unsupported {
+                what: format!("a cell of a {:?} layer", layer.direction()),
+                advice: "make a layer of each direction, and a cell of each layer".into(),
+            });
+        }
+        let model = Model::chain(layer.input_size()).recurrent(layer.clone()).last().build()?;
+        Ok(Self {
+            session: model.into_plan(options)?.session(batch, 1)?,
+            batch,
+            input_size: layer.input_size(),
+            hidden_size: layer.hidden_size(),
+            has_cell_state: layer.cell().has_cell_state(),
+        })
+    }
+
+    /// Takes one step: `x` is `[batch, input_size]`, `h` and `c` are `[batch, hidden_size]`, before
+    /// the step and then after it. `c` is empty unless the cell is an LSTM.
+    ///
+    /// # Errors
+    ///
+    /// If a length does not fit.
+    pub fn step(&mut self, x: &[f32], h: &mut [f32], c: &mut [f32]) -> Result<(), Error> {
+        let states = self.batch * self.hidden_size;
+        let cells = if self.has_cell_state { states } else { 0 };
+        for (what, found, expected) in [
+            ("x [batch, input_size]", x.len(), self.batch * self.input_size),
+            ("h [batch, hidden_size]", h.len(), states),
+            ("c [batch, hidden_size]", c.len(), cells),
+        ] {
+            if found != expected {
+                return Err(Error::Shape {
+                    what: format!("{what} of a step"),
+                    expected: format!("{expected} numbers"),
+                    found: found.to_string(),
+                });
+            }
+        }
+        self.session.load_state(0, h, c);
+        // The new h is the model's output.
+        self.session.run_into(x, h)?;
+        self.session.store_cell(0, c);
+        Ok(())
+    }
+}
