@@ -101,7 +101,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong in it.
-        source: Box<Error>,
+        source: Box<Self>,
     },
 }
 

@@ -28,8 +28,8 @@ pub use error::Error;
 pub use load::{keras, load, pytorch};
 pub use model::Model;
 pub use plan::{Plan, PlanOptions, Threads};
-pub use run::{HandCell, Session, State};
 pub use ritornello_kernels::{Isa, Precision};
+pub use run::{HandCell, Session, State};
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

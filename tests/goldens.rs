@@ -42,7 +42,15 @@ fn get<'a>(arrays: &'a [(String, Array)], name: &str) -> &'a Array {
 fn distance(a: &Array, b: &Array) -> f32 {
     let (a, b) = (a.as_f32().unwrap(), b.as_f32().unwrap());
     // A NaN anywhere is an infinite distance.
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d <= most { most } else if d.is_nan() { f32::INFINITY } else { d })
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| {
+        if d <= most {
+            most
+        } else if d.is_nan() {
+            f32::INFINITY
+        } else {
+            d
+        }
+    })
 }
 
 /// Compares outputs with what the framework gave, in f32 and in f64.

@@ -3,6 +3,8 @@
 //! Results go to standard output, messages to standard error. The exit codes are in
 //! [`failure`]; `ritornello --help` lists them too.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod run;
 mod inspect;

@@ -3,7 +3,7 @@
 /// One cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-struct Line([f32; Line::LEN]);
+struct Line([f32; Self::LEN]);
 
 impl Line {
     const LEN: usize = 16;

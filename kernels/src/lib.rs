@@ -15,7 +15,10 @@
 //! **Numerics.** Levels with fused multiply-add give the same bits, for any number of rows, any
 //! position of a row, and any cut of a sequence into calls. See `docs/numerics.md`.
 
-#![allow(clippy::inline_always, reason = "kernels become part of the function that enables features")]
+#![allow(
+    clippy::inline_always,
+    reason = "kernels become part of the function that enables features"
+)]
 #![allow(clippy::needless_range_loop, reason = "constant loops over tiles of registers")]
 
 mod activation;

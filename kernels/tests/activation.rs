@@ -42,7 +42,7 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 /// The exact value.
 fn exact(activation: Activation, x: f32) -> f64 {
     match activation {
-        Activation::Relu6 => reference::Activation::Relu.apply(x.into()).min(6.0),
+        Activation::Relu6 => f64::from(x).clamp(0.0, 6.0),
         other => reference_activation(other).apply(x.into()),
     }
 }
@@ -134,9 +134,40 @@ fn allowed(activation: Activation, isa: Isa, x: f32, y: f64) -> f64 {
 
 /// Where a formula changes, or a result becomes denormal, zero, one or infinite.
 const THRESHOLDS: [f32; 34] = [
-    0.0, 1.2e-38, 2.4e-38, 3.0e-8, 5.9e-8, 1.2e-7, 2.4e-4, 0.173, 0.346_573_6, 0.5, 0.549, 0.693_147_2,
-    0.9, 1.0, 1.04, 2.5, 3.0, 6.0, 9.0, 9.01, 9.1, 14.5, 15.0, 16.64, 17.33, 18.0, 18.2, 87.34, 88.0,
-    88.722_84, 89.0, 103.28, 103.972, 104.0,
+    0.0,
+    1.2e-38,
+    2.4e-38,
+    3.0e-8,
+    5.9e-8,
+    1.2e-7,
+    2.4e-4,
+    0.173,
+    0.346_573_6,
+    0.5,
+    0.549,
+    0.693_147_2,
+    0.9,
+    1.0,
+    1.04,
+    2.5,
+    3.0,
+    6.0,
+    9.0,
+    9.01,
+    9.1,
+    14.5,
+    15.0,
+    16.64,
+    17.33,
+    18.0,
+    18.2,
+    87.34,
+    88.0,
+    88.722_84,
+    89.0,
+    103.28,
+    103.972,
+    104.0,
 ];
 
 /// Every 1201st f32 of both signs, 400 neighbours of each threshold, and many ordinary numbers.
@@ -244,7 +275,8 @@ fn errors_are_at_most_what_is_stated_over_all_inputs() {
                 };
                 let tasks: Vec<_> =
                     (0..threads).map(|first| scope.spawn(move || run(first))).collect();
-                let results = tasks.into_iter().map(|task| task.join().expect("no error too large"));
+                let results =
+                    tasks.into_iter().map(|task| task.join().expect("no error too large"));
                 results.fold(Worst::default(), Worst::merge)
             });
             println!("{activation} on {} over all f32: {worst}", kernels.isa());
@@ -266,7 +298,12 @@ fn levels_with_fused_multiply_add_agree_to_the_bit() {
             let found = apply(other, activation, &inputs);
             for ((x, a), b) in inputs.iter().zip(&expected).zip(found) {
                 let same = a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
-                assert!(same, "{activation}({x:e}) is {a:e} on {}, {b:e} on {}", first.isa(), other.isa());
+                assert!(
+                    same,
+                    "{activation}({x:e}) is {a:e} on {}, {b:e} on {}",
+                    first.isa(),
+                    other.isa()
+                );
             }
         }
     }
@@ -292,7 +329,11 @@ fn nan_gives_nan_in_its_own_lane() {
                         } else {
                             found.to_bits() == expected[lane].to_bits()
                         };
-                        assert!(right, "{activation} on {}: {found} in lane {lane} of {length}, NaN in {place}", kernels.isa());
+                        assert!(
+                            right,
+                            "{activation} on {}: {found} in lane {lane} of {length}, NaN in {place}",
+                            kernels.isa()
+                        );
                     }
                 }
             }
@@ -351,7 +392,10 @@ fn zeros_and_denormals_are_respected() {
         }
         // exp reaches into the denormal numbers, and every one of them is there.
         let found = apply(kernels, Activation::Exponential, &[-88.0, -100.0, -103.0, -103.9]);
-        assert!(found.iter().all(|y| *y > 0.0 && y.is_subnormal()), "denormal results on {isa}: {found:?}");
+        assert!(
+            found.iter().all(|y| *y > 0.0 && y.is_subnormal()),
+            "denormal results on {isa}: {found:?}"
+        );
     }
 }
 
@@ -369,14 +413,20 @@ fn tanh_and_sigmoid_stay_in_range_and_saturate_for_good() {
         }
         // From the first number that gives a limit on, every greater one does; and that is where the
         // limit is nearer than any other f32, give or take the stated error.
-        for (what, results, limit, [earliest, latest]) in [
-            ("tanh", &tanh, 1.0, [8.3, 9.1]),
-            ("sigmoid", &sigmoid, 1.0, [15.9, 17.4]),
-        ] {
+        for (what, results, limit, [earliest, latest]) in
+            [("tanh", &tanh, 1.0, [8.3, 9.1]), ("sigmoid", &sigmoid, 1.0, [15.9, 17.4])]
+        {
             let first = results.iter().position(|&y| y == limit).expect("saturates");
-            assert!((earliest..=latest).contains(&inputs[first]), "{what} is 1 from {} on {isa}", inputs[first]);
+            assert!(
+                (earliest..=latest).contains(&inputs[first]),
+                "{what} is 1 from {} on {isa}",
+                inputs[first]
+            );
             let beyond = inputs.partition_point(|&x| x < latest);
-            assert!(results[beyond..].iter().all(|&y| y == limit), "{what} leaves its limit on {isa}");
+            assert!(
+                results[beyond..].iter().all(|&y| y == limit),
+                "{what} leaves its limit on {isa}"
+            );
         }
         let below = inputs.partition_point(|&x| x <= -104.0);
         assert!(sigmoid[..below].iter().all(|&y| y.to_bits() == 0), "sigmoid below -104 on {isa}");
@@ -384,7 +434,9 @@ fn tanh_and_sigmoid_stay_in_range_and_saturate_for_good() {
         assert!(tanh[..below].iter().all(|&y| y == -1.0), "tanh below -9.1 on {isa}");
         // Odd, to the bit.
         let mirrored: Vec<f32> = inputs.iter().map(|x| -x).collect();
-        for (x, (a, b)) in inputs.iter().zip(tanh.iter().zip(apply(kernels, Activation::Tanh, &mirrored))) {
+        for (x, (a, b)) in
+            inputs.iter().zip(tanh.iter().zip(apply(kernels, Activation::Tanh, &mirrored)))
+        {
             assert_eq!(a.to_bits(), (-b).to_bits(), "tanh at ±{x:e} on {isa}");
         }
     }
@@ -413,7 +465,12 @@ fn rows_of_any_length_leave_the_memory_around_them_alone() {
                 let strides = [stride, time * stride];
                 let view = ViewMut::new(&mut memory[20..], [time, batch, length], strides);
                 kernels.activate(activation, view);
-                assert_eq!(bits(&memory), bits(&expected), "{activation} of {length} on {}", kernels.isa());
+                assert_eq!(
+                    bits(&memory),
+                    bits(&expected),
+                    "{activation} of {length} on {}",
+                    kernels.isa()
+                );
             }
         }
     }
@@ -431,7 +488,16 @@ fn softmax_rows(length: usize) -> Vec<Vec<f32>> {
     }
     let mut huge = draw(3.0e38);
     huge[0] = f32::MAX;
-    vec![draw(1.0), draw(20.0), draw(200.0), peak, low, huge, vec![7.25; length], vec![f32::MAX; length]]
+    vec![
+        draw(1.0),
+        draw(20.0),
+        draw(200.0),
+        peak,
+        low,
+        huge,
+        vec![7.25; length],
+        vec![f32::MAX; length],
+    ]
 }
 
 /// The error bounds of softmax and log-softmax for each element, by counting roundings: of the
@@ -477,12 +543,15 @@ fn softmax_and_log_softmax_are_right() {
                     ("log_softmax", &logs, log_softmax(&widen(&row)), &log_bounds),
                 ] {
                     for j in 0..length {
-                        let beyond = expected[j] < -f64::from(f32::MAX) && found[j] == f32::NEG_INFINITY;
+                        let beyond =
+                            expected[j] < -f64::from(f32::MAX) && found[j] == f32::NEG_INFINITY;
                         let error = (f64::from(found[j]) - expected[j]).abs();
                         assert!(
                             error <= bounds[j] || beyond,
                             "{what} on {isa}: {:e} at {j} of {length}, exact {:e}: off by {error:e}, allowed {:e}",
-                            found[j], expected[j], bounds[j]
+                            found[j],
+                            expected[j],
+                            bounds[j]
                         );
                     }
                 }
@@ -490,7 +559,10 @@ fn softmax_and_log_softmax_are_right() {
                 let allowed: f64 = bounds.iter().sum();
                 assert!((sum - 1.0).abs() <= allowed, "{length} shares sum to {sum} on {isa}");
                 assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "shares in [0, 1]");
-                assert!(logs.iter().all(|&log| log <= 0.0), "logarithms of shares, {length} on {isa}");
+                assert!(
+                    logs.iter().all(|&log| log <= 0.0),
+                    "logarithms of shares, {length} on {isa}"
+                );
             }
         }
     }
@@ -512,7 +584,11 @@ fn softmax_of_infinity_and_nan() {
                         } else {
                             found[place].is_nan()
                         };
-                        assert!(right, "{activation} on {} of {length} with {what} at {place}: {found:?}", kernels.isa());
+                        assert!(
+                            right,
+                            "{activation} on {} of {length} with {what} at {place}: {found:?}",
+                            kernels.isa()
+                        );
                     }
                 }
                 let nothing = vec![f32::NEG_INFINITY; length];
@@ -537,7 +613,8 @@ fn softmax_does_not_depend_on_level_or_place() {
                 for first in 0..count {
                     let mut memory: Vec<f32> =
                         (0..count).flat_map(|i| rows[(first + i) % count].clone()).collect();
-                    kernels.activate(activation, ViewMut::time_major(&mut memory, [1, count, length]));
+                    kernels
+                        .activate(activation, ViewMut::time_major(&mut memory, [1, count, length]));
                     for (i, found) in memory.chunks(length).enumerate() {
                         let row = (first + i) % count;
                         let nan = found.iter().all(|y| y.is_nan()) && rows[row][0].is_nan();
@@ -549,7 +626,8 @@ fn softmax_does_not_depend_on_level_or_place() {
                     }
                 }
                 if kernels.isa() != Isa::Portable {
-                    of_levels.push((0..count).filter(|&i| i != 3).map(|i| alone[i].clone()).collect());
+                    of_levels
+                        .push((0..count).filter(|&i| i != 3).map(|i| alone[i].clone()).collect());
                 }
             }
             for other in of_levels.iter().skip(1) {

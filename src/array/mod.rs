@@ -80,7 +80,8 @@ fn check_count(shape: &[usize], found: usize) -> Result<(), Error> {
     }
     Err(Error::Shape {
         what: format!("an array of shape {shape:?}"),
-        expected: expected.map_or("fewer values than fit in memory".into(), |n| format!("{n} values")),
+        expected: expected
+            .map_or("fewer values than fit in memory".into(), |n| format!("{n} values")),
         found: format!("{found} values"),
     })
 }

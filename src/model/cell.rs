@@ -88,11 +88,7 @@ impl Cell {
     /// The GRU with sigmoid and tanh.
     #[must_use]
     pub const fn gru(reset: GruReset) -> Self {
-        Self::Gru {
-            reset,
-            activation: Activation::Tanh,
-            recurrent_activation: Activation::Sigmoid,
-        }
+        Self::Gru { reset, activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid }
     }
 
     /// The blocks of rows in the weights, in order.

@@ -5,9 +5,11 @@
 
 mod activation;
 mod builder;
+mod causal;
 mod cell;
 mod dense;
 mod graph;
+mod infer;
 mod recurrent;
 mod shape;
 mod weights;

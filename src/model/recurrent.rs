@@ -87,11 +87,7 @@ impl Recurrent {
     ///
     /// If the number of sets, or the shape of anything in them, does not fit; or if the cell is given an activation
     /// that works on whole rows (softmax).
-    pub fn new(
-        cell: Cell,
-        direction: Direction,
-        weights: Vec<CellWeights>,
-    ) -> Result<Self, Error> {
+    pub fn new(cell: Cell, direction: Direction, weights: Vec<CellWeights>) -> Result<Self, Error> {
         let name = cell.name();
         if weights.len() != direction.count() {
             return Err(Error::Shape {
@@ -118,7 +114,15 @@ impl Recurrent {
         let hidden_size = rows / gates;
         for (index, weights) in weights.iter().enumerate() {
             let side = if index == 0 { "" } else { " (backward)" };
-            check_matrix(name, side, "input_weights", &weights.input, gates, hidden_size, input_size)?;
+            check_matrix(
+                name,
+                side,
+                "input_weights",
+                &weights.input,
+                gates,
+                hidden_size,
+                input_size,
+            )?;
             match &weights.recurrent {
                 RecurrentWeights::Matrix(matrix) => {
                     let what = "recurrent_weights";

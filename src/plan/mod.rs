@@ -171,12 +171,10 @@ impl Plan {
         let stages = inner.stages.iter().map(|stage| ExplainedStage {
             node: stage.name.clone(),
             op: stage.op.clone(),
-            output: stage
-                .outputs
-                .iter()
-                .flatten()
-                .next()
-                .map_or_else(|| "unused".into(), |&value| inner.values[value].shape.described(inner.axes)),
+            output: stage.outputs.iter().flatten().next().map_or_else(
+                || "unused".into(),
+                |&value| inner.values[value].shape.described(inner.axes),
+            ),
             parameters: stage.parameters,
             kernel: stage.kind.kernel(inner.kernels),
             packed_bytes: stage.kind.packed_bytes(),

@@ -139,10 +139,9 @@ impl StageKind {
                 rows: embedding.table().rows(),
                 features: embedding.table().columns(),
             },
-            Op::ScaleShift(affine) => Self::ScaleShift {
-                scale: affine.scale().to_vec(),
-                shift: affine.shift().to_vec(),
-            },
+            Op::ScaleShift(affine) => {
+                Self::ScaleShift { scale: affine.scale().to_vec(), shift: affine.shift().to_vec() }
+            }
             Op::Concat => Self::Concat,
             Op::Add => Self::Add,
             Op::Multiply => Self::Multiply,

@@ -61,9 +61,13 @@ pub(crate) fn max_over_time(from: View<'_>, mut to: ViewMut<'_>) {
         let to = to.row_mut(0, batch);
         to.fill(f32::NEG_INFINITY);
         for time in 0..from.time() {
-            each(from.row(time, batch), to, |from, to| {
-                if from > to || from.is_nan() { from } else { to }
-            });
+            each(
+                from.row(time, batch),
+                to,
+                |from, to| {
+                    if from > to || from.is_nan() { from } else { to }
+                },
+            );
         }
     }
 }

@@ -62,7 +62,8 @@ impl<'b> Frame<'_, 'b> {
         match self.plan.values[value].home {
             Home::Scratch(index) => View::time_major(&self.scratch[index], extent),
             Home::Output(index) => {
-                let numbers = self.outputs[index].as_deref().expect("no output is read while written");
+                let numbers =
+                    self.outputs[index].as_deref().expect("no output is read while written");
                 let (whole, strides) = self.outside(value);
                 self.piece_of(value, View::new(numbers, whole, strides))
             }
@@ -94,9 +95,7 @@ impl<'b> Frame<'_, 'b> {
     /// Takes a value's memory out, to write it.
     pub(crate) fn take(&mut self, value: usize) -> Taken<'b> {
         match self.plan.values[value].home {
-            Home::Scratch(index) => {
-                Taken::Scratch(index, std::mem::take(&mut self.scratch[index]))
-            }
+            Home::Scratch(index) => Taken::Scratch(index, std::mem::take(&mut self.scratch[index])),
             Home::Output(index) => {
                 Taken::Output(index, self.outputs[index].take().expect("written once at a time"))
             }
@@ -138,10 +137,7 @@ impl<'b> Frame<'_, 'b> {
         let shape = self.plan.values[value].shape;
         let [time, batch, features] =
             [whole_time(shape, self.piece.whole), self.batch, shape.features()];
-        (
-            [time, batch, features],
-            outside_strides(shape, self.plan.axes, [time, batch, features]),
-        )
+        ([time, batch, features], outside_strides(shape, self.plan.axes, [time, batch, features]))
     }
 
     fn piece_of<'v>(&self, value: usize, whole: View<'v>) -> View<'v> {
@@ -166,8 +162,7 @@ fn outside_strides(
     axes: SequenceAxes,
     [time, batch, features]: [usize; 3],
 ) -> [usize; 2] {
-    let batch_first =
-        matches!(shape, Shape::Sequence { .. }) && axes == SequenceAxes::BatchTime;
+    let batch_first = matches!(shape, Shape::Sequence { .. }) && axes == SequenceAxes::BatchTime;
     if batch_first { [features, time * features] } else { [batch * features, features] }
 }
 

@@ -149,10 +149,7 @@ impl Session {
     /// # Errors
     ///
     /// If an array is missing, or its name or shape does not fit.
-    pub fn run_arrays(
-        &mut self,
-        inputs: &[(&str, &Array)],
-    ) -> Result<Vec<(String, Array)>, Error> {
+    pub fn run_arrays(&mut self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>, Error> {
         self.run_arrays_with_progress(inputs, &mut |_, _| {})
     }
 

@@ -49,12 +49,10 @@ pub(crate) fn run(
         };
         walk_both(frame, layer, state, scratch.tasks, input, [first, second]);
     }
-    if let Some((value, taken)) = &mut sequence {
-        if both && layer.merge != Merge::Concat {
-            let output = frame.view_mut(*value, taken);
-            let waiting = View::time_major(scratch.merge, [time, batch, hidden]);
-            elementwise::merge(layer.merge, output, waiting);
-        }
+    if let (Some((value, taken)), true) = (&mut sequence, both && layer.merge != Merge::Concat) {
+        let output = frame.view_mut(*value, taken);
+        let waiting = View::time_major(scratch.merge, [time, batch, hidden]);
+        elementwise::merge(layer.merge, output, waiting);
     }
     if let Some((_, taken)) = sequence {
         frame.put(taken);

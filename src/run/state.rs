@@ -109,7 +109,8 @@ impl LayerState {
         let mut arrays =
             vec![(format!("{}.h", self.name), Array::new(&shape, self.exported(&self.hidden))?)];
         if self.has_cell_state {
-            arrays.push((format!("{}.c", self.name), Array::new(&shape, self.exported(&self.cell))?));
+            arrays
+                .push((format!("{}.c", self.name), Array::new(&shape, self.exported(&self.cell))?));
         }
         Ok(arrays)
     }
@@ -125,11 +126,7 @@ pub(crate) fn export(layers: &[LayerState], batch: usize) -> Result<State, Error
 }
 
 /// Checks that `state` has exactly the arrays that the layers need, then copies them.
-pub(crate) fn import(
-    layers: &mut [LayerState],
-    batch: usize,
-    state: &State,
-) -> Result<(), Error> {
+pub(crate) fn import(layers: &mut [LayerState], batch: usize, state: &State) -> Result<(), Error> {
     let expected = export(layers, batch)?;
     for (name, array) in &state.arrays {
         let Some(known) = expected.get(name) else {

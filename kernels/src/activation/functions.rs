@@ -216,11 +216,7 @@ fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     let Reduced { n, r, .. } = reduce(s, s.mul(s.splat(-0.5), square));
     let tail = exp_of_reduced(s, n, s.fma(lost, s.splat(-0.5), r));
     let p = horner(s, a, [0.5, 0.440_071_52, 0.184_578_58, 0.041_093_38, 0.004_186_300_6]);
-    let q = horner(
-        s,
-        a,
-        [1.0, 1.678_028, 1.208_024_7, 0.473_021_86, 0.103_011_83, 0.010_493_389],
-    );
+    let q = horner(s, a, [1.0, 1.678_028, 1.208_024_7, 0.473_021_86, 0.103_011_83, 0.010_493_389]);
     s.fma(s.neg(s.div(s.mul(a, p), q)), tail, s.max(s.splat(0.0), x))
 }
 
@@ -231,7 +227,7 @@ fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let near = s.min(s.splat(15.0), s.max(s.splat(-15.0), x));
     let cube = s.mul(s.mul(near, near), near);
     let y = s.fma(s.splat(0.044_715), cube, near);
-    let gate = sigmoid(s, s.mul(s.splat(1.595_769_1), y));
+    let gate = sigmoid(s, s.mul(s.splat(1.595_769), y));
     s.mul(s.max(s.splat(-15.0), x), gate)
 }
 

@@ -159,8 +159,7 @@ impl FromStr for Activation {
             .filter(|p| !p.is_empty())
             .map(|p| p.trim().parse().map_err(|_| unknown()))
             .collect::<Result<_, _>>()?;
-        let usual =
-            Self::ALL.into_iter().find(|known| known.name() == name).ok_or_else(unknown)?;
+        let usual = Self::ALL.into_iter().find(|known| known.name() == name).ok_or_else(unknown)?;
         match (usual, &parameters[..]) {
             (_, []) => Ok(usual),
             (Self::LeakyRelu { .. }, &[alpha]) => Ok(Self::LeakyRelu { alpha }),

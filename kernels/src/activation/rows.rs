@@ -1,7 +1,7 @@
 //! Activations of whole rows, in place.
 
-use super::functions::{apply, exp, ln};
 use super::Activation;
+use super::functions::{apply, exp, ln};
 use crate::simd::Simd;
 use crate::view::ViewMut;
 
@@ -112,7 +112,8 @@ fn log_softmax<S: Simd>(s: S, row: &mut [f32]) {
 
 /// The greatest number; NaN where there is one.
 fn maximum(row: &[f32]) -> f32 {
-    row.iter().fold(f32::NEG_INFINITY, |highest, &x| if x > highest || x.is_nan() { x } else { highest })
+    row.iter()
+        .fold(f32::NEG_INFINITY, |highest, &x| if x > highest || x.is_nan() { x } else { highest })
 }
 
 /// Lanes of a sum over a row, on every level.

@@ -14,8 +14,8 @@
 //! 3. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
 
 use super::{
-    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of, state_stride,
-    sweep,
+    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of,
+    state_stride, sweep,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;

@@ -15,8 +15,8 @@
 //! sums (6 rows × 4 gates), 6 broadcasts, 1 weight.
 
 use super::{
-    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of, state_stride,
-    sweep,
+    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of,
+    state_stride, sweep,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;

@@ -115,7 +115,9 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
                 let blocks: [usize; 4] = [0, 1, 2, 3].map(|i| place(visited + i));
                 sums::<S, T, 1, 4, VECTORS>(s, product, 0, blocks, tile);
                 visited += 4;
-            } else if left >= 2 && VECTORS * 2 <= S::ACCUMULATORS && (rows.batch == 1 || VECTORS == 1)
+            } else if left >= 2
+                && VECTORS * 2 <= S::ACCUMULATORS
+                && (rows.batch == 1 || VECTORS == 1)
             {
                 let blocks: [usize; 2] = [0, 1].map(|i| place(visited + i));
                 all_rows::<S, T, 2, VECTORS>(s, product, blocks, tile);
@@ -211,7 +213,8 @@ unsafe fn sums<
                 start
             }
             2 if const { ROWS * BLOCKS * VECTORS * 2 <= S::ACCUMULATORS } => {
-                let [a, b] = together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, inputs, panels, depth);
+                let [a, b] =
+                    together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, inputs, panels, depth);
                 add(s, a, b)
             }
             4 if const { ROWS * BLOCKS * VECTORS * 4 <= S::ACCUMULATORS } => {
@@ -423,11 +426,7 @@ impl<'a> Alternating<'a> {
     #[inline(always)]
     pub(crate) fn next(&mut self) -> (&[f32], &mut [f32]) {
         self.steps += 1;
-        if self.steps % 2 == 1 {
-            (self.hidden, self.spare)
-        } else {
-            (self.spare, self.hidden)
-        }
+        if self.steps % 2 == 1 { (self.hidden, self.spare) } else { (self.spare, self.hidden) }
     }
 
     /// Leaves the states after the last step in `hidden`.

@@ -8,7 +8,8 @@
 //! most, of which those that do not fit are read from memory, 1 weight.
 
 use super::{
-    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_stride, sweep,
+    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_stride,
+    sweep,
 };
 use crate::activation::{relu, tanh};
 use crate::simd::Simd;

@@ -1,6 +1,7 @@
 //! A random recurrent layer in one direction, run by the kernels of any level.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(unreachable_pub, reason = "a module of several test programs")]
 
 use proptest::prelude::*;
 use ritornello_kernels::{
@@ -11,42 +12,42 @@ use ritornello_reference as reference;
 
 /// A layer with its input and initial state.
 #[derive(Clone, Debug)]
-pub struct Layer {
-    pub kind: CellKind,
-    pub identity: bool,
-    pub input_size: usize,
-    pub hidden_size: usize,
-    pub input_weights: Vec<f32>,
-    pub recurrent_weights: Vec<f32>,
-    pub bias: Option<Vec<f32>>,
-    pub recurrent_bias: Option<Vec<f32>>,
-    pub time: usize,
-    pub batch: usize,
+pub(crate) struct Layer {
+    pub(crate) kind: CellKind,
+    pub(crate) identity: bool,
+    pub(crate) input_size: usize,
+    pub(crate) hidden_size: usize,
+    pub(crate) input_weights: Vec<f32>,
+    pub(crate) recurrent_weights: Vec<f32>,
+    pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) recurrent_bias: Option<Vec<f32>>,
+    pub(crate) time: usize,
+    pub(crate) batch: usize,
     /// `[time, batch, input_size]`
-    pub input: Vec<f32>,
+    pub(crate) input: Vec<f32>,
     /// `[batch, hidden_size]`
-    pub hidden: Vec<f32>,
-    pub cell: Vec<f32>,
+    pub(crate) hidden: Vec<f32>,
+    pub(crate) cell: Vec<f32>,
 }
 
 /// All hidden states `[time, batch, hidden_size]` and the final states `[batch, hidden_size]`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    pub output: Vec<f32>,
-    pub hidden: Vec<f32>,
-    pub cell: Vec<f32>,
+pub(crate) struct Outcome {
+    pub(crate) output: Vec<f32>,
+    pub(crate) hidden: Vec<f32>,
+    pub(crate) cell: Vec<f32>,
 }
 
 impl Outcome {
     /// For comparisons in which NaN equals NaN and -0 differs from 0.
-    pub fn bits(&self) -> [Vec<u32>; 3] {
+    pub(crate) fn bits(&self) -> [Vec<u32>; 3] {
         [&self.output, &self.hidden, &self.cell]
             .map(|numbers| numbers.iter().map(|x| x.to_bits()).collect())
     }
 }
 
 /// Numbers in [-1, 1) from a seed: xorshift64*.
-pub fn noise(seed: u64) -> impl FnMut() -> f32 {
+pub(crate) fn noise(seed: u64) -> impl FnMut() -> f32 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move || {
         state ^= state >> 12;
@@ -60,7 +61,7 @@ pub fn noise(seed: u64) -> impl FnMut() -> f32 {
 impl Layer {
     /// Weights as PyTorch draws them, U(±1/√hidden_size), each gate with a scale of its own, so that
     /// gates that change places show.
-    pub fn random(
+    pub(crate) fn random(
         kind: CellKind,
         identity: bool,
         biases: [bool; 2],
@@ -99,7 +100,7 @@ impl Layer {
         }
     }
 
-    pub fn packed(&self, kernels: &Kernels) -> PackedCell {
+    pub(crate) fn packed(&self, kernels: &Kernels) -> PackedCell {
         kernels.pack_cell(&CellSource {
             kind: self.kind,
             input_size: self.input_size,
@@ -116,17 +117,20 @@ impl Layer {
     }
 
     /// Steps `start..end` of the whole batch, from the layer's own state.
-    pub fn steps(&self, start: usize, end: usize) -> Self {
+    pub(crate) fn steps(&self, start: usize, end: usize) -> Self {
         let row = self.batch * self.input_size;
         let input = self.input[start * row..end * row].to_vec();
         Self { time: end - start, input, ..self.clone() }
     }
 
     /// One row of the batch.
-    pub fn row(&self, row: usize) -> Self {
+    pub(crate) fn row(&self, row: usize) -> Self {
         let of = |numbers: &[f32], size: usize| -> Vec<f32> {
             let per_step = self.batch * size;
-            numbers.chunks(per_step.max(1)).flat_map(|step| step[row * size..][..size].to_vec()).collect()
+            numbers
+                .chunks(per_step.max(1))
+                .flat_map(|step| step[row * size..][..size].to_vec())
+                .collect()
         };
         Self {
             batch: 1,
@@ -137,11 +141,11 @@ impl Layer {
         }
     }
 
-    pub fn run(&self, kernels: &Kernels) -> Outcome {
+    pub(crate) fn run(&self, kernels: &Kernels) -> Outcome {
         self.run_packed(kernels, &self.packed(kernels))
     }
 
-    pub fn run_packed(&self, kernels: &Kernels, packed: &PackedCell) -> Outcome {
+    pub(crate) fn run_packed(&self, kernels: &Kernels, packed: &PackedCell) -> Outcome {
         let (time, batch, size) = (self.time, self.batch, self.hidden_size);
         let width = packed.projection_width();
         let mut projection = AlignedBuffer::zeroed(time * batch * width);
@@ -179,7 +183,7 @@ impl Layer {
         Outcome { output, hidden: unpadded(&hidden), cell: unpadded(&cell) }
     }
 
-    pub fn reference(&self) -> reference::Recurrent {
+    pub(crate) fn reference(&self) -> reference::Recurrent {
         let rows = self.kind.gates() * self.hidden_size;
         let bias = |bias: &Option<Vec<f32>>| {
             bias.as_ref().map_or(vec![0.0; rows], |bias| reference::widen(bias))
@@ -221,7 +225,7 @@ fn reference_cell(kind: CellKind, identity: bool) -> reference::Cell {
     }
 }
 
-pub fn reference_activation(activation: Activation) -> reference::Activation {
+pub(crate) fn reference_activation(activation: Activation) -> reference::Activation {
     use reference::Activation as R;
     match activation {
         Activation::Linear => R::Linear,
@@ -263,7 +267,7 @@ const TAME: [Activation; 13] = [
 ];
 
 /// Any cell: the default ones in half of all cases.
-pub fn kinds() -> impl Strategy<Value = CellKind> {
+pub(crate) fn kinds() -> impl Strategy<Value = CellKind> {
     let tame = || prop::sample::select(&TAME[..]);
     let reset = || prop::sample::select(vec![Reset::Before, Reset::After]);
     let (tanh, sigmoid) = (Activation::Tanh, Activation::Sigmoid);
@@ -288,7 +292,7 @@ pub fn kinds() -> impl Strategy<Value = CellKind> {
 }
 
 /// Any layer of moderate size: hidden sizes around vectors' lengths and the bounds of `chains`.
-pub fn layers() -> impl Strategy<Value = Layer> {
+pub(crate) fn layers() -> impl Strategy<Value = Layer> {
     let hidden = prop_oneof![1..=20_usize, 30..=34_usize, 60..=70_usize, Just(100), Just(129)];
     let input = prop_oneof![1..=9_usize, Just(33), Just(64)];
     let time = prop_oneof![1..=8_usize, Just(0)];

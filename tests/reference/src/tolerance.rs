@@ -59,7 +59,8 @@ impl Recurrent {
         let mut tolerance = Tolerance { hidden: vec![0.0; size], cell: Vec::new() };
         match self.cell {
             Cell::Simple { activation, .. } => {
-                let formula = if activation == Activation::Tanh { FUSED_CELL } else { GENERAL_CELL };
+                let formula =
+                    if activation == Activation::Tanh { FUSED_CELL } else { GENERAL_CELL };
                 for j in 0..size {
                     let scale = gate(0, j).abs().max(1.0);
                     tolerance.hidden[j] = gate_error(activation, j) + formula * scale;

@@ -168,8 +168,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn mantissa(self, a: __m256) -> __m256 {
         proven!({
-            let fraction =
-                _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x007f_ffff));
+            let fraction = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x007f_ffff));
             _mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f80_0000)))
         })
     }

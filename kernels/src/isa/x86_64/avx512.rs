@@ -176,8 +176,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn mantissa(self, a: __m512) -> __m512 {
         proven!({
-            let fraction =
-                _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007f_ffff));
+            let fraction = _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007f_ffff));
             _mm512_castsi512_ps(_mm512_or_si512(fraction, _mm512_set1_epi32(0x3f80_0000)))
         })
     }

@@ -1,0 +1,43 @@
+//! Whether a model can be run piece by piece, and what of it needs a whole sequence.
+
+use super::graph::{Model, Node, Op, Select, Value};
+use super::{Direction, Extent, Shape};
+
+impl Model {
+    /// Whether every output up to step t needs only the inputs up to step t, so that a sequence
+    /// may be given in pieces: no reverse direction, no mean or maximum over time, and no sequence
+    /// or initial state that is made from the end of another sequence.
+    #[must_use]
+    pub fn is_causal(&self) -> bool {
+        self.first_whole_sequence_node().is_none()
+    }
+
+    /// The first node that needs a whole sequence before it can give anything.
+    pub(crate) fn first_whole_sequence_node(&self) -> Option<&Node> {
+        self.nodes().iter().find(|node| match &node.op {
+            Op::Recurrent(layer) => {
+                layer.direction() != Direction::Forward
+                    || !matches!(
+                        self.shape(node.inputs[0]),
+                        Ok(Shape::Sequence { time: Extent::Input(_), .. })
+                    )
+                    || node.inputs[1..].iter().any(|&state| !self.is_given(state))
+            }
+            Op::MeanOverTime | Op::MaxOverTime | Op::Flatten => true,
+            Op::Select(Select::Step(step)) => *step != -1,
+            Op::Unroll { .. } | Op::Repeat { .. } => true,
+            _ => false,
+        })
+    }
+
+    /// Whether a value is made from vectors that the caller gives, without any sequence.
+    fn is_given(&self, value: Value) -> bool {
+        match value {
+            Value::Input(index) => !matches!(self.inputs()[index].shape, Shape::Sequence { .. }),
+            Value::Node { node, .. } => {
+                !matches!(self.nodes()[node].op, Op::Recurrent(_))
+                    && self.nodes()[node].inputs.iter().all(|&input| self.is_given(input))
+            }
+        }
+    }
+}

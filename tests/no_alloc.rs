@@ -1,0 +1,263 @@
+//! Once a session is built, with one thread, `run_into`, `step` and `reset` do not touch the
+//! allocator: neither to take memory nor to give it back.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell as Counter;
+
+use ritornello::model::{
+    Activation, Cell, CellWeights, Dense, Direction, GruReset, Matrix, Merge, Model, Op,
+    OutputOrder, Recurrent, RecurrentWeights, ScaleShift, StateScope,
+};
+use ritornello::{Isa, PlanOptions, Session, Threads};
+
+thread_local! {
+    /// Calls of the allocator by this thread: other tests have threads of their own.
+    static CALLS: Counter<usize> = const { Counter::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    // A thread that is ending has no counter any more, and no test either.
+    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+}
+
+// SAFETY: every call is passed on to the system's allocator as it is. The counter is a thread local
+// of a constant without a destructor, which allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's premises are the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's premises are the same.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's premises are the same.
+        unsafe { System.realloc(memory, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's premises are the same.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `work` calls the allocator.
+fn calls(work: impl FnOnce()) -> usize {
+    let before = CALLS.with(Counter::get);
+    work();
+    CALLS.with(Counter::get) - before
+}
+
+/// Numbers in [-1, 1), never all the same: a cycle of 251.
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 37) % 251) as f32 / 125.5 - 1.0).collect()
+}
+
+fn matrix(rows: usize, columns: usize) -> Matrix {
+    let scale = 1.0 / (columns.max(1) as f32).sqrt();
+    let values = numbers(rows * columns).into_iter().map(|x| x * scale).collect();
+    Matrix::new(rows, columns, values).unwrap()
+}
+
+fn recurrent(cell: Cell, direction: Direction, input_size: usize, size: usize) -> Recurrent {
+    let rows = cell.gates().len() * size;
+    let weights = || CellWeights {
+        input: matrix(rows, input_size),
+        recurrent: RecurrentWeights::Matrix(matrix(rows, size)),
+        bias: Some(numbers(rows)),
+        recurrent_bias: Some(numbers(rows)),
+    };
+    let sets = (0..direction.count()).map(|_| weights()).collect();
+    Recurrent::new(cell, direction, sets).unwrap()
+}
+
+fn identity(input_size: usize, size: usize) -> Recurrent {
+    let weights = CellWeights {
+        input: matrix(size, input_size),
+        recurrent: RecurrentWeights::Identity,
+        bias: Some(numbers(size)),
+        recurrent_bias: None,
+    };
+    Recurrent::new(Cell::SIMPLE_RNN, Direction::Forward, vec![weights]).unwrap()
+}
+
+fn dense(outputs: usize, inputs: usize, activation: Activation) -> Dense {
+    Dense::new(matrix(outputs, inputs), Some(numbers(outputs)), activation).unwrap()
+}
+
+/// Every cell with a kernel of its own, and some that the general step runs.
+fn cells() -> [Cell; 9] {
+    let (activation, recurrent_activation) = (Activation::Softsign, Activation::HARD_SIGMOID);
+    [
+        Cell::SIMPLE_RNN,
+        Cell::SimpleRnn { activation: Activation::Relu },
+        Cell::LSTM,
+        Cell::gru(GruReset::AfterMatmul),
+        Cell::gru(GruReset::BeforeMatmul),
+        Cell::SimpleRnn { activation: Activation::Gelu },
+        Cell::Lstm { activation, recurrent_activation },
+        Cell::Gru { reset: GruReset::AfterMatmul, activation, recurrent_activation },
+        Cell::Gru { reset: GruReset::BeforeMatmul, activation, recurrent_activation },
+    ]
+}
+
+/// Runs sequences of several lengths, shorter and longer than the session's buffers if the model is
+/// causal, then single steps, then resets.
+fn check(what: &str, model: &Model, isa: Isa) {
+    const MAX_TIME: usize = 7;
+    let options = PlanOptions::default().isa(isa).threads(Threads::one());
+    let plan = model.plan(options).unwrap();
+    let features = plan.inputs()[0].shape.features();
+    for batch in [1, 5] {
+        let mut session: Session = plan.session(batch, MAX_TIME).unwrap();
+        let longest = if plan.is_causal() { 2 * MAX_TIME + 1 } else { MAX_TIME };
+        for time in [1, MAX_TIME - 1, MAX_TIME, longest] {
+            let x = numbers(batch * time * features);
+            // What `run` gives tells how long the output is, and what it must be.
+            session.reset();
+            let expected = session.run(&x).unwrap();
+            let mut y = vec![f32::NAN; expected.len()];
+            let found = calls(|| {
+                session.reset();
+                session.run_into(&x, &mut y).unwrap();
+            });
+            assert_eq!(found, 0, "{what} on {isa}: run_into and reset, batch {batch}, time {time}");
+            assert_eq!(y, expected, "{what} on {isa}: run_into gives what run gives");
+        }
+        if !plan.is_causal() {
+            continue;
+        }
+        let x = numbers(batch * features);
+        session.reset();
+        let mut y = vec![f32::NAN; session.run(&x).unwrap().len()];
+        let found = calls(|| {
+            for _ in 0..20 {
+                session.step(&x, &mut y).unwrap();
+            }
+            session.reset();
+        });
+        assert_eq!(found, 0, "{what} on {isa}: step and reset, batch {batch}");
+        assert!(y.iter().all(|y| y.is_finite()), "{what} on {isa}: {y:?}");
+    }
+}
+
+fn check_all_levels(what: &str, model: &Model) {
+    for isa in Isa::available() {
+        check(what, model, isa);
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(calls(|| ()), 0);
+    assert_eq!(calls(|| drop(std::hint::black_box(vec![1.0_f32; 8]))), 2);
+}
+
+#[test]
+fn causal_stacks_of_every_cell_do_not_allocate() {
+    for cell in cells() {
+        let model = Model::chain(3)
+            .recurrent(recurrent(cell, Direction::Forward, 3, 9))
+            .recurrent(recurrent(cell, Direction::Forward, 9, 17))
+            .dense(dense(5, 17, Activation::Tanh))
+            .dense(dense(4, 5, Activation::Softmax))
+            .build()
+            .unwrap();
+        assert!(model.plan(PlanOptions::default()).unwrap().is_causal(), "{cell:?}");
+        check_all_levels(&format!("{cell:?}"), &model);
+    }
+}
+
+#[test]
+fn an_identity_recurrence_and_other_nodes_do_not_allocate() {
+    let affine = ScaleShift::new(vec![0.5; 6], vec![0.25; 6]).unwrap();
+    let model = Model::chain(3)
+        .recurrent(identity(3, 6))
+        .scale_shift(affine)
+        .activation(Activation::LogSoftmax)
+        .build()
+        .unwrap();
+    check_all_levels("identity", &model);
+}
+
+#[test]
+fn bidirectional_layers_of_every_cell_do_not_allocate() {
+    for cell in cells() {
+        for merge in [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average] {
+            let mut first = recurrent(cell, Direction::Bidirectional, 3, 9);
+            first.merge = merge;
+            let features = first.output_size();
+            let mut second = recurrent(cell, Direction::Bidirectional, features, 6);
+            second.merge = merge;
+            let last = second.output_size();
+            let model = Model::chain(3)
+                .recurrent(first)
+                .recurrent(second)
+                .last()
+                .dense(dense(4, last, Activation::LogSoftmax))
+                .build()
+                .unwrap();
+            check_all_levels(&format!("{cell:?}, both ways, {merge:?}"), &model);
+        }
+    }
+}
+
+#[test]
+fn reverse_and_stateful_layers_do_not_allocate() {
+    for order in [OutputOrder::Time, OutputOrder::Processing] {
+        let mut layer = recurrent(Cell::LSTM, Direction::Reverse, 3, 9);
+        layer.order = order;
+        layer.state_scope = StateScope::Session;
+        let model = Model::chain(3)
+            .recurrent(layer)
+            .then(Op::MeanOverTime)
+            .dense(dense(2, 9, Activation::Sigmoid))
+            .build()
+            .unwrap();
+        check_all_levels(&format!("reverse, {order:?}"), &model);
+    }
+}
+
+#[test]
+fn a_graph_that_branches_does_not_allocate() {
+    let mut graph = Model::graph();
+    let x = graph.sequence("x", 4);
+    let a = graph.recurrent("a", recurrent(Cell::LSTM, Direction::Forward, 4, 4), x).sequence;
+    let gru = Cell::gru(GruReset::AfterMatmul);
+    let b = graph.recurrent("b", recurrent(gru, Direction::Forward, 4, 4), x).sequence;
+    let both = graph.node("both", Op::Concat, &[a, b]);
+    let head = graph.dense("head", dense(4, 8, Activation::Linear), both);
+    let sum = graph.node("sum", Op::Add, &[head, x]);
+    let product = graph.node("product", Op::Multiply, &[sum, a]);
+    graph.output("y", product);
+    check_all_levels("a graph", &graph.build().unwrap());
+}
+
+/// Layers with so many weights that the portable level leaves their projection to `matrixmultiply`,
+/// which allocates its packed operands on every call: the promise is that of the other levels.
+#[test]
+fn large_layers_do_not_allocate_on_levels_of_our_own() {
+    for cell in cells() {
+        let model = Model::chain(40)
+            .recurrent(recurrent(cell, Direction::Forward, 40, 130))
+            .recurrent(recurrent(cell, Direction::Forward, 130, 70))
+            .dense(dense(101, 70, Activation::Softmax))
+            .build()
+            .unwrap();
+        for isa in Isa::available().into_iter().filter(|&isa| isa != Isa::Portable) {
+            check(&format!("{cell:?}, large"), &model, isa);
+        }
+    }
+}
