@@ -7,10 +7,10 @@ use ritornello::Isa;
 use serde_json::{Map, Value, json};
 
 use crate::args::Options;
+use crate::demo;
 use crate::failure::{Blame, Failure};
 use crate::inspect::threads_text;
 use crate::output::Console;
-use crate::synthetic::demo_model;
 
 /// The features worth knowing about, as Linux spells them.
 const FEATURES: &str = "avx2 fma f16c avx_vnni avx512f avx512bw avx512dq avx512vl avx512_vnni \
@@ -21,7 +21,7 @@ pub(crate) fn doctor(options: &Options, console: &Console) -> Result<(), Failure
     let asked = std::env::var(Isa::VARIABLE).ok();
     let available = names(&Isa::available());
     let missing = names(&Isa::missing());
-    let plan = demo_model().and_then(|model| model.into_plan(options.plan())).blame_model()?;
+    let plan = demo::model().and_then(|model| model.into_plan(options.plan())).blame_model()?;
     let explanation = plan.explain();
     let cores = std::thread::available_parallelism().ok().map(usize::from);
     let cpu = Cpu::read();

@@ -1,16 +1,13 @@
 //! Models and data from a fixed formula: the same numbers on every machine.
 
 use ritornello::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Element, Extent, GruReset, Matrix, Model, Op,
+    Activation, Cell, CellWeights, Direction, Element, Extent, GruReset, Matrix, Model, Op,
     Recurrent, RecurrentWeights, Shape, Value,
 };
 use ritornello::{Array, Error};
 
 use crate::arrays::{self, Axis, Named};
 use crate::failure::Failure;
-
-/// Features of a step of the demonstration's input.
-pub(crate) const DEMO_FEATURES: usize = 16;
 
 /// A sequence of numbers in [-1, 1) that f32 holds exactly.
 #[derive(Debug)]
@@ -58,22 +55,6 @@ impl Numbers {
         }
         Recurrent::new(layer.cell, layer.direction, weights)
     }
-}
-
-/// The demonstration: LSTM(32) over a sequence, a dense layer with softmax on every step.
-pub(crate) fn demo_model() -> Result<Model, Error> {
-    let mut numbers = Numbers::new(1);
-    let layer = Layer {
-        cell: Cell::LSTM,
-        input_size: DEMO_FEATURES,
-        hidden_size: 32,
-        layers: 1,
-        direction: Direction::Forward,
-    };
-    let lstm = numbers.layer(&layer, DEMO_FEATURES, 0.25)?;
-    let weights = numbers.matrix(4, 32, 1.0)?;
-    let head = Dense::new(weights, Some(numbers.take(4, 1.0)), Activation::Softmax)?;
-    Model::chain(DEMO_FEATURES).recurrent(lstm).dense(head).build()
 }
 
 /// What `--layer` describes.

@@ -42,12 +42,25 @@ const SPEC_KEY: &str = "ritornello";
 /// is not supported, or needs a [`Spec`] beside it.
 pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| match Kind::of(path, &bytes) {
+    in_file(path, |bytes| read(Kind::of(path, &bytes), &bytes))
+}
+
+/// The same for a file that is in memory, such as one embedded in a program.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
+    read(Kind::of(Path::new(""), bytes), bytes)
+}
+
+fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
+    match kind {
         #[cfg(feature = "keras")]
-        Kind::Keras => keras_model::read(&bytes),
+        Kind::Keras => keras_model::read(bytes),
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => {
-            let file = container::safetensors::parse(&bytes)?;
+            let file = container::safetensors::parse(bytes)?;
             let Some(text) = file.metadata.get(SPEC_KEY) else {
                 return Err(Error::Unsupported {
                     what: "a file of weights only".into(),
@@ -59,7 +72,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
             Spec::from_json(text)?.build(&file.tensors)
         }
         other => Err(other.refused()),
-    })
+    }
 }
 
 /// Reads a file of weights only, `.safetensors` or `.npz`, and takes the rest from `spec`.
