@@ -81,3 +81,65 @@ impl HandCell {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cell, CellWeights, GruReset, Matrix, RecurrentWeights};
+
+    fn layer(cell: Cell, direction: Direction) -> Recurrent {
+        let rows = cell.gates().len() * 3;
+        let numbers = |count: u8| (0..count).map(|k| f32::from(k % 13) / 13.0 - 0.4).collect();
+        let matrix = |columns: usize| {
+            let count = u8::try_from(rows * columns).unwrap();
+            Matrix::new(rows, columns, numbers(count)).unwrap()
+        };
+        let weights = CellWeights {
+            input: matrix(2),
+            recurrent: RecurrentWeights::Matrix(matrix(3)),
+            bias: Some(matrix(1).values().to_vec()),
+            recurrent_bias: None,
+        };
+        Recurrent::new(cell, direction, vec![weights; direction.count()]).unwrap()
+    }
+
+    /// A loop over a cell gives the bits of the layer.
+    #[test]
+    fn steps_by_hand_are_the_sequence() {
+        let gru = [GruReset::BeforeMatmul, GruReset::AfterMatmul].map(Cell::gru);
+        for cell in [Cell::SIMPLE_RNN, Cell::LSTM, gru[0], gru[1]] {
+            let layer = layer(cell, Direction::Forward);
+            let x: Vec<f32> = (0..20_u8).map(|k| f32::from(k * 7 % 20) / 10.0 - 1.0).collect();
+            let model = Model::chain(2).recurrent(layer.clone()).build().unwrap();
+            let plan = model.plan(PlanOptions::default()).unwrap();
+            // [batch=2, time=5, features=2]
+            let whole = plan.session(2, 5).unwrap().run(&x).unwrap();
+            let mut by_hand = HandCell::new(&layer, 2, PlanOptions::default()).unwrap();
+            let mut h = vec![0.0; 6];
+            let mut c = vec![0.0; if cell.has_cell_state() { 6 } else { 0 }];
+            for t in 0..5 {
+                let x_t: Vec<f32> =
+                    [0, 1].iter().flat_map(|b| x[(b * 5 + t) * 2..][..2].to_vec()).collect();
+                by_hand.step(&x_t, &mut h, &mut c).unwrap();
+                for b in 0..2 {
+                    assert_eq!(
+                        whole[(b * 5 + t) * 3..][..3],
+                        h[b * 3..][..3],
+                        "{cell:?}, step {t}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused =
+            HandCell::new(&layer(Cell::LSTM, Direction::Reverse), 1, PlanOptions::default());
+        assert!(refused.unwrap_err().to_string().contains("Reverse"));
+        let lstm = layer(Cell::LSTM, Direction::Forward);
+        let mut cell = HandCell::new(&lstm, 2, PlanOptions::default()).unwrap();
+        let error = cell.step(&[0.0; 4], &mut [0.0; 6], &mut []).unwrap_err().to_string();
+        assert!(error.contains("c [batch, hidden_size]") && error.contains("6 numbers"), "{error}");
+    }
+}

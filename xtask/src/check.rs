@@ -19,8 +19,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     let mut problems = Vec::new();
     problems.extend(rooms::run(root).err());
     for step in STEPS {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = Command::new("cargo");
         command.args(step.split(' ')).current_dir(root).env("RUSTDOCFLAGS", "--deny warnings");
         problems.extend(shell(&mut command).err());
     }

@@ -303,3 +303,13 @@ pub(crate) fn layers() -> impl Strategy<Value = Layer> {
             Layer::random(kind, identity, biases, [input, hidden, time, batch], seed)
         })
 }
+
+/// Where the outputs of a layer's projection, in the order of gates and units, are in a row of it.
+pub fn projection_places(kernels: &Kernels, kind: CellKind, hidden_size: usize) -> Vec<usize> {
+    let gates = kind.gates();
+    // A single unit fills one vector for each gate, which tells the vectors' length.
+    let one = Layer::random(kind, false, [false, false], [1, 1, 0, 0], 0);
+    let lanes = one.packed(kernels).projection_width() / gates;
+    let place = |(gate, unit): (usize, usize)| (unit / lanes * gates + gate) * lanes + unit % lanes;
+    (0..gates).flat_map(|gate| (0..hidden_size).map(move |unit| (gate, unit))).map(place).collect()
+}
