@@ -70,7 +70,7 @@ fn head(criterion: &mut Criterion) {
                 let source = MatrixSource { weights: &weights, bias: Some(&bias), depth: inputs };
                 let packed = kernels.pack_dense(&source, outputs);
                 let mut output = AlignedBuffer::zeroed(time * batch * outputs);
-                let mut run = |output: &mut [f32]| {
+                let run = |output: &mut [f32]| {
                     let from = View::time_major(black_box(&input), [time, batch, inputs]);
                     let mut to = ViewMut::time_major(output, [time, batch, outputs]);
                     kernels.dense(&packed, from, to.reborrow());

@@ -62,7 +62,7 @@ fn projection(criterion: &mut Criterion) {
                 let packed = layer.packed(kernels);
                 let width = packed.projection_width();
                 let mut output = AlignedBuffer::zeroed(time * batch * width);
-                let mut run = |output: &mut [f32]| {
+                let run = |output: &mut [f32]| {
                     let input =
                         View::time_major(black_box(&layer.input), [time, batch, input_size]);
                     kernels.project(

@@ -26,6 +26,14 @@ impl Model {
             Op::MeanOverTime | Op::MaxOverTime | Op::Flatten => true,
             Op::Select(Select::Step(step)) => *step != -1,
             Op::Unroll { .. } | Op::Repeat { .. } => true,
+            // Beside a sequence of fixed length, none can be given in pieces.
+            Op::Concat | Op::Add | Op::Multiply => {
+                node.inputs.len() > 1
+                    && node.inputs.iter().any(|&input| {
+                        let shape = self.shape(input);
+                        matches!(shape, Ok(Shape::Sequence { time: Extent::Fixed(_), .. }))
+                    })
+            }
             _ => false,
         })
     }

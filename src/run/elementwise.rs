@@ -10,6 +10,15 @@ pub(crate) fn copy(from: View<'_>, mut to: ViewMut<'_>) {
     each_row(from, &mut to, |from, to| to.copy_from_slice(from));
 }
 
+/// `to = 0`: a step of a sequence that has none.
+pub(crate) fn zero(mut to: ViewMut<'_>) {
+    for time in 0..to.time() {
+        for batch in 0..to.batch() {
+            to.row_mut(time, batch).fill(0.0);
+        }
+    }
+}
+
 /// `to = to + from`
 pub(crate) fn add(from: View<'_>, mut to: ViewMut<'_>) {
     each_row(from, &mut to, |from, to| each(from, to, |from, to| to + from));

@@ -44,11 +44,13 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(plan: Plan, batch: usize, max_time: usize) -> Result<Self, Error> {
-        let sizes = Sizes::new(&plan.inner, batch, max_time).ok_or_else(|| Error::Shape {
-            what: format!("a session for batch {batch} and {max_time} steps"),
-            expected: "one whose buffers fit in memory".into(),
-            found: "larger".into(),
-        })?;
+        let sizes = Sizes::new(&plan.inner, batch, max_time)
+            .filter(|sizes| sizes.bytes().is_some())
+            .ok_or_else(|| Error::Shape {
+                what: format!("a session for batch {batch} and {max_time} steps"),
+                expected: "one whose buffers fit in memory".into(),
+                found: "larger".into(),
+            })?;
         Ok(Self {
             states: LayerState::all(&plan.inner, batch),
             scratch: Scratch::new(&sizes),
@@ -60,14 +62,8 @@ impl Session {
     }
 
     pub(crate) fn bytes(plan: &Plan, batch: usize, max_time: usize) -> usize {
-        let Some(sizes) = Sizes::new(&plan.inner, batch, max_time) else { return usize::MAX };
-        let states = plan.inner.stages.iter().map(|stage| match &stage.kind {
-            StageKind::Recurrent(layer) => {
-                LayerState::len(layer, batch) * (1 + usize::from(layer.has_cell_state()))
-            }
-            _ => 0,
-        });
-        (sizes.total() + states.sum::<usize>()) * size_of::<f32>()
+        let sizes = Sizes::new(&plan.inner, batch, max_time);
+        sizes.and_then(|sizes| sizes.bytes()).unwrap_or(usize::MAX)
     }
 
     /// The rows of a batch.

@@ -69,6 +69,10 @@ pub(super) fn sources<'a>(
             known: names(plan.inputs.iter().map(|input| input.name.as_str())),
         });
     }
+    let given = |name: &str| inputs.iter().filter(|(known, _)| *known == name).count();
+    if let Some((name, _)) = inputs.iter().find(|(name, _)| given(name) > 1) {
+        return Err(Error::DuplicateName { what: "input", name: (*name).into() });
+    }
     let each = plan.inputs.iter().zip(times).map(|(input, steps)| {
         let array = find(plan, inputs, input)?;
         check_shape(plan, input, array.shape(), batch)?;

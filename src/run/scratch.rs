@@ -1,7 +1,8 @@
 //! The memory that means nothing between calls.
 
-use ritornello_kernels::AlignedBuffer;
+use ritornello_kernels::{AlignedBuffer, state_stride};
 
+use super::state::LayerState;
 use crate::model::{Extent, Merge, Shape};
 use crate::plan::{Home, PlanInner, StageKind};
 
@@ -41,6 +42,8 @@ pub(crate) struct Sizes {
     recurrence: usize,
     merge: usize,
     tasks: usize,
+    /// Of all layers, in the session's memory that is no scratch.
+    states: usize,
 }
 
 impl Sizes {
@@ -59,7 +62,7 @@ impl Sizes {
             }
         }
         let tasks = plan.threads.count();
-        let mut sizes = Self { values, projection: 0, recurrence: 0, merge: 0, tasks };
+        let mut sizes = Self { values, projection: 0, recurrence: 0, merge: 0, tasks, states: 0 };
         for stage in &plan.stages {
             let StageKind::Recurrent(layer) = &stage.kind else { continue };
             let time = match plan.values[stage.inputs[0]].shape {
@@ -71,9 +74,15 @@ impl Sizes {
                 // smaller part has longer chunks, of at most as many numbers or a single step.
                 let step = batch.checked_mul(cell.projection_width())?;
                 let whole = step.checked_mul(time)?;
+                // No less than the cell's scratch and the layer's states, which are not checked again.
+                let stride = state_stride(cell.hidden_size());
+                step.checked_add(batch.checked_mul(stride)?.checked_mul(3)?)?;
                 sizes.projection = sizes.projection.max(whole.min(step.max(CHUNK_NUMBERS)));
                 sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch));
             }
+            let kinds = 1 + usize::from(layer.has_cell_state());
+            let states = LayerState::len(layer, batch).checked_mul(kinds)?;
+            sizes.states = sizes.states.checked_add(states)?;
             if layer.cells.len() == 2 && layer.merge != Merge::Concat {
                 let numbers = time.checked_mul(batch)?.checked_mul(layer.hidden_size())?;
                 sizes.merge = sizes.merge.max(numbers);
@@ -82,10 +91,13 @@ impl Sizes {
         Some(sizes)
     }
 
-    /// The numbers of all parts together.
-    pub(crate) fn total(&self) -> usize {
-        let tasks = self.tasks * (self.projection + self.recurrence);
-        self.values.iter().sum::<usize>() + tasks + self.merge
+    /// The bytes of all parts together; `None` if no memory holds them.
+    pub(crate) fn bytes(&self) -> Option<usize> {
+        let task = self.projection.checked_add(self.recurrence)?;
+        let tasks = task.checked_mul(self.tasks)?;
+        let parts = self.values.iter().chain([&tasks, &self.merge, &self.states]);
+        let total = parts.copied().try_fold(0_usize, usize::checked_add)?;
+        total.checked_mul(size_of::<f32>()).filter(|&bytes| isize::try_from(bytes).is_ok())
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) fn run(
                 }
             }
         }
+        // Memory may hold what another call left there.
+        StageKind::Select(Select::Step(_)) if input(0).time() == 0 => elementwise::zero(output),
         StageKind::Select(select) => elementwise::copy(selected(*select, input(0)), output),
         StageKind::Stack => {
             let mut at = 0;
@@ -87,10 +89,9 @@ pub(crate) fn run(
     frame.put(taken);
 }
 
-/// The part of a value; of a sequence without steps, no step.
+/// The part of a value.
 fn selected(select: Select, from: View<'_>) -> View<'_> {
     match select {
-        Select::Step(_) if from.time() == 0 => from,
         Select::Step(step) => {
             let start = if step < 0 { from.time() } else { 0 };
             let at = start.checked_add_signed(step).expect("a step inside the sequence");

@@ -1,7 +1,6 @@
 //! A random recurrent layer in one direction, run by the kernels of any level.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
-#![allow(unreachable_pub, reason = "a module of several test programs")]
 
 use proptest::prelude::*;
 use ritornello_kernels::{
@@ -59,7 +58,7 @@ pub(crate) fn noise(seed: u64) -> impl FnMut() -> f32 {
 }
 
 impl Layer {
-    /// Weights as PyTorch draws them, U(±1/√hidden_size), each gate with a scale of its own, so that
+    /// Weights as PyTorch draws them, `U(±1/√hidden_size)`, each gate with a scale of its own, so that
     /// gates that change places show.
     pub(crate) fn random(
         kind: CellKind,
@@ -305,7 +304,11 @@ pub(crate) fn layers() -> impl Strategy<Value = Layer> {
 }
 
 /// Where the outputs of a layer's projection, in the order of gates and units, are in a row of it.
-pub fn projection_places(kernels: &Kernels, kind: CellKind, hidden_size: usize) -> Vec<usize> {
+pub(crate) fn projection_places(
+    kernels: &Kernels,
+    kind: CellKind,
+    hidden_size: usize,
+) -> Vec<usize> {
     let gates = kind.gates();
     // A single unit fills one vector for each gate, which tells the vectors' length.
     let one = Layer::random(kind, false, [false, false], [1, 1, 0, 0], 0);

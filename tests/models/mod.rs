@@ -1,0 +1,187 @@
+//! Random models with their data, through the public API only, and a judge that knows the truth.
+//!
+//! A [`Recipe`] (in `recipe.rs`) is what proptest draws and shrinks; it makes a [`Case`]: a model,
+//! and arrays to run it on. The judge (`judge.rs`) holds every node of the model against f64.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+mod judge;
+mod recipe;
+
+#[allow(unused_imports, reason = "each test file uses a part")]
+pub(crate) use judge::judge;
+#[allow(unused_imports, reason = "each test file uses a part")]
+pub(crate) use recipe::{Kind, cells, layer, recipes};
+
+use proptest::prelude::*;
+use ritornello::model::{Element, Extent, Input, SequenceAxes, Shape};
+use ritornello::{Array, Isa, Model, Plan, PlanOptions, Session, Threads};
+
+/// Numbers in [-1, 1) from a seed: xorshift64*.
+pub(crate) fn noise(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let high = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
+        high as f32 / 8_388_608.0 - 1.0
+    }
+}
+
+/// Named arrays, as runs take and give them.
+pub(crate) type Arrays = Vec<(String, Array)>;
+
+/// A model and what it is run on.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) model: Model,
+    pub(crate) inputs: Arrays,
+    /// Steps of every sequence of free length.
+    pub(crate) time: usize,
+    pub(crate) batch: usize,
+}
+
+impl Case {
+    /// A plan for one thread.
+    pub(crate) fn plan(&self, isa: Isa) -> Plan {
+        plan(&self.model, isa)
+    }
+
+    /// Everything at once, from fresh states.
+    pub(crate) fn run(&self, isa: Isa) -> Arrays {
+        self.plan(isa).run(&named(&self.inputs)).expect("the inputs fit")
+    }
+
+    /// Steps `start..end` of every input of free length; the other inputs whole.
+    pub(crate) fn steps(&self, start: usize, end: usize) -> Arrays {
+        self.map_inputs(|input, array| match input.shape {
+            Shape::Sequence { time: Extent::Input(_), .. } => {
+                cut(array, time_axis(self.model.axes()), start, end)
+            }
+            _ => array.clone(),
+        })
+    }
+
+    /// The rows of the batch that `rows` names, in its order.
+    pub(crate) fn rows(&self, rows: &[usize]) -> Self {
+        let inputs = self.map_inputs(|input, array| {
+            pick(array, batch_axis(input.shape, self.model.axes()), rows)
+        });
+        Self { inputs, batch: rows.len(), ..self.clone() }
+    }
+
+    fn map_inputs(&self, map: impl Fn(&Input, &Array) -> Array) -> Arrays {
+        let inputs = self.model.inputs().iter().zip(&self.inputs);
+        inputs.map(|(input, (name, array))| (name.clone(), map(input, array))).collect()
+    }
+
+    /// The only input of a stream as a slice.
+    pub(crate) fn stream(&self) -> &[f32] {
+        self.inputs[0].1.as_f32().expect("a stream is of real numbers")
+    }
+}
+
+/// A plan for one thread.
+pub(crate) fn plan(model: &Model, isa: Isa) -> Plan {
+    let options = PlanOptions::default().isa(isa).threads(Threads::one());
+    model.plan(options).expect("the level is available")
+}
+
+pub(crate) fn named(arrays: &[(String, Array)]) -> Vec<(&str, &Array)> {
+    arrays.iter().map(|(name, array)| (name.as_str(), array)).collect()
+}
+
+pub(crate) fn get<'a>(arrays: &'a [(String, Array)], name: &str) -> &'a Array {
+    let found = arrays.iter().find(|(known, _)| known == name);
+    &found.unwrap_or_else(|| panic!("no array {name}")).1
+}
+
+/// Runs arrays in a session.
+pub(crate) fn run(session: &mut Session, inputs: &[(String, Array)]) -> Arrays {
+    session.run_arrays(&named(inputs)).expect("the inputs fit")
+}
+
+/// Names, shapes and bits: for comparisons in which -0 differs from 0, and NaN, of whatever bits,
+/// equals NaN.
+pub(crate) fn bits(arrays: &[(String, Array)]) -> Vec<(String, Vec<usize>, Vec<u32>)> {
+    let each = arrays.iter().map(|(name, array)| {
+        let numbers = array.as_f32().expect("outputs are real");
+        (name.clone(), array.shape().to_vec(), bits_of(numbers))
+    });
+    each.collect()
+}
+
+/// Likewise of numbers alone.
+pub(crate) fn bits_of(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+pub(crate) fn time_axis(axes: SequenceAxes) -> usize {
+    usize::from(axes == SequenceAxes::BatchTime)
+}
+
+/// Where the batch is in the caller's array of a value.
+pub(crate) fn batch_axis(shape: Shape, axes: SequenceAxes) -> usize {
+    match shape {
+        Shape::Sequence { .. } => 1 - time_axis(axes),
+        Shape::Vector { .. } => 0,
+        Shape::States { .. } => 1,
+    }
+}
+
+/// Places `start..end` of an axis.
+pub(crate) fn cut(array: &Array, axis: usize, start: usize, end: usize) -> Array {
+    pick(array, axis, &(start..end).collect::<Vec<_>>())
+}
+
+/// The places of an axis that `places` names, in its order.
+pub(crate) fn pick(array: &Array, axis: usize, places: &[usize]) -> Array {
+    let mut shape = array.shape().to_vec();
+    let (length, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
+    let outer: usize = shape[..axis].iter().product();
+    shape[axis] = places.len();
+    let starts = (0..outer)
+        .flat_map(|o| places.iter().map(move |&place| (o * length + place) * inner))
+        .collect::<Vec<_>>();
+    let gathered = match (array.as_f32(), array.as_indices()) {
+        (Some(x), _) => {
+            Array::new(&shape, starts.iter().flat_map(|&s| x[s..s + inner].to_vec()).collect())
+        }
+        (_, Some(x)) => Array::from_indices(
+            &shape,
+            starts.iter().flat_map(|&s| x[s..s + inner].to_vec()).collect(),
+        ),
+        _ => unreachable!("an array is of one kind"),
+    };
+    gathered.expect("as many numbers as places")
+}
+
+/// Arrays behind each other along an axis.
+pub(crate) fn join(parts: &[&Array], axis: usize) -> Array {
+    let mut shape = parts[0].shape().to_vec();
+    let outer: usize = shape[..axis].iter().product();
+    shape[axis] = parts.iter().map(|part| part.shape()[axis]).sum();
+    let mut values = Vec::new();
+    for o in 0..outer {
+        for part in parts {
+            let block: usize = part.shape()[axis..].iter().product();
+            values.extend_from_slice(&part.as_f32().expect("real")[o * block..][..block]);
+        }
+    }
+    Array::new(&shape, values).expect("the parts fit")
+}
+
+/// A result for `proptest` of a check that says what is wrong.
+pub(crate) fn passed(check: Result<(), String>) -> Result<(), TestCaseError> {
+    check.map_err(TestCaseError::fail)
+}
+
+/// How many cases a property is tried on; failures are printed, not written to disk.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+pub(crate) fn is_index(input: &Input) -> bool {
+    input.element == Element::Index
+}

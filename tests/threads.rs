@@ -1,0 +1,176 @@
+//! The number of threads changes no bit.
+
+mod models;
+
+use std::sync::Arc;
+use std::thread;
+
+use models::{Arrays, bits, cases, cells, layer, named, noise, run};
+use proptest::prelude::*;
+use ritornello::model::{Cell, Direction, GruReset, Merge};
+use ritornello::{Array, Isa, Model, Plan, PlanOptions, Threads};
+
+/// A bidirectional or forward layer under another, and all its results.
+fn model(cell: Cell, direction: Direction, merge: Merge, sizes: [usize; 2], seed: u64) -> Model {
+    let [input_size, hidden] = sizes;
+    let mut graph = Model::graph();
+    let x = graph.sequence("x", input_size);
+    let mut first = layer(cell, direction, sizes, seed);
+    first.merge = merge;
+    let next = layer(Cell::LSTM, Direction::Forward, [first.output_size(), hidden], seed + 1);
+    let first = graph.recurrent("first", first, x);
+    let next = graph.recurrent("next", next, first.sequence);
+    graph.output("y", next.sequence);
+    graph.output("last", first.last);
+    graph.output("h", first.h_n);
+    graph.build().unwrap()
+}
+
+fn input(batch: usize, time: usize, features: usize, seed: u64) -> Arrays {
+    let mut next = noise(seed);
+    let numbers = (0..batch * time * features).map(|_| next()).collect();
+    vec![("x".into(), Array::new(&[batch, time, features], numbers).unwrap())]
+}
+
+fn plan(model: &Model, isa: Isa, threads: &Threads) -> Plan {
+    model.plan(PlanOptions::default().isa(isa).threads(threads.clone())).unwrap()
+}
+
+/// One, two, three and four threads of our own, and three of the caller's.
+fn all_threads() -> Vec<Threads> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let own = (1..=4).map(|count| Threads::new(count).unwrap());
+    own.chain([Threads::of_pool(Arc::new(pool))]).collect()
+}
+
+/// Multiplications of a layer above which it is given to several threads: 500 000 for each.
+fn work(cell: Cell, [input_size, hidden]: [usize; 2], time: usize, batch: usize) -> usize {
+    cell.gates().len() * hidden * (input_size + hidden) * time * batch
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn threads_change_no_bit(
+        cell in cells(),
+        direction in prop::sample::select(vec![
+            Direction::Forward, Direction::Reverse, Direction::Bidirectional,
+        ]),
+        merge in prop::sample::select(vec![Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average]),
+        hidden in 40..70_usize,
+        input_size in 1..30_usize,
+        batch in prop_oneof![1..8_usize, Just(17), Just(33)],
+        seed in 0..u64::MAX,
+    ) {
+        let sizes = [input_size, hidden];
+        // As many steps as make work for four threads, in each direction.
+        let time = 2_000_000 / work(cell, sizes, 1, batch) + 1;
+        prop_assert!(work(cell, sizes, time, batch) >= 2_000_000);
+        let model = model(cell, direction, merge, sizes, seed);
+        let inputs = input(batch, time, input_size, seed);
+        for isa in Isa::available() {
+            let mut expected: Option<Arrays> = None;
+            for threads in all_threads() {
+                let plan = plan(&model, isa, &threads);
+                prop_assert_eq!(plan.explain().threads, threads.count());
+                let found = plan.run(&named(&inputs)).unwrap();
+                match &expected {
+                    None => expected = Some(found),
+                    Some(expected) => prop_assert_eq!(
+                        bits(&found), bits(expected), "{} threads on {}", threads.count(), isa
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// More threads than rows, than directions, and than there is work for.
+#[test]
+fn threads_may_have_nothing_to_do() {
+    let lstm = |direction| model(Cell::LSTM, direction, Merge::Concat, [9, 64], 3);
+    for direction in [Direction::Forward, Direction::Bidirectional] {
+        let model = lstm(direction);
+        for (batch, time) in [(0, 5), (1, 0), (1, 1), (1, 200), (2, 150), (3, 100)] {
+            let inputs = input(batch, time, 9, 5);
+            for isa in Isa::available() {
+                let runs: Vec<Arrays> = all_threads()
+                    .iter()
+                    .map(|threads| plan(&model, isa, threads).run(&named(&inputs)).unwrap())
+                    .collect();
+                for found in &runs[1..] {
+                    assert_eq!(bits(found), bits(&runs[0]), "batch {batch}, {time} steps, {isa}");
+                }
+            }
+        }
+    }
+}
+
+/// A stream in pieces that are large enough for threads and pieces that are not.
+#[test]
+fn a_stream_may_go_through_several_threads() {
+    let model =
+        model(Cell::gru(GruReset::AfterMatmul), Direction::Forward, Merge::Concat, [8, 60], 4);
+    let (batch, time) = (16, 40);
+    let inputs = input(batch, time, 8, 6);
+    let case = models::Case { model, inputs, time, batch };
+    for isa in Isa::available() {
+        let expected = case.run(isa);
+        for threads in all_threads() {
+            let mut session = plan(&case.model, isa, &threads).session(batch, 30).unwrap();
+            let whole = run(&mut session, &case.inputs);
+            assert_eq!(bits(&whole), bits(&expected), "{} threads", threads.count());
+            session.reset();
+            let pieces = [(0, 1), (1, 2), (2, 37), (37, 40)]
+                .map(|(start, end)| run(&mut session, &case.steps(start, end)));
+            let y: Vec<&Array> = pieces.iter().map(|piece| models::get(piece, "y")).collect();
+            assert_eq!(&models::join(&y, 1), models::get(&expected, "y"));
+            assert_eq!(bits(&pieces[3][1..]), bits(&expected[1..]));
+        }
+    }
+}
+
+#[test]
+fn a_model_may_be_given_up_for_its_plan() {
+    let model = model(Cell::LSTM, Direction::Bidirectional, Merge::Sum, [5, 9], 8);
+    let inputs = input(3, 4, 5, 9);
+    for isa in Isa::available() {
+        let options = || PlanOptions::default().isa(isa).threads(Threads::one());
+        let kept = model.plan(options()).unwrap();
+        let given_up = model.clone().into_plan(options()).unwrap();
+        assert_eq!(given_up.explain(), kept.explain());
+        assert_eq!(given_up.inputs(), kept.inputs());
+        assert_eq!(given_up.outputs(), kept.outputs());
+        let runs = [given_up, kept].map(|plan| plan.run(&named(&inputs)).unwrap());
+        assert_eq!(bits(&runs[0]), bits(&runs[1]));
+    }
+}
+
+#[test]
+fn a_plan_is_shared_by_threads() {
+    fn assert_shareable<T: Send + Sync + Clone>(_: &T) {}
+    fn assert_send<T: Send>(_: &T) {}
+    let model = model(Cell::LSTM, Direction::Bidirectional, Merge::Concat, [6, 48], 2);
+    for threads in [Threads::one(), Threads::new(2).unwrap()] {
+        let plan = plan(&model, *Isa::available().last().unwrap(), &threads);
+        assert_shareable(&plan);
+        assert_send(&plan.session(1, 1).unwrap());
+        let expected: Vec<Arrays> =
+            (0..4).map(|seed| plan.run(&named(&input(5, 30, 6, seed))).unwrap()).collect();
+        // A clone in one thread, a session made here in another, at once.
+        thread::scope(|scope| {
+            for (seed, expected) in (0..).zip(&expected) {
+                let (plan, mut session) = (plan.clone(), plan.session(5, 30).unwrap());
+                scope.spawn(move || {
+                    for _ in 0..3 {
+                        let inputs = input(5, 30, 6, seed);
+                        let fresh = plan.run(&named(&inputs)).unwrap();
+                        assert_eq!(bits(&fresh), bits(expected));
+                        assert_eq!(bits(&run(&mut session, &inputs)), bits(expected));
+                    }
+                });
+            }
+        });
+    }
+}
