@@ -538,7 +538,7 @@ fn activations_of_whole_rows_do_not_belong_in_cells() {
 fn arrays_of_other_frameworks_must_fit() {
     let (kernel, recurrent, bias) = (zeros(&[3, 8]), zeros(&[2, 8]), zeros(&[8]));
     assert!(keras::lstm(&[kernel.clone(), recurrent.clone(), bias.clone()]).is_ok());
-    refused(keras::lstm(&[kernel.clone()]), &["lstm", "3 (kernel", "1 [3, 8]"]);
+    refused(keras::lstm(std::slice::from_ref(&kernel)), &["lstm", "3 (kernel", "1 [3, 8]"]);
     refused(keras::lstm(&[zeros(&[3, 6]), recurrent.clone()]), &["kernel", "8", "6"]);
     refused(
         keras::lstm(&[kernel.clone(), zeros(&[2, 6]), bias.clone()]),

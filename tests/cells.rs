@@ -185,8 +185,8 @@ fn column_block(kernel: &Array, block: usize) -> Matrix {
     Matrix::new(units, rows, (0..units).flat_map(of_unit).collect()).unwrap()
 }
 
-/// Notebook 001: W_i, W_f, W_c, W_o are the columns 0..U, U..2U, 2U..3U, 3U..4U of the kernel, and
-/// U_i, U_f, U_c, U_o those of the recurrent kernel.
+/// The gates i, f, c, o are the columns 0..U, U..2U, 2U..3U, 3U..4U of Keras' kernel, and of its
+/// recurrent kernel.
 #[test]
 fn an_lstms_sub_matrices_are_readable_by_gate() {
     let arrays = weights("lstm7");

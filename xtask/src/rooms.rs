@@ -26,7 +26,12 @@ const RULES: &[Rule] = &[
         &[],
         &["kernels/src/gemm/matmul.rs", "benches/", "kernels/benches/"],
     ),
-    ("threads are src/parallel.rs's", &["rayon::"], &[], &["src/parallel.rs", "benches/"]),
+    (
+        "threads are src/parallel.rs's",
+        &["rayon::"],
+        &[],
+        &["src/parallel.rs", "tests/threads.rs", "benches/"],
+    ),
     (
         "`unsafe` is for kernels, bindings and tests that watch the allocator",
         &["unsafe"],
