@@ -184,7 +184,9 @@ fn a_session_may_be_too_short_for_whole_sequences() {
 fn sessions_that_do_not_fit_in_memory_are_refused() {
     let plans = [stream(), with_states()];
     for plan in &plans {
-        for (batch, time) in [(usize::MAX, 1), (1, usize::MAX), (usize::MAX, usize::MAX)] {
+        for (batch, time) in
+            [(usize::MAX, 1), (1, usize::MAX), (usize::MAX, usize::MAX), (1 << 56, 4)]
+        {
             refused(plan.session(batch, time), &["session", "batch", "memory"]);
         }
         // Asking for a size never panics, and the size is that of the product or the greatest.

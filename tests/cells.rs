@@ -185,8 +185,8 @@ fn column_block(kernel: &Array, block: usize) -> Matrix {
     Matrix::new(units, rows, (0..units).flat_map(of_unit).collect()).unwrap()
 }
 
-/// The gates i, f, c, o are the columns 0..U, U..2U, 2U..3U, 3U..4U of Keras' kernel, and of its
-/// recurrent kernel.
+/// Notebook 001: the kernels of the gates i, f, c and o are the columns 0..U, U..2U, 2U..3U and
+/// 3U..4U of the kernel, and likewise of the recurrent kernel.
 #[test]
 fn an_lstms_sub_matrices_are_readable_by_gate() {
     let arrays = weights("lstm7");

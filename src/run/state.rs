@@ -128,7 +128,10 @@ pub(crate) fn export(layers: &[LayerState], batch: usize) -> Result<State, Error
 /// Checks that `state` has exactly the arrays that the layers need, then copies them.
 pub(crate) fn import(layers: &mut [LayerState], batch: usize, state: &State) -> Result<(), Error> {
     let expected = export(layers, batch)?;
-    for (name, array) in &state.arrays {
+    for (place, (name, array)) in state.arrays.iter().enumerate() {
+        if state.arrays[..place].iter().any(|(earlier, _)| earlier == name) {
+            return Err(Error::DuplicateName { what: "state", name: name.clone() });
+        }
         let Some(known) = expected.get(name) else {
             let names: Vec<&str> = expected.arrays.iter().map(|(n, _)| n.as_str()).collect();
             return Err(Error::UnknownName {
