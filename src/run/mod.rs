@@ -30,7 +30,8 @@ use crate::{Array, Error, Plan};
 /// are taken anew with every call.
 ///
 /// With one thread, [`run_into`](Self::run_into), [`step`](Self::step) and [`reset`](Self::reset)
-/// neither allocate nor lock.
+/// neither allocate nor lock, on every level but the portable one: its large projections run in
+/// `matrixmultiply`, which packs into fresh memory on every call.
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
