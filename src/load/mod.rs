@@ -54,6 +54,10 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
     read(Kind::of(Path::new(""), bytes), bytes)
 }
 
+#[cfg_attr(
+    not(any(feature = "safetensors", feature = "keras")),
+    allow(unused_variables, reason = "without a format, every kind is refused")
+)]
 fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
     match kind {
         #[cfg(feature = "keras")]
