@@ -283,15 +283,17 @@ impl Kernels {
             CellKind::Gru { reset: Reset::After, .. } => "gru".into(),
             CellKind::Gru { reset: Reset::Before, .. } => "gru_before".into(),
         };
-        let gates = cell.kind().gates();
-        let tile = if cell.is_fused() { self.tile(gates) } else { "general".into() };
+        let tile = match cell.is_fused() {
+            true => self.tile(cell.recurrent().widest_panel()),
+            false => "general".into(),
+        };
         format!("recurrence-{variant}-f32-{}-{tile}", self.isa)
     }
 
     /// The name of the kernel that runs a dense layer.
     #[must_use]
     pub fn dense_name(&self, weights: &PackedMatrix) -> String {
-        format!("head-f32-{}-{}", self.isa, self.tile(weights.layout.vectors))
+        format!("head-f32-{}-{}", self.isa, self.tile(weights.widest_panel()))
     }
 
     fn tile(&self, vectors: usize) -> String {

@@ -1,6 +1,6 @@
 //! Weights in the order in which kernels read them.
 //!
-//! A matrix is cut into *panels* of a few vectors' width. A panel holds, for each column k of the
+//! A matrix is cut into *panels* of up to four vectors' width. A panel holds, for each column k of the
 //! matrix (each input), the weights of its outputs behind each other, so that a kernel reads one
 //! stream of memory:
 //!
@@ -10,7 +10,8 @@
 //!
 //! For a recurrent layer the vectors of a panel are the *gates* of the same few units: one register
 //! tile then holds i, f, g, o of those units, and the state is updated where the sums are. The
-//! pre-activations that a projection writes have the same order of columns.
+//! pre-activations that a projection writes have the same order of columns. Where there is one gate
+//! only, or none, as in a dense layer, the vectors are shared out to panels as evenly as they go.
 
 use std::ops::Range;
 
@@ -27,10 +28,12 @@ pub(crate) const TINY: f32 = f32::from_bits((127 - 96) << 23);
 pub(crate) struct PanelLayout {
     /// Lanes of a vector.
     pub(crate) lanes: usize,
-    /// Vectors of a panel.
-    pub(crate) vectors: usize,
     /// Panels.
     pub(crate) panels: usize,
+    /// Vectors of a panel.
+    pub(crate) vectors: usize,
+    /// The first so many panels have one vector more.
+    pub(crate) wider: usize,
     /// What the vectors of a panel are.
     pub(crate) columns: Columns,
 }
@@ -44,26 +47,51 @@ pub(crate) enum Columns {
     Plain { outputs: usize },
 }
 
+/// Vectors of a panel at most.
+pub(crate) const MOST_VECTORS: usize = 4;
+
 impl PanelLayout {
+    /// Each vector of a panel another of `gates`, 2 or more.
+    fn of_gates(units: usize, gates: usize, lanes: usize) -> Self {
+        let (panels, columns) = (units.div_ceil(lanes), Columns::Gates { units });
+        Self { lanes, panels, vectors: gates, wider: 0, columns }
+    }
+
+    /// Outputs in order.
+    fn plain(outputs: usize, lanes: usize) -> Self {
+        let vectors = outputs.div_ceil(lanes);
+        let panels = vectors.div_ceil(MOST_VECTORS).max(1);
+        let columns = Columns::Plain { outputs };
+        Self { lanes, panels, vectors: vectors / panels, wider: vectors % panels, columns }
+    }
+
     /// Numbers in a row of pre-activations, lanes that belong to no output included.
     pub(crate) fn width(&self) -> usize {
-        self.panels * self.panel_width()
+        self.first_column(self.panels)
     }
 
-    /// Numbers of a row that belong to one panel.
-    pub(crate) fn panel_width(&self) -> usize {
-        self.vectors * self.lanes
+    /// The first column of a panel.
+    #[inline(always)]
+    pub(crate) fn first_column(&self, panel: usize) -> usize {
+        (panel * self.vectors + panel.min(self.wider)) * self.lanes
     }
 
-    /// The matrix row whose weights go to a place in memory; `None` where padding goes.
-    fn source_row(&self, panel: usize, vector: usize, lane: usize) -> Option<usize> {
+    /// The vectors of a panel.
+    #[inline(always)]
+    pub(crate) fn vectors_of(&self, panel: usize) -> usize {
+        self.vectors + usize::from(panel < self.wider)
+    }
+
+    /// The matrix row whose weights go to a column of a panel; `None` where padding goes.
+    fn source_row(&self, panel: usize, column: usize) -> Option<usize> {
         match self.columns {
             Columns::Gates { units } => {
+                let (gate, lane) = (column / self.lanes, column % self.lanes);
                 let unit = panel * self.lanes + lane;
-                (unit < units).then_some(vector * units + unit)
+                (unit < units).then_some(gate * units + unit)
             }
             Columns::Plain { outputs } => {
-                let output = (panel * self.vectors + vector) * self.lanes + lane;
+                let output = self.first_column(panel) + column;
                 (output < outputs).then_some(output)
             }
         }
@@ -116,30 +144,23 @@ impl MatrixSource<'_> {
 }
 
 impl PackedMatrix {
-    /// Packs the gates `range` of a recurrent layer, interleaved.
+    /// Packs the gates `range` of a recurrent layer, interleaved if there are several.
     pub(crate) fn from_gates(
         source: MatrixSource<'_>,
         units: usize,
         range: Range<usize>,
         lanes: usize,
     ) -> Self {
-        let layout = PanelLayout {
-            lanes,
-            vectors: range.len(),
-            panels: units.div_ceil(lanes),
-            columns: Columns::Gates { units },
+        let layout = match range.len() {
+            1 => PanelLayout::plain(units, lanes),
+            gates => PanelLayout::of_gates(units, gates, lanes),
         };
         Self::pack(source.gates(units, range), layout)
     }
 
-    /// Packs a dense layer: outputs stay in order. The panels are as wide as wastes least.
+    /// Packs a dense layer: outputs stay in order.
     pub(crate) fn from_outputs(source: MatrixSource<'_>, outputs: usize, lanes: usize) -> Self {
-        let all = outputs.div_ceil(lanes);
-        let waste = |vectors: usize| all.next_multiple_of(vectors) - all;
-        let vectors = (1..=4).rev().min_by_key(|&vectors| waste(vectors)).unwrap_or(1);
-        let panels = all.div_ceil(vectors);
-        let layout = PanelLayout { lanes, vectors, panels, columns: Columns::Plain { outputs } };
-        Self::pack(source, layout)
+        Self::pack(source, PanelLayout::plain(outputs, lanes))
     }
 
     fn pack(source: MatrixSource<'_>, layout: PanelLayout) -> Self {
@@ -147,19 +168,12 @@ impl PackedMatrix {
         let mut weights = AlignedBuffer::zeroed(layout.width() * depth);
         let mut bias = AlignedBuffer::zeroed(layout.width());
         for panel in 0..layout.panels {
-            for vector in 0..layout.vectors {
-                for lane in 0..layout.lanes {
-                    let Some(row) = layout.source_row(panel, vector, lane) else { continue };
-                    let column = vector * layout.lanes + lane;
-                    let width = layout.panel_width();
-                    if let Some(source) = source.bias {
-                        bias[panel * width + column] = flushed(source[row]);
-                    }
-                    let panel = &mut weights[panel * width * depth..(panel + 1) * width * depth];
-                    let source = &source.weights[row * depth..(row + 1) * depth];
-                    for (k, &weight) in source.iter().enumerate() {
-                        panel[k * width + column] = flushed(weight);
-                    }
+            let (first, end) = (layout.first_column(panel), layout.first_column(panel + 1));
+            let row = |column| layout.source_row(panel, column);
+            pack_panel(source, &mut weights[first * depth..end * depth], end - first, row);
+            if let Some(source) = source.bias {
+                for (column, to) in bias[first..end].iter_mut().enumerate() {
+                    *to = row(column).map_or(0.0, |row| flushed(source[row]));
                 }
             }
         }
@@ -173,11 +187,11 @@ impl PackedMatrix {
         if depth * width < MATRIXMULTIPLY_WEIGHTS {
             return;
         }
-        let panel_width = self.layout.panel_width();
         let mut whole = AlignedBuffer::zeroed(depth * width);
         for panel in 0..self.layout.panels {
-            for (k, row) in self.panel(panel).chunks_exact(panel_width).enumerate() {
-                whole[k * width + panel * panel_width..][..panel_width].copy_from_slice(row);
+            let columns = self.layout.first_column(panel)..self.layout.first_column(panel + 1);
+            for (k, row) in self.panel(panel).chunks_exact(columns.len()).enumerate() {
+                whole[k * width..][columns.clone()].copy_from_slice(row);
             }
         }
         self.weights = whole;
@@ -188,8 +202,18 @@ impl PackedMatrix {
     #[inline(always)]
     pub(crate) fn panel(&self, panel: usize) -> &[f32] {
         debug_assert_eq!(self.order, Order::Panels, "panels of a packed matrix");
-        let len = self.layout.panel_width() * self.depth;
-        &self.weights[panel * len..(panel + 1) * len]
+        let (first, end) = (self.layout.first_column(panel), self.layout.first_column(panel + 1));
+        &self.weights[first * self.depth..end * self.depth]
+    }
+
+    /// Vectors of the first panel; others have as many or one less.
+    pub(crate) fn widest_panel(&self) -> usize {
+        self.layout.vectors_of(0)
+    }
+
+    /// Panels.
+    pub(crate) fn panels(&self) -> usize {
+        self.layout.panels
     }
 
     /// The length of a dot product.
@@ -208,6 +232,29 @@ impl PackedMatrix {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.weights.bytes() + self.bias.bytes()
+    }
+}
+
+/// Copies the matrix rows that belong to the columns of a panel, `width` of them.
+///
+/// A cache line's worth of all rows at a time, so that each line is read and written once.
+fn pack_panel(
+    source: MatrixSource<'_>,
+    panel: &mut [f32],
+    width: usize,
+    row: impl Fn(usize) -> Option<usize>,
+) {
+    const LINE: usize = 16;
+    for start in (0..source.depth).step_by(LINE) {
+        let end = source.depth.min(start + LINE);
+        let part = &mut panel[start * width..end * width];
+        for column in 0..width {
+            let Some(row) = row(column) else { continue };
+            let from = &source.weights[row * source.depth..][start..end];
+            for (to, &from) in part[column..].iter_mut().step_by(width).zip(from) {
+                *to = flushed(from);
+            }
+        }
     }
 }
 
@@ -235,17 +282,36 @@ mod tests {
         let other_panel = [201., 0., 501., 0., 202., 0., 502., 0.];
         assert_eq!(packed.weights[..], [one_panel, other_panel].concat());
         assert_eq!(packed.bias[..], [1., 101., 301., 401., 201., 0., 501., 0.]);
-        let second_gate = PackedMatrix::from_gates(source, 3, 1..2, 2);
-        assert_eq!(second_gate.weights[..], [301., 401., 302., 402., 501., 0., 502., 0.]);
     }
 
     #[test]
-    fn outputs_of_a_dense_layer_stay_in_order() {
-        let weights = matrix(5, 1);
-        let source = MatrixSource { weights: &weights, bias: None, depth: 1 };
-        let packed = PackedMatrix::from_outputs(source, 5, 2);
-        assert_eq!((packed.layout.vectors, packed.layout.panels), (3, 1));
-        assert_eq!(packed.weights[..], [1., 101., 201., 301., 401., 0.]);
+    fn outputs_stay_in_order_in_panels_of_any_width() {
+        let weights = matrix(10, 2);
+        let source = MatrixSource { weights: &weights, bias: None, depth: 2 };
+        let packed = PackedMatrix::from_outputs(source, 10, 2);
+        assert_eq!((packed.layout.panels, packed.layout.vectors, packed.layout.wider), (2, 2, 1));
+        let first = [1., 101., 201., 301., 401., 501., 2., 102., 202., 302., 402., 502.];
+        let second = [601., 701., 801., 901., 602., 702., 802., 902.];
+        assert_eq!(packed.panel(0), first);
+        assert_eq!(packed.panel(1), second);
+        let one_gate = PackedMatrix::from_gates(source, 5, 1..2, 2);
+        assert_eq!(
+            one_gate.weights[..],
+            [501., 601., 701., 801., 901., 0., 502., 602., 702., 802., 902., 0.]
+        );
+    }
+
+    #[test]
+    fn panels_hold_every_vector_once() {
+        for outputs in 1..100 {
+            let layout = PanelLayout::plain(outputs, 4);
+            assert_eq!(layout.width(), outputs.next_multiple_of(4));
+            for panel in 0..layout.panels {
+                let width = layout.first_column(panel + 1) - layout.first_column(panel);
+                assert_eq!(width, layout.vectors_of(panel) * 4);
+                assert!((1..=MOST_VECTORS).contains(&layout.vectors_of(panel)));
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,12 @@
 /// the sum are n + 127, the exponent of 2ⁿ.
 pub(crate) const SHIFTER: f32 = 12_583_039.0;
 
+/// Something to do with the vectors of a level, for [`Simd::fenced`].
+pub(crate) trait Work<S: Simd> {
+    /// Does it. `#[inline(always)]`.
+    fn run(self, s: S);
+}
+
 /// A level's vectors of `LANES` f32.
 ///
 /// Implementations are `#[inline(always)]` throughout, and so is every function generic over this
@@ -23,6 +29,14 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// Accumulators that a tile may keep in registers beside its weights and broadcasts.
     const ACCUMULATORS: usize;
+
+    /// Does the work in a function of its own that has the level's features: a function whose
+    /// registers the compiler allots by themselves.
+    fn fenced<W: Work<Self>>(self, work: W);
+
+    /// `v`, which the compiler has made before it goes on: nothing that follows is moved before it.
+    /// No instruction. For loops that have no register to spare.
+    fn settled(self, v: Self::V) -> Self::V;
 
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::V;

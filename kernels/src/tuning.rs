@@ -5,12 +5,29 @@ use crate::simd::Simd;
 /// The longest part of a dot product that a projection sums before it goes to the next panel.
 pub(crate) const KC: usize = 512;
 
-/// Rows of the next tile when `left` are left: 6, 4, 3, 2 or 1, as many as the accumulators hold of
-/// `vectors` each.
+/// Rows of the next tile when `left` are left: 6, 4, 3, 2 or 1, and no more than the accumulators
+/// hold of `vectors` each.
+///
+/// Rows are shared out evenly: a tile of one row would wait for the latency of its few sums.
 #[inline(always)]
 pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
-    let most = left.min(max_rows(S::ACCUMULATORS, vectors));
-    if most == 5 { 4 } else { most }
+    let tiles = left.div_ceil(max_rows(S::ACCUMULATORS, vectors));
+    let height = left.div_ceil(tiles);
+    if height == 5 { 3 } else { height }
+}
+
+/// Sums that hide each other's latency: an addition takes 4 cycles, and two start in each.
+pub(crate) const SUMS_AT_ONCE: usize = 8;
+
+/// Panels of `vectors` each that a tile of a recurrence takes at once, at most 4.
+///
+/// A row alone takes as many as hide the latency of its sums, rows together as many as fit.
+#[inline(always)]
+pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
+    let rows = batch.clamp(1, max_rows(S::ACCUMULATORS, vectors));
+    let fit = S::ACCUMULATORS / (rows * vectors);
+    let hide = SUMS_AT_ONCE.div_ceil(vectors);
+    (if batch == 1 { hide.min(fit) } else { fit }).clamp(1, 4)
 }
 
 /// The highest tile on a level that has so many accumulators.

@@ -57,30 +57,22 @@ pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
         matmul::project_by_matrixmultiply(args);
         return;
     }
-    // SAFETY: passed on; each function is called for the number of vectors it is made for.
-    unsafe {
-        match args.weights.layout.vectors {
-            1 => project_panels::<S, 1>(s, args),
-            2 => project_panels::<S, 2>(s, args),
-            3 => project_panels::<S, 3>(s, args),
-            4 => project_panels::<S, 4>(s, args),
-            other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
-        }
-    }
-}
-
-/// # Safety
-///
-/// As [`project`]; panels are `VECTORS` wide.
-#[inline(always)]
-unsafe fn project_panels<S: Simd, const VECTORS: usize>(s: S, args: &mut ProjectArgs<'_>) {
     let depth = args.weights.depth;
     let mut start = 0;
     loop {
         let end = depth.min(start + KC);
         for panel in 0..args.weights.layout.panels {
-            // SAFETY: passed on; start..end lies inside the depth.
-            unsafe { project_panel::<S, VECTORS>(s, args, panel, start, end) };
+            // SAFETY: passed on; each function is called for the number of vectors it is made for,
+            // and start..end lies inside the depth.
+            unsafe {
+                match args.weights.layout.vectors_of(panel) {
+                    1 => project_panel::<S, 1>(s, args, panel, start, end),
+                    2 => project_panel::<S, 2>(s, args, panel, start, end),
+                    3 => project_panel::<S, 3>(s, args, panel, start, end),
+                    4 => project_panel::<S, 4>(s, args, panel, start, end),
+                    other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+                }
+            }
         }
         start = end;
         if start == depth {
@@ -91,7 +83,7 @@ unsafe fn project_panels<S: Simd, const VECTORS: usize>(s: S, args: &mut Project
 
 /// # Safety
 ///
-/// As [`project_panels`]; `start..end` lies inside the depth.
+/// As [`project`]; `start..end` lies inside the depth, and the panel is `VECTORS` wide.
 #[inline(always)]
 unsafe fn project_panel<S: Simd, const VECTORS: usize>(
     s: S,
@@ -155,7 +147,7 @@ unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
         unreachable!("a tile has as many sums as the level has accumulators");
     }
     let width = VECTORS * S::LANES;
-    let column = panel * width;
+    let column = args.weights.layout.first_column(panel);
     let mut inputs = [std::ptr::null(); ROWS];
     let mut outputs = [std::ptr::null_mut(); ROWS];
     for row in 0..ROWS {

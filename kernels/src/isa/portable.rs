@@ -7,7 +7,7 @@ use wide::f32x8;
 
 use crate::isa::Isa;
 use crate::kernels::kernel_table;
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 
 /// Needs no proof.
 #[derive(Clone, Copy)]
@@ -26,6 +26,16 @@ impl Simd for Portable {
 
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 6;
+
+    #[inline(never)]
+    fn fenced<W: Work<Self>>(self, work: W) {
+        work.run(self);
+    }
+
+    #[inline(always)]
+    fn settled(self, v: f32x8) -> f32x8 {
+        v
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> f32x8 {

@@ -4,10 +4,13 @@
 //! kernels, tile by tile, then each gate's activation, then the cell's formula in plain loops. The
 //! formula's products and sums are rounded one by one on every level.
 
-use super::{Alternating, CellKind, PackedCell, RecurArgs, Reset, Rows, Tile, state_stride, sweep};
+use super::{
+    Alternating, CellKind, PackedCell, Product, RecurArgs, Reset, Rows, Tile, state_stride, sweep,
+    sweep_plain,
+};
 use crate::activation::{Activation, apply};
 use crate::kernels::Kernels;
-use crate::pack::{PackedMatrix, TINY};
+use crate::pack::{Columns, PackedMatrix, TINY};
 use crate::simd::Simd;
 
 /// What a product of one step reads and adds to.
@@ -27,8 +30,12 @@ impl ProductArgs<'_> {
     /// Panics unless the buffers fit, which is what [`product`] relies on.
     pub(crate) fn check(&self) {
         let (layout, batch) = (&self.weights.layout, self.rows.batch);
-        assert!(self.first + layout.vectors <= self.vectors, "vectors of a product");
-        let width = layout.panels * self.vectors * layout.lanes;
+        let (gates, blocks) = match layout.columns {
+            Columns::Gates { .. } => (layout.vectors, layout.panels),
+            Columns::Plain { .. } => (1, layout.width() / layout.lanes),
+        };
+        assert!(self.first + gates <= self.vectors, "vectors of a product");
+        let width = blocks * self.vectors * layout.lanes;
         assert_eq!(self.width, width, "the width of a row of gates");
         assert_eq!(self.gates.len(), batch * width, "rows of gates");
         assert!(self.rows.stride >= self.weights.depth, "the stride of a product's rows");
@@ -43,64 +50,89 @@ impl ProductArgs<'_> {
 /// `args.check()` has passed, and the weights are packed for `S`.
 #[inline(always)]
 pub(crate) unsafe fn product<S: Simd>(s: S, args: &mut ProductArgs<'_>) {
-    // SAFETY: passed on; each function is called for the number of vectors it is made for.
+    let ProductArgs { weights, chains, rows, step, width, vectors, first, .. } = *args;
+    let product = Product { weights, chains, rows, step };
+    let panels = 0..weights.panels();
+    let place = Place { gates: args.gates, width, vectors, first };
+    // SAFETY: passed on; each function is called for the layout and the vectors it is made for, and
+    // the tiles cover every row and panel.
     unsafe {
-        match args.weights.layout.vectors {
-            1 => product_of::<S, 1>(s, args),
-            2 => product_of::<S, 2>(s, args),
-            3 => product_of::<S, 3>(s, args),
-            _ => product_of::<S, 4>(s, args),
+        match (weights.layout.columns, weights.layout.vectors) {
+            (Columns::Plain { .. }, _) => {
+                sweep_plain(s, product, panels, &mut OneGate(place));
+            }
+            (_, 2) => sweep::<S, _, 2>(s, product, panels, &mut AllGates(place)),
+            (_, 3) => sweep::<S, _, 3>(s, product, panels, &mut AllGates(place)),
+            (_, 4) => sweep::<S, _, 4>(s, product, panels, &mut AllGates(place)),
+            (_, other) => unreachable!("{other} gates are never interleaved"),
         }
     }
 }
 
-/// # Safety
-///
-/// As [`product`]; panels are `VECTORS` wide.
-#[inline(always)]
-unsafe fn product_of<S: Simd, const VECTORS: usize>(s: S, args: &mut ProductArgs<'_>) {
-    let (weights, rows, step) = (args.weights, args.rows, args.step);
-    let (vectors, first) = (args.vectors, args.first);
-    let mut tile = Collect::<VECTORS> { gates: args.gates, width: args.width, vectors, first };
-    // SAFETY: passed on; the tile covers every row and panel.
-    unsafe { sweep(s, weights, args.chains, rows, step, &mut tile) };
-}
-
-/// Puts sums into a row of gates, where they also start from.
-struct Collect<'a, const VECTORS: usize> {
+/// Where sums come from and go to in rows of gates.
+struct Place<'a> {
     gates: &'a mut [f32],
     width: usize,
     vectors: usize,
     first: usize,
 }
 
-impl<const VECTORS: usize> Collect<'_, VECTORS> {
+impl Place<'_> {
+    /// One vector of a block, counted from `first` on.
     #[inline(always)]
-    fn place<S: Simd>(&self, row: usize, block: usize) -> usize {
-        let at = row * self.width + (block * self.vectors + self.first) * S::LANES;
-        debug_assert!(at + VECTORS * S::LANES <= self.gates.len(), "the sums of a block");
-        at
+    fn of<S: Simd>(&mut self, [row, block, vector]: [usize; 3]) -> *mut f32 {
+        let at = row * self.width + (block * self.vectors + self.first + vector) * S::LANES;
+        debug_assert!(at + S::LANES <= self.gates.len(), "the sums of a block");
+        self.gates.as_mut_ptr().wrapping_add(at)
     }
 }
 
-impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for Collect<'_, VECTORS> {
+/// The vectors of a panel are gates of the same units.
+struct AllGates<'a>(Place<'a>);
+
+/// The vectors of a panel are blocks of units.
+struct OneGate<'a>(Place<'a>);
+
+impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for AllGates<'_> {
+    const BLOCKS: usize = 1;
+
     #[inline(always)]
-    unsafe fn start(&self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
-        let at = self.place::<S>(row, block);
+    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
         let mut sums = [s.splat(0.0); VECTORS];
         for vector in 0..VECTORS {
             // SAFETY: passed on; gates are `[batch, width]`.
-            sums[vector] = unsafe { s.load(self.gates.as_ptr().add(at + vector * S::LANES)) };
+            sums[vector] = unsafe { s.load(self.0.of::<S>([row, block, vector])) };
         }
         sums
     }
 
     #[inline(always)]
     unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
-        let at = self.place::<S>(row, block);
         for vector in 0..VECTORS {
             // SAFETY: passed on; gates are `[batch, width]`.
-            unsafe { s.store(self.gates.as_mut_ptr().add(at + vector * S::LANES), sums[vector]) };
+            unsafe { s.store(self.0.of::<S>([row, block, vector]), sums[vector]) };
+        }
+    }
+}
+
+impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for OneGate<'_> {
+    const BLOCKS: usize = VECTORS;
+
+    #[inline(always)]
+    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
+        let mut sums = [s.splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            // SAFETY: passed on; gates are `[batch, width]`.
+            sums[vector] = unsafe { s.load(self.0.of::<S>([row, block + vector, 0])) };
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
+        for vector in 0..VECTORS {
+            // SAFETY: passed on; gates are `[batch, width]`.
+            unsafe { s.store(self.0.of::<S>([row, block + vector, 0]), sums[vector]) };
         }
     }
 }

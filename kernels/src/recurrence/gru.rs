@@ -14,8 +14,8 @@
 //! 3. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
 
 use super::{
-    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of,
-    state_stride, sweep,
+    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Tile, flushed, panel_of,
+    state_of, state_stride, sweep, sweep_plain,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
@@ -48,8 +48,10 @@ struct After<'a, 'b> {
 }
 
 impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
+    const BLOCKS: usize = 1;
+
     #[inline(always)]
-    unsafe fn start(&self, s: S, row: usize, block: usize) -> [S::V; GATES] {
+    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; GATES] {
         // SAFETY: passed on; the projection has `width` numbers for each row, the bias one row.
         unsafe {
             let [z, r, _] = panel_of(s, self.projection, self.width, row, block);
@@ -98,9 +100,14 @@ pub(crate) unsafe fn gru_after<S: Simd>(s: S, cell: &PackedCell, args: &mut Recu
                 time: t,
             },
         };
-        let rows = Rows { numbers: before, stride, batch };
+        let product = Product {
+            weights: cell.recurrent(),
+            chains: cell.chains,
+            rows: Rows { numbers: before, stride, batch },
+            step: t,
+        };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, GATES>(s, cell.recurrent(), cell.chains, rows, t, &mut tile) };
+        unsafe { sweep::<S, _, GATES>(s, product, 0..cell.recurrent().panels(), &mut tile) };
     }
     states.finish();
 }
@@ -118,8 +125,10 @@ struct ResetFirst<'a> {
 }
 
 impl<S: Simd> Tile<S, 2> for ResetFirst<'_> {
+    const BLOCKS: usize = 1;
+
     #[inline(always)]
-    unsafe fn start(&self, s: S, row: usize, block: usize) -> [S::V; 2] {
+    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; 2] {
         // SAFETY: passed on; the projection has `width` numbers for each row.
         let [z, r, _] = unsafe { panel_of(s, self.projection, self.width, row, block) };
         [z, r]
@@ -148,21 +157,31 @@ struct CandidateSecond<'a, 'b> {
     next: NextHidden<'a, 'b>,
 }
 
-impl<S: Simd> Tile<S, 1> for CandidateSecond<'_, '_> {
+impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for CandidateSecond<'_, '_> {
+    const BLOCKS: usize = VECTORS;
+
     #[inline(always)]
-    unsafe fn start(&self, s: S, row: usize, block: usize) -> [S::V; 1] {
-        // SAFETY: passed on; the projection has `width` numbers for each row.
-        let [_, _, n] = unsafe { panel_of(s, self.projection, self.width, row, block) };
-        [n]
+    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
+        let mut sums = [s.splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            // SAFETY: passed on; the projection has `width` numbers for each row.
+            let [_, _, n] =
+                unsafe { panel_of(s, self.projection, self.width, row, block + vector) };
+            sums[vector] = n;
+        }
+        sums
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, [n]: [S::V; 1]) {
-        // SAFETY: passed on; all are `[batch, stride]`.
-        unsafe {
-            let h = state_of(s, self.before, self.next.stride, row, block);
-            let ez = state_of(s, self.update, self.next.stride, row, block);
-            self.next.store(s, row, block, blended(s, ez, n, h));
+    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
+        for vector in 0..VECTORS {
+            let block = block + vector;
+            // SAFETY: passed on; all are `[batch, stride]`.
+            unsafe {
+                let h = state_of(s, self.before, self.next.stride, row, block);
+                let ez = state_of(s, self.update, self.next.stride, row, block);
+                self.next.store(s, row, block, blended(s, ez, sums[vector], h));
+            }
         }
     }
 }
@@ -183,9 +202,14 @@ pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut Rec
         let (before, after) = states.next();
         let projection = &args.projection[t * batch * width..][..batch * width];
         let mut first = ResetFirst { projection, width, before, stride, update, kept };
-        let rows = Rows { numbers: before, stride, batch };
+        let product = Product {
+            weights: cell.recurrent(),
+            chains: cell.chains,
+            rows: Rows { numbers: before, stride, batch },
+            step: t,
+        };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, 2>(s, cell.recurrent(), cell.chains, rows, t, &mut first) };
+        unsafe { sweep::<S, _, 2>(s, product, 0..cell.recurrent().panels(), &mut first) };
         let next = NextHidden {
             state: after,
             stride,
@@ -194,9 +218,14 @@ pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut Rec
             time: t,
         };
         let mut second = CandidateSecond { projection, width, before, update, next };
-        let rows = Rows { numbers: kept, stride, batch };
+        let product = Product {
+            weights: cell.candidate(),
+            chains: cell.chains,
+            rows: Rows { numbers: kept, stride, batch },
+            step: t,
+        };
         // SAFETY: as above.
-        unsafe { sweep::<S, _, 1>(s, cell.candidate(), cell.chains, rows, t, &mut second) };
+        unsafe { sweep_plain(s, product, 0..cell.candidate().panels(), &mut second) };
     }
     states.finish();
 }

@@ -15,8 +15,8 @@
 //! sums (6 rows × 4 gates), 6 broadcasts, 1 weight.
 
 use super::{
-    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_of,
-    state_stride, sweep,
+    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Tile, flushed, panel_of,
+    state_of, state_stride, sweep,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
@@ -32,8 +32,10 @@ struct Lstm<'a, 'b> {
 }
 
 impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
+    const BLOCKS: usize = 1;
+
     #[inline(always)]
-    unsafe fn start(&self, s: S, row: usize, block: usize) -> [S::V; GATES] {
+    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; GATES] {
         // SAFETY: passed on; the projection has `width` numbers for each row.
         unsafe { panel_of(s, self.projection, self.width, row, block) }
     }
@@ -82,9 +84,14 @@ pub(crate) unsafe fn lstm<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs
                 time: t,
             },
         };
-        let rows = Rows { numbers: before, stride, batch };
+        let product = Product {
+            weights: cell.recurrent(),
+            chains: cell.chains,
+            rows: Rows { numbers: before, stride, batch },
+            step: t,
+        };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, GATES>(s, cell.recurrent(), cell.chains, rows, t, &mut tile) };
+        unsafe { sweep::<S, _, GATES>(s, product, 0..cell.recurrent().panels(), &mut tile) };
     }
     states.finish();
 }

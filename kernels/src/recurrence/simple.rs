@@ -4,12 +4,14 @@
 //! h' = activation(sum)
 //! ```
 //!
-//! Registers of a tile on AVX2: 12 sums (6 rows × 2 blocks, or 1 row × 4 blocks), 6 broadcasts at
-//! most, of which those that do not fit are read from memory, 1 weight.
+//! The units are plain outputs: a panel is up to 4 vectors of them.
+//!
+//! Registers of a tile on AVX2: 12 sums (3 rows × 4 vectors), 3 broadcasts, 1 weight; on AVX-512: 24
+//! sums (6 rows × 4 vectors), 4 weights, 1 broadcast. A row alone: 8 sums of 2 panels.
 
 use super::{
-    Alternating, NextHidden, PackedCell, RecurArgs, Rows, Tile, flushed, panel_of, state_stride,
-    sweep,
+    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Tile, flushed, state_of,
+    state_stride, sweep_plain,
 };
 use crate::activation::{relu, tanh};
 use crate::simd::Simd;
@@ -44,18 +46,26 @@ struct Simple<'a, 'b, F> {
     function: std::marker::PhantomData<F>,
 }
 
-impl<S: Simd, F: Function<S>> Tile<S, 1> for Simple<'_, '_, F> {
+impl<S: Simd, F: Function<S>, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_, '_, F> {
+    const BLOCKS: usize = VECTORS;
+
     #[inline(always)]
-    unsafe fn start(&self, s: S, row: usize, block: usize) -> [S::V; 1] {
-        // SAFETY: passed on; the projection has `width` numbers for each row.
-        unsafe { panel_of(s, self.projection, self.width, row, block) }
+    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
+        let mut sums = [s.splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            // SAFETY: passed on; the projection has `width` numbers for each row.
+            sums[vector] = unsafe { state_of(s, self.projection, self.width, row, block + vector) };
+        }
+        sums
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, [sum]: [S::V; 1]) {
-        let h = flushed(s, F::apply(s, sum));
-        // SAFETY: passed on.
-        unsafe { self.next.store(s, row, block, h) };
+    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
+        for vector in 0..VECTORS {
+            let h = flushed(s, F::apply(s, sums[vector]));
+            // SAFETY: passed on.
+            unsafe { self.next.store(s, row, block + vector, h) };
+        }
     }
 }
 
@@ -103,9 +113,14 @@ unsafe fn simple<S: Simd, F: Function<S>>(s: S, cell: &PackedCell, args: &mut Re
             },
             function: std::marker::PhantomData::<F>,
         };
-        let rows = Rows { numbers: before, stride, batch };
+        let product = Product {
+            weights: cell.recurrent(),
+            chains: cell.chains,
+            rows: Rows { numbers: before, stride, batch },
+            step: t,
+        };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, 1>(s, cell.recurrent(), cell.chains, rows, t, &mut tile) };
+        unsafe { sweep_plain(s, product, 0..cell.recurrent().panels(), &mut tile) };
     }
     states.finish();
 }

@@ -1,10 +1,11 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use crate::isa::Isa;
 use crate::kernels::kernel_table;
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 
 /// Proof that the CPU has AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -49,6 +50,28 @@ impl Simd for Avx2 {
 
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 12;
+
+    #[inline(always)]
+    fn fenced<W: Work<Self>>(self, work: W) {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
+        fn fence<W: Work<Avx2>>(s: Avx2, work: W) {
+            work.run(s);
+        }
+        proven!(fence(self, work));
+    }
+
+    #[inline(always)]
+    fn settled(self, v: __m256) -> __m256 {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline]
+        fn settled(mut v: __m256) -> __m256 {
+            // SAFETY: there is no instruction.
+            unsafe { asm!("/* {0} */", inout(ymm_reg) v, options(nostack, preserves_flags)) }
+            v
+        }
+        proven!(settled(v))
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {

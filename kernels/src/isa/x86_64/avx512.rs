@@ -1,10 +1,11 @@
 //! AVX-512F: 16 lanes, 32 registers.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use crate::isa::Isa;
 use crate::kernels::kernel_table;
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 
 /// Proof that the CPU has AVX-512F.
 #[derive(Clone, Copy)]
@@ -50,6 +51,28 @@ impl Simd for Avx512 {
 
     const LANES: usize = 16;
     const ACCUMULATORS: usize = 24;
+
+    #[inline(always)]
+    fn fenced<W: Work<Self>>(self, work: W) {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        #[inline(never)]
+        fn fence<W: Work<Avx512>>(s: Avx512, work: W) {
+            work.run(s);
+        }
+        proven!(fence(self, work));
+    }
+
+    #[inline(always)]
+    fn settled(self, v: __m512) -> __m512 {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        #[inline]
+        fn settled(mut v: __m512) -> __m512 {
+            // SAFETY: there is no instruction.
+            unsafe { asm!("/* {0} */", inout(zmm_reg) v, options(nostack, preserves_flags)) }
+            v
+        }
+        proven!(settled(v))
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {

@@ -1,0 +1,334 @@
+//! The products of one step: all rows times all panels, tile by tile.
+//!
+//! ```text
+//! for each panel
+//!     for each row
+//!         sums = start + row panel
+//! ```
+//!
+//! 1. A row alone is multiplied by several panels at once: enough sums to hide each other's latency.
+//! 2. Rows together share the weights of a panel: they are read once for as many rows as registers
+//!    hold sums of, and stay near for the other rows.
+//! 3. Panels are visited forwards on even steps and backwards on odd ones, so that the part of U that
+//!    the cache still holds is read first.
+//! 4. A tile is a function of its own ([`Simd::fenced`]): it has all registers for itself. Only for a
+//!    row alone and gates side by side there are so few kinds of tiles that they need not be called.
+
+use std::ops::Range;
+
+use super::Tile;
+use crate::gemm::tile::{Sums, accumulate, accumulate_one};
+use crate::pack::{Columns, PackedMatrix};
+use crate::simd::{Simd, Work};
+use crate::tuning::{SUMS_AT_ONCE, panels_at_once, tile_height};
+
+/// The rows that are multiplied: `[batch, stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) numbers: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) batch: usize,
+}
+
+/// What [`sweep`] multiplies.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub(crate) weights: &'a PackedMatrix,
+    pub(crate) chains: usize,
+    pub(crate) rows: Rows<'a>,
+    pub(crate) step: usize,
+}
+
+/// Multiplies all rows by panels of 1 to 4 vectors, once.
+///
+/// # Safety
+///
+/// As [`sweep`], for every number of vectors.
+#[inline(always)]
+pub(crate) unsafe fn sweep_plain<S: Simd, T>(
+    s: S,
+    product: Product<'_>,
+    panels: Range<usize>,
+    tile: &mut T,
+) where
+    T: Tile<S, 1> + Tile<S, 2> + Tile<S, 3> + Tile<S, 4>,
+{
+    let layout = &product.weights.layout;
+    let (start, end, wider) = (panels.start, panels.end, layout.wider);
+    for panels in [start..end.min(wider), start.max(wider)..end] {
+        if panels.is_empty() {
+            continue;
+        }
+        // SAFETY: passed on; these panels have so many vectors.
+        unsafe {
+            match layout.vectors_of(panels.start) {
+                1 => sweep::<S, T, 1>(s, product, panels, tile),
+                2 => sweep::<S, T, 2>(s, product, panels, tile),
+                3 => sweep::<S, T, 3>(s, product, panels, tile),
+                4 => sweep::<S, T, 4>(s, product, panels, tile),
+                other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+            }
+        }
+    }
+}
+
+/// Multiplies all rows by some panels, once.
+///
+/// # Safety
+///
+/// The weights are packed for `S`, with `VECTORS` vectors in each of `panels`; `rows` holds `batch`
+/// rows of at least `weights.depth` numbers; `tile` accepts every row and these panels.
+#[inline(always)]
+pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
+    s: S,
+    product: Product<'_>,
+    panels: Range<usize>,
+    tile: &mut T,
+) {
+    debug_assert_eq!(product.weights.layout.lanes, S::LANES, "packed for another level");
+    debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
+    let at_once = panels_at_once::<S>(VECTORS, product.rows.batch);
+    let mut walk = Walk { product, panels, tile };
+    while !walk.panels.is_empty() {
+        let left = walk.panels.len();
+        // One more than a tile takes are two tiles of much the same size.
+        let next = if left == at_once + 1 { left.div_ceil(2) } else { left.min(at_once) };
+        // SAFETY: passed on; so many panels are left.
+        unsafe {
+            match next {
+                1 => walk.tiles::<S, 1, VECTORS>(s),
+                2 => walk.tiles::<S, 2, VECTORS>(s),
+                3 => walk.tiles::<S, 3, VECTORS>(s),
+                4 => walk.tiles::<S, 4, VECTORS>(s),
+                other => unreachable!("no tile is {other} panels wide"),
+            }
+        }
+    }
+}
+
+/// A sweep on its way.
+struct Walk<'p, 't, T> {
+    product: Product<'p>,
+    /// Those to be visited.
+    panels: Range<usize>,
+    tile: &'t mut T,
+}
+
+impl<T> Walk<'_, '_, T> {
+    /// The next `BLOCKS` panels times all rows.
+    ///
+    /// # Safety
+    ///
+    /// As [`sweep`], and as many panels are left.
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, const BLOCKS: usize, const VECTORS: usize>(&mut self, s: S)
+    where
+        T: Tile<S, VECTORS>,
+    {
+        let first_panel = if self.product.step.is_multiple_of(2) {
+            self.panels.start += BLOCKS;
+            self.panels.start - BLOCKS
+        } else {
+            self.panels.end -= BLOCKS;
+            self.panels.end
+        };
+        let batch = self.product.rows.batch;
+        if batch == 1 && const { T::BLOCKS == 1 && BLOCKS <= SUMS_AT_ONCE.div_ceil(VECTORS) } {
+            self.tile_of::<1, BLOCKS, VECTORS>(0, first_panel).run(s);
+            return;
+        }
+        let mut row = 0;
+        while row < batch {
+            let height = tile_height::<S>(batch - row, BLOCKS * VECTORS);
+            match height {
+                1 => s.fenced(self.tile_of::<1, BLOCKS, VECTORS>(row, first_panel)),
+                2 => s.fenced(self.tile_of::<2, BLOCKS, VECTORS>(row, first_panel)),
+                3 => s.fenced(self.tile_of::<3, BLOCKS, VECTORS>(row, first_panel)),
+                4 => s.fenced(self.tile_of::<4, BLOCKS, VECTORS>(row, first_panel)),
+                6 => s.fenced(self.tile_of::<6, BLOCKS, VECTORS>(row, first_panel)),
+                other => unreachable!("no tile is {other} rows high"),
+            }
+            row += height;
+        }
+    }
+
+    #[inline(always)]
+    fn tile_of<const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+        &mut self,
+        first_row: usize,
+        first_panel: usize,
+    ) -> TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS> {
+        TileWork { product: self.product, first_row, first_panel, tile: self.tile }
+    }
+}
+
+/// One tile: `ROWS` rows times `BLOCKS` panels.
+///
+/// Who makes one vouches for all that [`sweep`] asks, and that there are such rows and panels.
+struct TileWork<'p, 't, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize> {
+    product: Product<'p>,
+    first_row: usize,
+    first_panel: usize,
+    tile: &'t mut T,
+}
+
+impl<S, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize> Work<S>
+    for TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS>
+where
+    S: Simd,
+    T: Tile<S, VECTORS>,
+{
+    #[inline(always)]
+    fn run(self, s: S) {
+        if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
+            unreachable!("a tile has as many sums as the level has accumulators");
+        }
+        let Self { product: Product { weights, chains, rows, .. }, first_row, first_panel, tile } =
+            self;
+        let depth = weights.depth;
+        debug_assert!((first_row + ROWS) * rows.stride <= rows.numbers.len(), "rows of a tile");
+        let mut inputs = [std::ptr::null(); ROWS];
+        for row in 0..ROWS {
+            inputs[row] = rows.numbers.as_ptr().wrapping_add((first_row + row) * rows.stride);
+        }
+        let first = weights.panel(first_panel).as_ptr();
+        let mut panels = [first; BLOCKS];
+        for block in 1..BLOCKS {
+            panels[block] = first.wrapping_add(block * VECTORS * S::LANES * depth);
+        }
+        // Where the vectors of the first panel are among those of all.
+        let place = match weights.layout.columns {
+            Columns::Gates { .. } => first_panel,
+            Columns::Plain { .. } => weights.layout.first_column(first_panel) / S::LANES,
+        };
+        let mut start = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
+        for row in 0..ROWS {
+            for block in 0..BLOCKS {
+                let place = place + block * T::BLOCKS;
+                // SAFETY: who made this vouches for the rows and panels.
+                start[row][block] = unsafe { tile.start(s, first_row + row, place) };
+            }
+        }
+        // SAFETY: a row has `depth` numbers and a panel covers them.
+        let total = unsafe {
+            match chains {
+                1 => {
+                    accumulate(s, &mut start, inputs, panels, [0, depth, 1]);
+                    start
+                }
+                2 if const { ROWS * BLOCKS * VECTORS * 2 <= S::ACCUMULATORS } => {
+                    let [a, b] =
+                        together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, inputs, panels, depth);
+                    add(s, a, b)
+                }
+                4 if const { ROWS * BLOCKS * VECTORS * 4 <= S::ACCUMULATORS } => {
+                    let [a, b, c, d] =
+                        together::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, inputs, panels, depth);
+                    add(s, add(s, a, b), add(s, c, d))
+                }
+                2 => in_turn::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, inputs, panels, depth),
+                4 => in_turn::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, inputs, panels, depth),
+                other => unreachable!("sums are 1, 2 or 4 chains, not {other}"),
+            }
+        };
+        for row in 0..ROWS {
+            for block in 0..BLOCKS {
+                let place = place + block * T::BLOCKS;
+                // SAFETY: who made this vouches for the rows and panels.
+                unsafe { tile.finish(s, first_row + row, place, total[row][block]) };
+            }
+        }
+    }
+}
+
+/// The partial sums of all chains in one loop, so that they overlap: for tiles so small that the
+/// registers hold them all. Chain 0 starts from `start`, the others from zero.
+///
+/// # Safety
+///
+/// Each of `rows` is valid for reading `depth` numbers, and there are as many weights.
+#[inline(always)]
+unsafe fn together<
+    S: Simd,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const CHAINS: usize,
+>(
+    s: S,
+    start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: [*const f32; BLOCKS],
+    depth: usize,
+) -> [Sums<S::V, ROWS, BLOCKS, VECTORS>; CHAINS] {
+    let mut parts = [[[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]; CHAINS];
+    parts[0] = start;
+    let mut k = 0;
+    while k + CHAINS <= depth {
+        for chain in 0..CHAINS {
+            // SAFETY: k + chain < depth, for which the caller vouches.
+            unsafe { accumulate_one(s, &mut parts[chain], rows, panels, k + chain) };
+        }
+        k += CHAINS;
+    }
+    for chain in 0..CHAINS - 1 {
+        if k + chain < depth {
+            // SAFETY: k + chain < depth, for which the caller vouches.
+            unsafe { accumulate_one(s, &mut parts[chain], rows, panels, k + chain) };
+        }
+    }
+    parts
+}
+
+/// The sum of 2 or 4 chains, one after the other: for tiles whose own sums overlap already. The
+/// same bits as [`together`].
+///
+/// # Safety
+///
+/// As [`together`].
+#[inline(always)]
+unsafe fn in_turn<
+    S: Simd,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const CHAINS: usize,
+>(
+    s: S,
+    start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: [*const f32; BLOCKS],
+    depth: usize,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let zero = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
+    // 0 + 1, then (0 + 1) + (2 + 3): an even chain waits for the odd one after it.
+    let (mut total, mut even) = (zero, zero);
+    for chain in 0..CHAINS {
+        let mut part = if chain == 0 { start } else { zero };
+        // SAFETY: passed on.
+        unsafe { accumulate(s, &mut part, rows, panels, [chain, depth, CHAINS]) };
+        if chain % 2 == 0 {
+            even = part;
+        } else {
+            let pair = add(s, even, part);
+            total = if chain == 1 { pair } else { add(s, total, pair) };
+        }
+    }
+    total
+}
+
+#[inline(always)]
+fn add<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    mut a: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    b: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    for row in 0..ROWS {
+        for block in 0..BLOCKS {
+            for vector in 0..VECTORS {
+                a[row][block][vector] = s.add(a[row][block][vector], b[row][block][vector]);
+            }
+        }
+    }
+    a
+}
