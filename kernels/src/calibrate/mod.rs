@@ -20,7 +20,6 @@ use probe::{INDEPENDENT, MOST_LANES};
 
 /// Numbers of a level on this machine that depend on no size. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Calibration {
     /// Multiplications and additions of one thread, in 10⁹ a second.
     pub peak_gflops: f64,
