@@ -30,7 +30,8 @@
 //! Threads beyond the number of cores count for nothing. They take the directions first; those that
 //! are left share each direction in one of two ways, whichever is faster: by rows, where arithmetic,
 //! input and output are divided; or by units, where the weights are divided as well, each core reads
-//! its part at that part's bandwidth, and every product adds a hand-over between threads.
+//! its part at that part's bandwidth, and every product adds a hand-over between threads (none if it
+//! could not be measured).
 
 mod cost;
 
