@@ -52,12 +52,14 @@ pub(crate) enum Command {
     ///
     /// Prints the best and the median time of one whole run, and the GFLOP/s of the best, counting
     /// the matrix products. One thread is used unless told otherwise. The answer is checked first:
-    /// two runs must give the same finite numbers. How far that is from what the machine could do
-    /// (`floor_us`, `percent_of_floor`, `gbps`) is not printed: nothing is calibrated for it yet.
+    /// two runs must give the same finite numbers. Then the machine is measured, and the least time
+    /// that a run can take on it is printed: the floor, and what sets it.
     Bench(BenchArgs),
     /// Write a model as .safetensors with its spec inside
     Convert(ConvertArgs),
     /// Show what this machine offers and what of it is used
+    ///
+    /// Measures, for about a second, what one and two threads can do at most with the level chosen.
     Doctor,
 }
 

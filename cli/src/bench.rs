@@ -1,9 +1,10 @@
-//! `ritornello bench`: how long a run of a model, or of a layer, takes.
+//! `ritornello bench`: how long a run of a model, or of a layer, takes, and how near the floor that is.
 
 use std::time::Duration;
 
+use ritornello::plan::{Limit, Machine, StageFloor};
 use ritornello::{Array, Session};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{BenchArgs, Options, load_model};
 use crate::arrays::{self, Axis, Named};
@@ -16,7 +17,7 @@ use crate::timing::time;
 /// For how long a run is repeated.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// Checks a run's answer, then times it.
+/// Checks a run's answer, times it, then measures the machine.
 pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> Result<(), Failure> {
     let (batch, steps) = (args.batch, args.time);
     for (flag, value) in [("--batch", batch), ("--time", steps)] {
@@ -60,14 +61,23 @@ pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> R
         .filter(|kernel| !kernel.is_empty())
         .collect();
     let gflops = operations / timing.best / 1e9;
+    let mut machine = Machine::measure(explanation.isa).blame_usage()?;
+    let floor = plan.floor(&mut machine, batch, steps);
+    let least = floor.nanoseconds() / 1e9;
+    let percent = 100.0 * least / timing.best;
+    let gbps = floor.recurrent_bytes / timing.best / 1e9;
+    let limit = floor.limit().map(Limit::name);
     console.text(&format!(
         "{}\n{subject}: batch {batch}, time {steps}, {}\n\
-         best {}  median {}  {gflops:.1} GFLOP/s  ({} runs)\n",
+         best {}  median {}  {gflops:.1} GFLOP/s  {gbps:.1} GB/s of recurrent weights  ({} runs)\n\
+         floor {}, set by {}: {percent:.0} % of it reached\n",
         table(&plan),
         threads_text(explanation.threads),
         duration(timing.best),
         duration(timing.median),
         timing.calls,
+        duration(least),
+        limit.unwrap_or("nothing that is counted"),
     ))?;
     console.object(&json!({
         "subject": subject,
@@ -76,12 +86,29 @@ pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> R
         "best_us": timing.best * 1e6,
         "median_us": timing.median * 1e6,
         "gflops": gflops,
+        "gbps": gbps,
+        "floor_us": least * 1e6,
+        "percent_of_floor": percent,
+        "limit": limit,
+        "floor": floor.stages.iter().map(stage_floor).collect::<Vec<_>>(),
         "runs": timing.calls,
         "kernel": kernels.join(" + "),
         "isa": explanation.isa.to_string(),
         "precision": explanation.precision.to_string(),
         "threads": explanation.threads,
     }))
+}
+
+fn stage_floor(stage: &StageFloor) -> Value {
+    json!({
+        "node": stage.node,
+        "floor_us": stage.nanoseconds() / 1e3,
+        "limit": stage.limit().name(),
+        "arithmetic_us": stage.arithmetic / 1e3,
+        "bytes_us": stage.bytes / 1e3,
+        "latency_us": stage.latency / 1e3,
+        "hand_overs_us": stage.hand_overs / 1e3,
+    })
 }
 
 /// A time in the unit that suits it.

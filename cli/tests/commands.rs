@@ -128,12 +128,17 @@ fn bench_times_layers_and_models() {
             (&2.into(), &3.into(), &1.into())
         );
         for key in ["floor_us", "percent_of_floor", "gbps"] {
-            assert!(json.get(key).is_none(), "{key} is not measured");
+            assert!(json[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {json}");
+        }
+        for key in ["limit", "kernel", "isa", "precision"] {
+            assert!(json[key].is_string(), "{key}: {json}");
         }
     }
     room.model("two.safetensors", &two_inputs());
     let said = room.say("bench two.safetensors --threads 2").expect(0, &[]);
-    assert!(said.stdout.contains("best") && said.stdout.contains("2 threads"), "{}", said.stdout);
+    for word in ["best", "2 threads", "floor", "set by"] {
+        assert!(said.stdout.contains(word), "'{word}': {}", said.stdout);
+    }
     let ids = fixture("embedding-pool").join("model.keras");
     room.run(["bench", ids.to_str().unwrap()]).expect(0, &[]);
     room.say("bench --help").expect(0, &[]);
@@ -148,6 +153,13 @@ fn doctor_names_levels_and_threads() {
     let available: Vec<String> = Isa::available().iter().map(ToString::to_string).collect();
     assert_eq!(json["levels"], serde_json::json!(available));
     assert_eq!(json["threads"], 2);
+    let measured = &json["measured"];
+    let is_measure = |value: &serde_json::Value| value.as_f64().is_some_and(|value| value > 0.0);
+    for key in ["peak_gflops", "fma_latency_ns", "division_latency_ns", "store_to_load_ns"] {
+        assert!(is_measure(&measured[key]), "{key}: {json}");
+    }
+    let reads = measured["reads"].as_array().unwrap();
+    assert!(reads.len() == 4 && reads.iter().all(|read| is_measure(&read["gbps"])), "{json}");
 }
 
 #[test]

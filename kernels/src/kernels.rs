@@ -1,6 +1,8 @@
 //! The table of stage functions of one level: dispatch happens once, when a table is chosen.
 
 use crate::activation::Activation;
+use crate::buffer::AlignedBuffer;
+use crate::calibrate::Probe;
 use crate::gemm::ProjectArgs;
 use crate::isa::Isa;
 use crate::pack::{MatrixSource, PackedMatrix};
@@ -73,6 +75,7 @@ pub struct Kernels {
     pub(crate) gru_before: Recurrence,
     pub(crate) product: unsafe fn(&mut ProductArgs<'_>),
     pub(crate) activate_vectors: unsafe fn(Activation, &mut [f32], [usize; 2]),
+    pub(crate) probe: unsafe fn(Probe, &mut AlignedBuffer, usize),
 }
 
 /// Makes the table `KERNELS` of a level from its name, its features and its token.
@@ -85,6 +88,8 @@ macro_rules! kernel_table {
         mod fences {
             use super::*;
             use $crate::activation::{self, Activation};
+            use $crate::buffer::AlignedBuffer;
+            use $crate::calibrate::{self, Probe};
             use $crate::gemm::{self, ProjectArgs};
             use $crate::recurrence::{self, PackedCell, ProductArgs, RecurArgs};
             use $crate::view::ViewMut;
@@ -115,6 +120,12 @@ macro_rules! kernel_table {
                 recurrence::activate_vectors($token, activation, numbers, which);
             }
 
+            $(#[target_feature(enable = $features)])?
+            pub(super) unsafe fn probe(probe: Probe, numbers: &mut AlignedBuffer, rounds: usize) {
+                // SAFETY: passed on.
+                unsafe { calibrate::probe($token, probe, numbers, rounds) }
+            }
+
             kernel_table!(
                 @recurrences $token, [$($features)?],
                 simple_tanh, simple_relu, lstm, gru_after, gru_before
@@ -135,6 +146,7 @@ macro_rules! kernel_table {
             gru_before: fences::gru_before,
             product: fences::product,
             activate_vectors: fences::activate_vectors,
+            probe: fences::probe,
         };
     };
     (@recurrences $token:expr, $features:tt, $($name:ident),*) => {

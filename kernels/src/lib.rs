@@ -6,6 +6,7 @@
 //!     project                   P = X·Wᵀ + b for a whole sequence
 //!     recur                     the whole time loop of one layer in one direction
 //!     dense, activate           the head
+//!     calibrate                 what the level can do at most on this CPU, measured
 //! ```
 //!
 //! Every algorithm is written once, over `trait Simd` (`simd.rs`); `isa/` implements it for each
@@ -23,6 +24,7 @@
 
 mod activation;
 mod buffer;
+mod calibrate;
 mod gemm;
 mod isa;
 mod kernels;
@@ -34,6 +36,7 @@ mod view;
 
 pub use activation::{Activation, UnknownActivation};
 pub use buffer::AlignedBuffer;
+pub use calibrate::Calibration;
 pub use isa::{Isa, IsaError};
 pub use kernels::{Kernels, Precision, UnknownPrecision};
 pub use pack::{MatrixSource, PackedMatrix};

@@ -1,6 +1,8 @@
 //! How this machine computes a model: weights packed once, kernels chosen once, buffers laid out.
 
 mod explain;
+mod floor;
+mod machine;
 mod options;
 mod stage;
 
@@ -9,8 +11,12 @@ use std::sync::Arc;
 
 use ritornello_kernels::{Isa, Kernels, Precision};
 
+pub use ritornello_kernels::Calibration;
+
 pub use crate::parallel::Threads;
 pub use explain::{ExplainedStage, Explanation};
+pub use floor::{Floor, Limit, StageFloor};
+pub use machine::Machine;
 pub use options::PlanOptions;
 pub(crate) use stage::{RecurrentStage, Stage, StageKind};
 

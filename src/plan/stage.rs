@@ -48,6 +48,8 @@ pub(crate) struct RecurrentStage {
     /// One for each direction, forward first.
     pub(crate) cells: Vec<PackedCell>,
     pub(crate) input_size: usize,
+    /// Recurrent weights of a direction, padding left out; 0 if the state is added as it is.
+    pub(crate) recurrent_weights: usize,
     pub(crate) direction: Direction,
     pub(crate) merge: Merge,
     pub(crate) order: OutputOrder,
@@ -59,9 +61,14 @@ pub(crate) struct RecurrentStage {
 impl RecurrentStage {
     fn new(layer: &Recurrent, kernels: &Kernels, state: usize) -> Self {
         let pack = |weights: &CellWeights| kernels.pack_cell(&cell_source(layer, weights));
+        let recurrent = layer.weights().iter().map(|weights| match &weights.recurrent {
+            RecurrentWeights::Matrix(matrix) => matrix.values().len(),
+            RecurrentWeights::Identity => 0,
+        });
         Self {
             cells: layer.weights().iter().map(pack).collect(),
             input_size: layer.input_size(),
+            recurrent_weights: recurrent.min().unwrap_or(0),
             direction: layer.direction(),
             merge: layer.merge,
             order: layer.order,

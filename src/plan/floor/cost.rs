@@ -1,0 +1,159 @@
+//! The terms of a floor, for one layer.
+
+use ritornello_kernels::{Activation, CellKind, Reset, chains};
+
+use super::StageFloor;
+use crate::model::Port;
+use crate::plan::{Machine, RecurrentStage, Stage};
+
+/// Nanoseconds, as in [`StageFloor`].
+#[derive(Clone, Copy)]
+pub(super) struct Cost {
+    arithmetic: f64,
+    bytes: f64,
+    latency: f64,
+    hand_overs: f64,
+}
+
+impl Cost {
+    pub(super) fn of(self, node: &str) -> StageFloor {
+        let Self { arithmetic, bytes, latency, hand_overs } = self;
+        StageFloor { node: node.into(), arithmetic, bytes, latency, hand_overs }
+    }
+
+    fn times(self, count: f64) -> Self {
+        Self {
+            arithmetic: self.arithmetic * count,
+            bytes: self.bytes * count,
+            latency: self.latency * count,
+            hand_overs: self.hand_overs * count,
+        }
+    }
+}
+
+/// One direction of a layer over a whole sequence.
+pub(super) struct Walk {
+    kind: CellKind,
+    time: usize,
+    batch: usize,
+    hidden_size: usize,
+    input_weights: usize,
+    pub(super) recurrent_weights: usize,
+    /// Numbers of the input and of the output, if there is one.
+    ends: usize,
+}
+
+/// In how many parts a walk is done at once.
+#[derive(Clone, Copy)]
+struct Split {
+    rows: usize,
+    units: usize,
+}
+
+impl Walk {
+    pub(super) fn new(stage: &Stage, layer: &RecurrentStage, [time, batch]: [usize; 2]) -> Self {
+        let (kind, hidden_size) = (layer.cells[0].kind(), layer.hidden_size());
+        let output = if stage.outputs[Port::Main.index()].is_some() { hidden_size } else { 0 };
+        Self {
+            kind,
+            time,
+            batch,
+            hidden_size,
+            input_weights: kind.gates() * hidden_size * layer.input_size,
+            recurrent_weights: layer.recurrent_weights,
+            ends: time * batch * (layer.input_size + output),
+        }
+    }
+
+    /// The cost of as many such walks, by so many threads.
+    pub(super) fn in_directions(
+        &self,
+        machine: &mut Machine,
+        directions: usize,
+        workers: usize,
+    ) -> Cost {
+        let at_once = workers.min(directions);
+        let left = workers / at_once;
+        let by_rows = self.cost(machine, Split { rows: left.min(self.batch).max(1), units: 1 });
+        let by_units = self.cost(machine, Split { rows: 1, units: left });
+        let least = |cost: &Cost| cost.of("").nanoseconds();
+        let best = if least(&by_units) < least(&by_rows) { by_units } else { by_rows };
+        best.times(directions.div_ceil(at_once) as f64)
+    }
+
+    fn cost(&self, machine: &mut Machine, Split { rows, units }: Split) -> Cost {
+        let (time, parts) = (self.time as f64, (rows * units) as f64);
+        let all_rows = (self.time * self.batch) as f64;
+        let (operations, functions) = functions(self.kind);
+        let weights = (self.input_weights + self.recurrent_weights) as f64;
+        let sums = 2.0 * all_rows * weights;
+        let cells = 2.0 * all_rows * operations * self.hidden_size as f64;
+        // A state that is added as it is needs no sums, and waits for no memory.
+        let products = match self.kind {
+            _ if self.recurrent_weights == 0 => 0.0,
+            CellKind::Gru { reset: Reset::Before, .. } => 2.0,
+            _ => 1.0,
+        };
+        let measured = *machine.calibration();
+        let terms = self.hidden_size.div_ceil(chains(self.hidden_size)) as f64;
+        let product = terms * measured.fma_latency + measured.store_to_load;
+        let function = 9.0 * measured.fma_latency + measured.division_latency;
+        let waiting = if units > 1 { machine.hand_over().unwrap_or(0.0) } else { 0.0 };
+        Cost {
+            arithmetic: (sums + cells) / measured.peak_gflops / parts,
+            bytes: time * reading(machine, self.recurrent_weights.div_ceil(units))
+                + reading(machine, self.input_weights.div_ceil(units))
+                + reading(machine, self.ends.div_ceil(rows * units)),
+            latency: time * (products * product + functions * function),
+            hand_overs: time * products * waiting,
+        }
+    }
+}
+
+/// Vector operations of a unit, and functions in sequence.
+fn functions(kind: CellKind) -> (f64, f64) {
+    match kind {
+        CellKind::Simple { activation: Activation::Tanh } => (18.0, 1.0),
+        CellKind::Lstm {
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+        } => (72.0, 2.0),
+        CellKind::Gru {
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            ..
+        } => (44.0, 2.0),
+        other => (3.0 * other.gates() as f64, 0.0),
+    }
+}
+
+/// A dense layer, whose work is cut in any way.
+pub(super) fn dense(
+    machine: &mut Machine,
+    [time, batch]: [usize; 2],
+    [inputs, outputs]: [usize; 2],
+    workers: usize,
+) -> Cost {
+    let (rows, weights) = (time * batch, inputs * outputs);
+    let operations = 2.0 * rows as f64 * weights as f64;
+    Cost {
+        arithmetic: operations / machine.calibration().peak_gflops / workers as f64,
+        bytes: reading(machine, weights.div_ceil(workers))
+            + reading(machine, (rows * (inputs + outputs)).div_ceil(workers)),
+        latency: 0.0,
+        hand_overs: 0.0,
+    }
+}
+
+/// Nanoseconds to read so many f32.
+fn reading(machine: &mut Machine, numbers: usize) -> f64 {
+    if numbers == 0 {
+        return 0.0;
+    }
+    bytes(numbers) / machine.read_bandwidth(numbers * size_of::<f32>())
+}
+
+/// Bytes of so many f32.
+pub(super) fn bytes(numbers: usize) -> f64 {
+    numbers as f64 * size_of::<f32>() as f64
+}
