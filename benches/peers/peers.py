@@ -228,7 +228,10 @@ def turn(run, seconds):
     while warm == 0 or time.perf_counter() - started < seconds / 10:
         run()
         warm += 1
-    one = (time.perf_counter() - started) / warm
+    elapsed = time.perf_counter() - started
+    if warm == 1 and elapsed > seconds:
+        return [elapsed]
+    one = elapsed / warm
     calls = 1
     while one * calls < SAMPLE and calls < 1 << 16:
         calls *= 2

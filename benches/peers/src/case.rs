@@ -138,3 +138,31 @@ impl Numbers {
         if scale == 0.0 { vec![0.0; count] } else { numbers.collect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_off_is_seen() {
+        let case = Case::new(crate::grid::rows()[1]);
+        #[allow(clippy::cast_possible_truncation, reason = "the right answer as a rival gives it")]
+        let right: Vec<f32> = case.answer.iter().map(|&value| value as f32).collect();
+        assert!(case.distance(&right) < 1e-7);
+        assert!(case.distance(&case.by_time(&right)) > 1e-3, "rows of a batch differ");
+        assert!(case.distance(&right[1..]).is_infinite());
+        let mut wrong = right.clone();
+        wrong[7] += 2e-4;
+        assert!(case.distance(&wrong) > 1e-4);
+        wrong[7] = f32::NAN;
+        assert!(case.distance(&wrong).is_infinite());
+    }
+
+    #[test]
+    fn orders_of_axes() {
+        assert_eq!(
+            swap_outer(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], 3, 2, 1),
+            [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]
+        );
+    }
+}

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), String> {
+    cores::limit_pools(args.threads)?;
     let shapes: Vec<Shape> = grid::rows().into_iter().filter(|shape| args.wants(shape)).collect();
     let scaling = (!args.list).then(machine::scaling);
     cores::pin(args.threads)?;
@@ -78,8 +79,9 @@ fn run(args: &Args) -> Result<(), String> {
     facts.push(("two threads multiply and add".into(), scaling));
     facts.push(("budget".into(), format!("{} ms each", args.budget.as_millis())));
     facts.extend(present);
+    let mut table = table::table(&names, &rows);
+    table.extend(absent.iter().map(|(name, reason)| format!("{name}: {reason} (all rows)\n")));
     facts.extend(absent);
-    let table = table::table(&names, &rows);
     print!("{table}");
     if let Some(folder) = &args.record {
         let place = Record { names: &names, rows: &rows, facts: &facts, table: &table };

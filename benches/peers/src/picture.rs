@@ -97,13 +97,9 @@ fn text(size: i32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&GREY)
 }
 
-fn rectangle(
-    from: (i32, i32),
-    to: (i32, i32),
-    place: usize,
-) -> plotters::element::Rectangle<(i32, i32)> {
+fn rectangle(from: (i32, i32), to: (i32, i32), place: usize) -> Rectangle<(i32, i32)> {
     let colour = COLOURS[(place - 1) % COLOURS.len()];
-    plotters::element::Rectangle::new([from, to], colour.filled())
+    Rectangle::new([from, to], colour.filled())
 }
 
 /// Ratios along the width, in logarithms.

@@ -113,3 +113,26 @@ fn notes(names: &[String], rows: &[Row]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timed(best: f64, median: f64) -> Outcome {
+        Outcome::Timed { best, median, samples: 1, distance: 0.0 }
+    }
+
+    #[test]
+    fn the_fastest_rival_may_differ_by_measure() {
+        let names = ["ours", "a", "b", "c"].map(str::to_owned);
+        let outcomes = vec![timed(2.0, 2.0), timed(3.0, 9.0), timed(4.0, 5.0), Outcome::Wrong(1.0)];
+        let row = Row { shape: crate::grid::rows()[0], outcomes, floor: Some(61.4) };
+        let best = Standing { rival: "a".into(), ratio: 1.5 };
+        assert_eq!(standing(&names, &row, Measure::Best), Some(best));
+        let median = Standing { rival: "b".into(), ratio: 2.5 };
+        assert_eq!(standing(&names, &row, Measure::Median), Some(median));
+        let text = table(&names, &[row]);
+        assert!(text.contains("WRONG  a") && text.contains("1.50×") && text.contains("61 %"));
+        assert!(text.contains("c: WRONG by 1.0e0 (all rows)"), "{text}");
+    }
+}

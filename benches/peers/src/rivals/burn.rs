@@ -12,7 +12,7 @@ use crate::case::{Case, Weights};
 use crate::contest::{Contestant, Refusal, Rival, Runner};
 use crate::grid::{Cell, Signal};
 
-/// burn; the number of threads is that of the global pool.
+/// burn; its number of threads is in the environment.
 pub(crate) struct Burn;
 
 impl Rival for Burn {

@@ -11,7 +11,7 @@ use crate::case::{Case, Weights};
 use crate::contest::{Contestant, Refusal, Rival, Runner};
 use crate::grid::{Cell, Signal};
 
-/// candle on its CPU device; the number of threads is that of the global pool.
+/// candle on its CPU device; the number of threads is that of the the environment.
 pub(crate) struct Candle;
 
 impl Rival for Candle {

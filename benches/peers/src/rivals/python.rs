@@ -128,7 +128,7 @@ impl Process {
         let threads = threads.to_string();
         let mut command = Command::new(&places.python);
         command.arg(&places.script).args([name, "--threads", &threads]);
-        command.env("OMP_NUM_THREADS", &threads).env("TF_CPP_MIN_LOG_LEVEL", "3");
+        command.env("TF_CPP_MIN_LOG_LEVEL", "3");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
         let requests = child.stdin.take().ok_or("no standard input")?;

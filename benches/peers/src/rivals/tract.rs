@@ -33,7 +33,7 @@ impl Rival for Tract {
     fn enter(&mut self, case: &Case, _threads: usize) -> Result<Box<dyn Contestant>, Refusal> {
         let shape = [case.shape.time, case.shape.batch, case.shape.input_size];
         let x = Tensor::from_shape(&shape, &case.x).map_err(Refusal::failed)?;
-        let model = tract_onnx::onnx()
+        let model = onnx()
             .model_for_path(self.places.model())
             .and_then(|model| model.into_optimized()?.into_runnable())
             .map_err(|error| Refusal::Failed(format!("{error:#}")))?;
