@@ -36,6 +36,7 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// For `map_err`.
+    #[allow(clippy::needless_pass_by_value, reason = "`map_err` gives the error away")]
     pub(crate) fn failed(reason: impl ToString) -> Self {
         Self::Failed(reason.to_string())
     }

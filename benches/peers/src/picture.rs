@@ -11,7 +11,9 @@ use crate::table::Measure;
 
 const WIDTH: u32 = 880;
 const LABELS: i32 = 190;
-const RIGHT: i32 = 40;
+const RIGHT: i32 = 56;
+/// Where the axis ends: a longer bar is cut and says its number.
+const MOST: f64 = 64.0;
 const BAR: i32 = 7;
 const GAP: i32 = 9;
 const LEGEND_LINE: i32 = 18;
@@ -21,17 +23,17 @@ const GREY: RGBColor = RGBColor(128, 128, 128);
 /// One for each contestant after the first.
 const COLOURS: [RGBColor; 13] = [
     RGBColor(230, 85, 13),
-    RGBColor(49, 130, 189),
+    RGBColor(40, 115, 190),
     RGBColor(107, 174, 214),
     RGBColor(49, 163, 84),
-    RGBColor(197, 80, 130),
-    RGBColor(140, 109, 49),
-    RGBColor(214, 160, 30),
-    RGBColor(173, 73, 74),
-    RGBColor(222, 62, 62),
+    RGBColor(214, 90, 160),
+    RGBColor(150, 110, 60),
+    RGBColor(220, 170, 30),
+    RGBColor(20, 160, 165),
+    RGBColor(220, 50, 60),
     RGBColor(117, 107, 200),
-    RGBColor(230, 140, 50),
-    RGBColor(120, 150, 120),
+    RGBColor(140, 150, 40),
+    RGBColor(110, 140, 125),
     RGBColor(150, 150, 150),
 ];
 
@@ -53,7 +55,7 @@ pub(crate) fn draw(names: &[String], rows: &[Row], threads: usize) -> Result<Str
         let area = area.into_drawing_area();
         let drawn = (|| {
             let title = format!(
-                "time of others ÷ time of ritornello, median, {threads} thread(s); longer is slower"
+                "time of others ÷ time of ritornello, median, {threads} thread(s); to the right of 1× they are slower"
             );
             area.draw(&Text::new(title, (8, 6), text(13)))?;
             for (place, name) in names.iter().enumerate().skip(1) {
@@ -72,6 +74,11 @@ pub(crate) fn draw(names: &[String], rows: &[Row], threads: usize) -> Result<Str
                     let (from, to) = (axis.x(1.0), axis.x(ratio));
                     let (left, right) = (from.min(to), from.max(to).max(from.min(to) + 1));
                     area.draw(&rectangle((left, y), (right, y + BAR - 1), place))?;
+                    if ratio > MOST {
+                        let at = (right + 4, y + BAR / 2);
+                        let style = text(9).pos(Pos::new(HPos::Left, VPos::Center));
+                        area.draw(&Text::new(format!("{ratio:.0}×"), at, style))?;
+                    }
                     y += BAR;
                 }
                 y += GAP;
@@ -112,13 +119,13 @@ impl Axis {
     fn new(groups: &[(String, Vec<Bar>)]) -> Self {
         let ratios = groups.iter().flat_map(|(_, bars)| bars.iter().map(|&(_, ratio)| ratio));
         let (least, most) = ratios.fold((1.0_f64, 2.0_f64), |(a, b), r| (a.min(r), b.max(r)));
-        Self { from: least.log2().floor(), to: most.log2().ceil() }
+        Self { from: least.log2().floor(), to: most.min(MOST).log2().ceil() }
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "a place within the picture")]
     fn x(&self, ratio: f64) -> i32 {
         let width = f64::from(WIDTH) - f64::from(LABELS + RIGHT);
-        let part = (ratio.log2() - self.from) / (self.to - self.from);
+        let part = (ratio.min(MOST).log2() - self.from) / (self.to - self.from);
         LABELS + (part * width).round() as i32
     }
 

@@ -1,5 +1,6 @@
 //! One row: everybody enters, everybody's answer is checked, then turns are taken.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::case::Case;
@@ -59,7 +60,7 @@ pub(crate) fn race(rivals: &mut [Box<dyn Rival>], case: &Case, rules: Rules) -> 
             let place = (turn + round) % entered.len();
             if let Ok(runner) = &mut entered[place] {
                 settle(rules.threads);
-                match runner.contestant.turn(rules.budget / ROUNDS) {
+                match guarded(|| runner.contestant.turn(rules.budget / ROUNDS)) {
                     Ok(samples) => runner.samples.extend(samples),
                     Err(reason) => entered[place] = Err(Outcome::Failed(reason)),
                 }
@@ -71,19 +72,25 @@ pub(crate) fn race(rivals: &mut [Box<dyn Rival>], case: &Case, rules: Rules) -> 
 
 /// Builds a contestant and checks its answer twice: the second run starts where the first did.
 fn enter(rival: &mut dyn Rival, case: &Case, threads: usize) -> Result<Runner, Outcome> {
-    let mut contestant = rival.enter(case, threads).map_err(|refusal| match refusal {
+    let entered = guarded(|| Ok(rival.enter(case, threads))).map_err(Outcome::Failed)?;
+    let mut contestant = entered.map_err(|refusal| match refusal {
         Refusal::NotOffered(reason) => Outcome::NotOffered(reason),
         Refusal::Failed(reason) => Outcome::Failed(reason),
     })?;
     let mut distance = 0.0_f64;
     for _ in 0..2 {
-        let answer = contestant.answer(case).map_err(Outcome::Failed)?;
+        let answer = guarded(|| contestant.answer(case)).map_err(Outcome::Failed)?;
         distance = distance.max(case.distance(&answer));
     }
     if distance > TOLERANCE {
         return Err(Outcome::Wrong(distance));
     }
     Ok(Runner { contestant, distance, samples: Vec::new() })
+}
+
+/// A rival that panics has failed; the others go on.
+fn guarded<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err("it panicked".into()))
 }
 
 fn outcome(runner: Runner) -> Outcome {

@@ -40,7 +40,9 @@ impl Python {
     }
 
     fn process(&mut self, threads: usize) -> Result<Arc<Mutex<Process>>, String> {
-        if let Some(process) = &self.process {
+        if let Some(process) = &self.process
+            && process.lock().unwrap_or_else(PoisonError::into_inner).runs()
+        {
             return Ok(process.clone());
         }
         let process = Arc::new(Mutex::new(Process::start(self.name, &self.places, threads)?));
@@ -134,6 +136,11 @@ impl Process {
         let requests = child.stdin.take().ok_or("no standard input")?;
         let replies = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         Ok(Self { child, requests, replies })
+    }
+
+    /// Whether the child has not ended, by itself or by a fault.
+    fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     fn ask(&mut self, request: &Value) -> Result<Value, String> {
