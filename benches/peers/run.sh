@@ -37,7 +37,8 @@ shim() {
     object=$shims/libpeer-$1.so
     source=$here/shims/$2
     shift 2
-    if [ "$object" -nt "$source" ] && [ "$object" -nt "$here/shims/peer.h" ]; then return; fi
+    if [ "$object" -nt "$source" ] && [ "$object" -nt "$here/shims/peer.h" ] \
+        && [ "$object" -nt "$cache/installed.txt" ]; then return; fi
     rm -f "$object"
     g++ -std=c++17 -O3 -march=native -DNDEBUG -shared -fPIC -fvisibility=hidden -fno-gnu-unique \
         "$source" -o "$object" "$@" || say "$(basename "$object") cannot be built"
@@ -45,8 +46,10 @@ shim() {
 venv=$cache/venv
 shim eigen eigen.cpp -I/usr/include/eigen3 -DEIGEN_STACK_ALLOCATION_LIMIT=0 \
     '-DPEER_FLAGS="-O3 -march=native"'
-shim onednn-2 onednn.cpp -fopenmp -ldnnl
-shim onednn-3 onednn.cpp -fopenmp -I"$venv/include" -L"$venv/lib" -ldnnl "-Wl,-rpath,$venv/lib"
+shim onednn-debian onednn.cpp -fopenmp -ldnnl
+if [ -e "$venv/lib/libdnnl.so" ]; then
+    shim onednn onednn.cpp -fopenmp -I"$venv/include" -L"$venv/lib" -ldnnl "-Wl,-rpath,$venv/lib"
+fi
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
 cargo build --release --locked --manifest-path "$root/Cargo.toml" -p ritornello-cli

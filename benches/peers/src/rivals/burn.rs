@@ -44,6 +44,7 @@ impl Rival for Burn {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one for each layer of a row")]
 enum Layer {
     Lstm(Lstm),
     BiLstm(BiLstm),

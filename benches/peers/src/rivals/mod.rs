@@ -30,8 +30,8 @@ pub(crate) fn all(places: &Places) -> Vec<Box<dyn Rival>> {
         Box::new(ours::Ours),
         #[cfg(feature = "onnxruntime")]
         Box::new(onnxruntime::OnnxRuntime::new(places)),
-        Box::new(foreign::Foreign::new("onednn-3", places)),
-        Box::new(foreign::Foreign::new("onednn-2", places)),
+        Box::new(foreign::Foreign::new("onednn", places)),
+        Box::new(foreign::Foreign::new("onednn-debian", places)),
         Box::new(foreign::Foreign::new("eigen", places)),
         #[cfg(feature = "rten")]
         Box::new(rten::Rten::new(places)),
