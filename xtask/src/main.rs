@@ -13,7 +13,8 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 cargo xtask check              format, lints, docs and rooms: what must hold before a commit
 cargo xtask rooms              who may name whom, file by file
-cargo xtask fixtures [NAME]... runs the frameworks again and compares with tests/fixtures";
+cargo xtask fixtures [NAME]... runs the frameworks again and compares with tests/fixtures
+cargo xtask race [ARGUMENT]... races all rivals: benches/peers/run.sh with these arguments";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
         Some(("check", [])) => check::run(&root()),
         Some(("rooms", [])) => rooms::run(&root()),
         Some(("fixtures", names)) => fixtures::run(&root(), names),
+        Some(("race", words)) => {
+            shell(Command::new(root().join("benches/peers/run.sh")).args(words))
+        }
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -33,10 +33,17 @@ const RULES: &[Rule] = &[
         &["src/parallel.rs", "tests/threads.rs", "benches/"],
     ),
     (
-        "`unsafe` is for kernels, bindings and tests that watch the allocator",
+        "`unsafe` is for kernels, bindings, tests that watch the allocator, and rivals in C",
         &["unsafe"],
         &[],
-        &["kernels/", "bindings/", "tests/load_hostile.rs", "tests/no_alloc.rs"],
+        &[
+            "kernels/",
+            "bindings/",
+            "tests/load_hostile.rs",
+            "tests/no_alloc.rs",
+            "benches/peers/src/rivals/foreign.rs",
+            "benches/peers/src/rivals/matmul.rs",
+        ],
     ),
     (
         "a model knows of the kernels only the names of activations",
