@@ -92,6 +92,7 @@ impl<'a> Stream<'a> {
             cell: &mut self.cell,
             scratch: &mut self.scratch,
             output: Some(ViewMut::time_major(&mut self.output, self.shape)),
+            share: None,
         };
         self.kernels.recur(self.packed, &mut args);
         black_box(&mut self.output);

@@ -1,6 +1,9 @@
 //! Threads: the only file that names rayon.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ritornello_kernels::team;
 
 use crate::Error;
 
@@ -21,7 +24,7 @@ impl Threads {
         Self { count: 1, pool: None }
     }
 
-    /// The caller's thread or, from 2 on, a pool of this many threads of its own.
+    /// The caller's thread and, from 2 on, the others in a pool of its own.
     ///
     /// # Errors
     ///
@@ -36,7 +39,7 @@ impl Threads {
             1 => Ok(Self::one()),
             _ => {
                 let pool = rayon::ThreadPoolBuilder::new()
-                    .num_threads(count)
+                    .num_threads(count - 1)
                     .thread_name(|index| format!("ritornello-{index}"))
                     .build()
                     .map_err(|reason| Error::Unsupported {
@@ -48,7 +51,8 @@ impl Threads {
         }
     }
 
-    /// A pool that the caller has already.
+    /// A pool that the caller has already: as many threads as it has, of which the one that calls
+    /// stands in for one.
     #[must_use]
     pub fn of_pool(pool: Arc<rayon::ThreadPool>) -> Self {
         Self { count: pool.current_num_threads(), pool: Some(pool) }
@@ -77,21 +81,39 @@ impl Threads {
         self.count
     }
 
-    /// Runs `work` where [`join`] can use the threads.
-    pub(crate) fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.pool {
-            Some(pool) if self.count > 1 => pool.install(work),
-            _ => work(),
-        }
+    /// Runs every task once, on this thread and on as many helpers as come while there are tasks.
+    ///
+    /// This thread waits for no helper that has not begun a task.
+    pub(crate) fn each<T: Send>(&self, tasks: Vec<T>, run: impl Fn(T) + Sync) {
+        let helpers = tasks.len().min(self.count) - 1;
+        let tasks: Vec<Mutex<Option<T>>> =
+            tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
+        let next = AtomicUsize::new(0);
+        self.share(helpers, &|| {
+            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+                task.into_iter().for_each(&run);
+            }
+        });
     }
-}
 
-/// Does both, at once if `threads` is more than one.
-pub(crate) fn join(threads: usize, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
-    if threads > 1 {
-        rayon::join(a, b);
-    } else {
-        a();
-        b();
+    /// Does `work` on this thread, and on helpers that come before this thread is through with it.
+    pub(crate) fn share(&self, helpers: usize, work: &(dyn Fn() + Sync)) {
+        team::share(
+            |invitation| {
+                for _ in 0..helpers {
+                    let invitation = invitation.clone();
+                    self.spawn(move || invitation.accept());
+                }
+            },
+            work,
+        );
+    }
+
+    /// Gives a helper something to do when it has time.
+    pub(crate) fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        if let Some(pool) = &self.pool {
+            pool.spawn(job);
+        }
     }
 }

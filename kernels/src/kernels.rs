@@ -1,5 +1,7 @@
 //! The table of stage functions of one level: dispatch happens once, when a table is chosen.
 
+use std::ops::Range;
+
 use crate::activation::Activation;
 use crate::buffer::AlignedBuffer;
 use crate::calibrate::Probe;
@@ -208,8 +210,23 @@ impl Kernels {
     ///
     /// If the shapes do not fit, or the cell was packed for another level.
     pub fn project(&self, cell: &PackedCell, input: View<'_>, output: ViewMut<'_>) {
+        self.project_panels(cell, 0..cell.projection.panels(), input, output);
+    }
+
+    /// The same for the units of some panels alone; the columns of others stay as they are.
+    ///
+    /// # Panics
+    ///
+    /// As [`project`](Self::project), and if these are no [panels](PackedCell::panels).
+    pub fn project_panels(
+        &self,
+        cell: &PackedCell,
+        panels: Range<usize>,
+        input: View<'_>,
+        output: ViewMut<'_>,
+    ) {
         assert_eq!(output.features(), cell.projection_width(), "columns of a projection");
-        self.multiply(&cell.projection, input, output);
+        self.multiply(&cell.projection, panels, input, output);
     }
 
     /// A dense layer without its activation: `output = input Wᵀ + b` for every row.
@@ -220,12 +237,18 @@ impl Kernels {
     ///
     /// If the shapes do not fit, or the weights were packed for another level.
     pub fn dense(&self, weights: &PackedMatrix, input: View<'_>, output: ViewMut<'_>) {
-        self.multiply(weights, input, output);
+        self.multiply(weights, 0..weights.panels(), input, output);
     }
 
-    fn multiply(&self, weights: &PackedMatrix, input: View<'_>, output: ViewMut<'_>) {
+    fn multiply(
+        &self,
+        weights: &PackedMatrix,
+        panels: Range<usize>,
+        input: View<'_>,
+        output: ViewMut<'_>,
+    ) {
         assert_eq!(weights.layout.lanes, self.lanes, "weights packed for another level");
-        let mut args = ProjectArgs { input, weights, output };
+        let mut args = ProjectArgs { input, weights, output, panels };
         args.check();
         // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
         // the weights are packed for vectors of this length.

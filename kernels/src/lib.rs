@@ -31,6 +31,7 @@ mod kernels;
 mod pack;
 mod recurrence;
 mod simd;
+pub mod team;
 mod tuning;
 mod view;
 
@@ -41,7 +42,8 @@ pub use isa::{Isa, IsaError};
 pub use kernels::{Kernels, Precision, UnknownPrecision};
 pub use pack::{MatrixSource, PackedMatrix};
 pub use recurrence::{
-    CellKind, CellSource, PackedCell, RecurArgs, RecurrentSource, Reset, state_stride,
+    CellKind, CellSource, Meeting, PackedCell, RecurArgs, RecurrentSource, Reset, Share,
+    state_stride,
 };
 pub use tuning::chains;
 pub use view::{View, ViewMut};

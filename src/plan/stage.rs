@@ -1,5 +1,7 @@
 //! One node of a model, ready to run on one machine.
 
+use std::sync::Arc;
+
 use ritornello_kernels::{
     CellKind, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource, Reset,
 };
@@ -46,7 +48,7 @@ pub(crate) enum StageKind {
 #[derive(Debug)]
 pub(crate) struct RecurrentStage {
     /// One for each direction, forward first.
-    pub(crate) cells: Vec<PackedCell>,
+    pub(crate) cells: Vec<Arc<PackedCell>>,
     pub(crate) input_size: usize,
     /// Recurrent weights of a direction, padding left out; 0 if the state is added as it is.
     pub(crate) recurrent_weights: usize,
@@ -60,7 +62,8 @@ pub(crate) struct RecurrentStage {
 
 impl RecurrentStage {
     fn new(layer: &Recurrent, kernels: &Kernels, state: usize) -> Self {
-        let pack = |weights: &CellWeights| kernels.pack_cell(&cell_source(layer, weights));
+        let pack =
+            |weights: &CellWeights| Arc::new(kernels.pack_cell(&cell_source(layer, weights)));
         let recurrent = layer.weights().iter().map(|weights| match &weights.recurrent {
             RecurrentWeights::Matrix(matrix) => matrix.values().len(),
             RecurrentWeights::Identity => 0,
@@ -177,7 +180,7 @@ impl StageKind {
     /// The bytes that its weights occupy.
     pub(crate) fn packed_bytes(&self) -> usize {
         match self {
-            Self::Recurrent(stage) => stage.cells.iter().map(PackedCell::bytes).sum(),
+            Self::Recurrent(stage) => stage.cells.iter().map(|cell| cell.bytes()).sum(),
             Self::Dense { weights, .. } => weights.bytes(),
             Self::Embedding { table, .. } => size_of_val(&table[..]),
             Self::ScaleShift { scale, shift } => size_of_val(&scale[..]) + size_of_val(&shift[..]),

@@ -1,5 +1,6 @@
 //! The data flow: one stream of sequences through the stages of a plan.
 
+mod crew;
 mod elementwise;
 mod frame;
 mod hand;

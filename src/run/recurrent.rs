@@ -4,20 +4,31 @@
 //! does what, and how time is cut, changes no bit: a row's numbers depend on no other row, and the
 //! state at the end of a chunk is that at the start of the next.
 
+use std::sync::Arc;
+
 use ritornello_kernels::{
     AlignedBuffer, Kernels, PackedCell, RecurArgs, View, ViewMut, state_stride,
 };
 
+use super::crew::SharedWalk;
 use super::elementwise;
 use super::frame::{Frame, Taken};
 use super::scratch::{TaskScratch, chunk_steps};
 use super::state::LayerState;
 use crate::model::{Direction, Merge, OutputOrder, Port};
-use crate::parallel::join;
 use crate::plan::{RecurrentStage, Stage};
 
-/// Multiplications below which a second thread costs more than it brings.
-const MIN_WORK_PER_TASK: usize = 500_000;
+/// Multiplications of a thread below which its help costs more than it brings.
+const MIN_WORK_PER_TASK: usize = 1_500_000;
+
+/// Rows that a part of a batch should have: fewer read all weights for too little.
+const MIN_ROWS_PER_TASK: usize = 4;
+
+/// Multiplications of a step from which on units are shared: a step ends with a meeting.
+const MIN_STEP_TO_SHARE_UNITS: usize = 50_000;
+
+/// Steps from which on they are.
+const MIN_STEPS_TO_SHARE_UNITS: usize = 16;
 
 /// Runs a layer over a piece of a sequence.
 pub(crate) fn run(
@@ -95,7 +106,10 @@ fn load_given_states(
     }
 }
 
-/// Walks in one direction or both, in as many tasks as pay.
+/// Walks in one direction or both, on as many threads as pay.
+///
+/// Directions are independent, and so are the rows of a batch; a few rows over a long layer share its
+/// units.
 fn walk_both(
     frame: &Frame<'_, '_>,
     layer: &RecurrentStage,
@@ -104,61 +118,96 @@ fn walk_both(
     input: View<'_>,
     outputs: [Option<ViewMut<'_>>; 2],
 ) {
-    let work = layer.work_per_row() * input.time() * input.batch() * layer.cells.len();
-    let threads = tasks.len().min(work / MIN_WORK_PER_TASK).max(1);
     let states = frame.batch * state_stride(state.hidden_size);
     let (hidden, cell) = (&mut state.hidden[..], &mut state.cell[..]);
     let [first_output, second_output] = outputs;
     let reverse = layer.direction == Direction::Reverse;
-    let kernels = frame.plan.kernels;
+    let both = layer.direction == Direction::Bidirectional;
+    let (first_hidden, second_hidden) = hidden.split_at_mut(states);
+    let (first_cell, second_cell) = cell.split_at_mut(cell.len().min(states));
     let first = Walk {
-        kernels,
+        kernels: frame.plan.kernels,
         cell: &layer.cells[0],
         input: if reverse { input.reversed() } else { input },
         output: first_output.map(|output| {
             let in_time = layer.order == OutputOrder::Time;
             if reverse && in_time { output.reversed() } else { output }
         }),
-        hidden: &mut [],
-        cell_state: &mut [],
+        hidden: first_hidden,
+        cell_state: first_cell,
     };
-    if layer.direction != Direction::Bidirectional {
-        let walk = Walk { hidden, cell_state: cell, ..first };
-        if threads == 1 {
-            walk.run(&mut tasks[0]);
-        } else {
-            frame.plan.threads.enter(|| walk.split(threads, tasks));
-        }
-        return;
-    }
-    let (first_hidden, second_hidden) = hidden.split_at_mut(states);
-    let (first_cell, second_cell) = cell.split_at_mut(cell.len() / 2);
-    let second = Walk {
-        kernels,
+    let second = both.then(|| Walk {
+        kernels: frame.plan.kernels,
         cell: &layer.cells[1],
         input: input.reversed(),
         output: second_output.map(ViewMut::reversed),
         hidden: second_hidden,
         cell_state: second_cell,
-    };
-    let first = Walk { hidden: first_hidden, cell_state: first_cell, ..first };
-    if threads == 1 {
-        first.run(&mut tasks[0]);
-        second.run(&mut tasks[0]);
-        return;
-    }
-    let half = threads.div_ceil(2);
-    let (left, right) = tasks[..threads].split_at_mut(half);
-    let right_threads = right.len();
-    frame.plan.threads.enter(|| {
-        join(threads, || first.split(half, left), || second.split(right_threads, right));
     });
+    let threads = &frame.plan.threads;
+    match sharing(layer, input, tasks.len()) {
+        Sharing::None => {
+            first.run(&mut tasks[0]);
+            if let Some(second) = second {
+                second.run(&mut tasks[0]);
+            }
+        }
+        Sharing::Walks(parts) => {
+            let mut walks = Vec::with_capacity(parts * 2);
+            first.split(parts, &mut walks);
+            if let Some(second) = second {
+                second.split(parts, &mut walks);
+            }
+            threads.each(walks.into_iter().zip(tasks).collect(), |(walk, task)| walk.run(task));
+        }
+        Sharing::Units(helpers) => {
+            for walk in [Some(first), second].into_iter().flatten() {
+                let Walk { kernels, cell, input, output, hidden, cell_state } = walk;
+                let shared = SharedWalk { kernels, cell, input, output, hidden, cell_state };
+                shared.run(threads, helpers, &mut tasks[0]);
+            }
+        }
+    }
+}
+
+/// How threads share a layer.
+enum Sharing {
+    /// Not at all.
+    None,
+    /// Directions, and so many parts of the batch in each.
+    Walks(usize),
+    /// Units, with so many helpers.
+    Units(usize),
+}
+
+/// What pays.
+fn sharing(layer: &RecurrentStage, input: View<'_>, threads: usize) -> Sharing {
+    let (batch, directions) = (input.batch(), layer.cells.len());
+    let row = layer.work_per_row();
+    let work = row * input.time() * batch * directions;
+    let threads = threads.min(work / MIN_WORK_PER_TASK).max(1);
+    if threads == 1 {
+        return Sharing::None;
+    }
+    let parts = (threads / directions).min(batch).max(1);
+    if directions * parts >= threads
+        && (directions == threads || batch / parts >= MIN_ROWS_PER_TASK)
+    {
+        return Sharing::Walks(parts);
+    }
+    let panels = layer.cells[0].panels();
+    let step = layer.cells[0].projection_width() * layer.hidden_size() * batch;
+    let long = input.time() >= MIN_STEPS_TO_SHARE_UNITS && step >= MIN_STEP_TO_SHARE_UNITS;
+    if directions == 1 && panels >= threads && long {
+        return Sharing::Units(threads - 1);
+    }
+    if directions * parts > 1 { Sharing::Walks(parts) } else { Sharing::None }
 }
 
 /// One direction of a layer over some rows of the batch.
 struct Walk<'a> {
     kernels: &'static Kernels,
-    cell: &'a PackedCell,
+    cell: &'a Arc<PackedCell>,
     /// In the order of processing, as is the output.
     input: View<'a>,
     output: Option<ViewMut<'a>>,
@@ -166,17 +215,15 @@ struct Walk<'a> {
     cell_state: &'a mut [f32],
 }
 
-impl Walk<'_> {
-    /// Halves the batch until there is a part for each thread, or each row.
-    fn split(self, threads: usize, tasks: &mut [TaskScratch]) {
+impl<'a> Walk<'a> {
+    /// Cuts the batch into parts of much the same size.
+    fn split(self, parts: usize, walks: &mut Vec<Self>) {
         let batch = self.input.batch();
-        let threads = threads.min(batch);
-        if threads <= 1 {
-            self.run(&mut tasks[0]);
+        if parts <= 1 {
+            walks.push(self);
             return;
         }
-        let left_threads = threads / 2;
-        let at = batch * left_threads / threads;
+        let at = batch / parts;
         let stride = state_stride(self.cell.hidden_size());
         let (left_output, right_output) = match self.output.map(|output| output.split_rows(at)) {
             Some((left, right)) => (Some(left), Some(right)),
@@ -185,13 +232,13 @@ impl Walk<'_> {
         let (left_hidden, right_hidden) = self.hidden.split_at_mut(at * stride);
         let cells = self.cell_state.len().min(at * stride);
         let (left_cell, right_cell) = self.cell_state.split_at_mut(cells);
-        let left = Walk {
+        walks.push(Walk {
             input: self.input.rows(0, at),
             output: left_output,
             hidden: left_hidden,
             cell_state: left_cell,
             ..self
-        };
+        });
         let right = Walk {
             kernels: self.kernels,
             cell: self.cell,
@@ -200,12 +247,7 @@ impl Walk<'_> {
             hidden: right_hidden,
             cell_state: right_cell,
         };
-        let (left_tasks, right_tasks) = tasks.split_at_mut(left_threads);
-        join(
-            threads,
-            || left.split(left_threads, left_tasks),
-            || right.split(threads - left_threads, right_tasks),
-        );
+        right.split(parts - 1, walks);
     }
 
     /// The time loop, a chunk at a time.
@@ -234,6 +276,7 @@ impl Walk<'_> {
                     cell: self.cell_state,
                     scratch,
                     output: self.output.as_mut().map(|output| output.reborrow().steps(start, end)),
+                    share: None,
                 },
             );
             start = end;

@@ -14,6 +14,8 @@
 mod matmul;
 pub(crate) mod tile;
 
+use std::ops::Range;
+
 use crate::pack::{Order, PackedMatrix};
 use crate::simd::Simd;
 use crate::tuning::{KC, tile_height};
@@ -27,6 +29,8 @@ pub(crate) struct ProjectArgs<'a> {
     pub(crate) weights: &'a PackedMatrix,
     /// `[time, batch, columns]`: all columns of the packed matrix, or only those that are outputs.
     pub(crate) output: ViewMut<'a>,
+    /// The panels to multiply by; columns of others stay as they are.
+    pub(crate) panels: Range<usize>,
 }
 
 impl ProjectArgs<'_> {
@@ -40,6 +44,9 @@ impl ProjectArgs<'_> {
             output.features(),
             weights.layout.width()
         );
+        assert!(self.panels.end <= weights.layout.panels, "panels of a projection");
+        let all = self.panels == (0..weights.layout.panels);
+        assert!(all || weights.order == Order::Panels, "some panels of a matrix in one piece");
         let (found, expected) = ((output.time(), output.batch()), (input.time(), input.batch()));
         assert_eq!(found, expected, "time and batch of a projection's output");
     }
@@ -61,7 +68,7 @@ pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
     let mut start = 0;
     loop {
         let end = depth.min(start + KC);
-        for panel in 0..args.weights.layout.panels {
+        for panel in args.panels.clone() {
             // SAFETY: passed on; each function is called for the number of vectors it is made for,
             // and start..end lies inside the depth.
             unsafe {

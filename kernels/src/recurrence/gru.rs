@@ -14,8 +14,8 @@
 //! 3. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Tile, flushed, panel_of,
-    state_of, state_stride, sweep, sweep_plain,
+    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,
+    panel_of, state_of, state_stride, sweep, sweep_plain,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
@@ -84,6 +84,7 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
 pub(crate) unsafe fn gru_after<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
+    let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
     let mut states = Alternating::new(args.hidden, args.scratch);
     for t in 0..args.time {
         let (before, after) = states.next();
@@ -107,7 +108,10 @@ pub(crate) unsafe fn gru_after<S: Simd>(s: S, cell: &PackedCell, args: &mut Recu
             step: t,
         };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, GATES>(s, product, 0..cell.recurrent().panels(), &mut tile) };
+        unsafe { sweep::<S, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
+        if !sharing.meet(states.latest(), &[]) {
+            break;
+        }
     }
     states.finish();
 }

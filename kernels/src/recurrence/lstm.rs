@@ -15,8 +15,8 @@
 //! sums (6 rows × 4 gates), 6 broadcasts, 1 weight.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Tile, flushed, panel_of,
-    state_of, state_stride, sweep,
+    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,
+    panel_of, state_of, state_stride, sweep,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
@@ -69,6 +69,7 @@ impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
 pub(crate) unsafe fn lstm<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
+    let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
     let mut states = Alternating::new(args.hidden, args.scratch);
     for t in 0..args.time {
         let (before, after) = states.next();
@@ -91,7 +92,10 @@ pub(crate) unsafe fn lstm<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs
             step: t,
         };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, GATES>(s, product, 0..cell.recurrent().panels(), &mut tile) };
+        unsafe { sweep::<S, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
+        if !sharing.meet(states.latest(), args.cell) {
+            break;
+        }
     }
     states.finish();
 }

@@ -31,6 +31,8 @@ pub use packed::{CellKind, CellSource, PackedCell, RecurrentSource, Reset};
 pub(crate) use simple::{simple_relu, simple_tanh};
 use sweep::{Product, Rows, sweep, sweep_plain};
 
+use std::ops::Range;
+
 use crate::pack::TINY;
 use crate::simd::Simd;
 use crate::view::ViewMut;
@@ -52,6 +54,56 @@ pub struct RecurArgs<'a> {
     pub scratch: &'a mut [f32],
     /// Where the h of every step goes, `[time, batch, hidden_size]`, if anywhere.
     pub output: Option<ViewMut<'a>>,
+    /// Which panels to do, if others do the rest.
+    pub share: Option<Share<'a>>,
+}
+
+/// The part of a layer's units that one of several threads does.
+pub struct Share<'a> {
+    /// Panels of the recurrent weights.
+    pub panels: Range<usize>,
+    /// Where the threads meet after every step.
+    pub meeting: &'a mut dyn Meeting,
+}
+
+impl std::fmt::Debug for Share<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Share").field("panels", &self.panels).finish_non_exhaustive()
+    }
+}
+
+/// Where threads that share a layer's units exchange what they have made of a step.
+pub trait Meeting {
+    /// Gives away the new hidden states of this thread's units and fills in those of all others;
+    /// `hidden` and `cell` are the states after the step.
+    ///
+    /// `false` ends the recurrence: what is in the buffers then is worth nothing.
+    fn exchange(&mut self, hidden: &mut [f32], cell: &[f32]) -> bool;
+}
+
+/// The panels that a thread does, and whom it meets.
+pub(crate) struct Sharing<'a, 'b> {
+    pub(crate) panels: Range<usize>,
+    meeting: Option<&'a mut (dyn Meeting + 'b)>,
+}
+
+impl<'a, 'b: 'a> Sharing<'a, 'b> {
+    #[inline(always)]
+    pub(crate) fn new(share: &'a mut Option<Share<'b>>, panels: usize) -> Self {
+        match share {
+            Some(share) => Self { panels: share.panels.clone(), meeting: Some(share.meeting) },
+            None => Self { panels: 0..panels, meeting: None },
+        }
+    }
+
+    /// Completes the states after a step; whether to go on.
+    #[inline(always)]
+    pub(crate) fn meet(&mut self, hidden: &mut [f32], cell: &[f32]) -> bool {
+        match &mut self.meeting {
+            Some(meeting) => meeting.exchange(hidden, cell),
+            None => true,
+        }
+    }
 }
 
 /// The distance of rows of states: a cache line's multiple on every level.
@@ -190,6 +242,12 @@ impl<'a> Alternating<'a> {
     pub(crate) fn next(&mut self) -> (&[f32], &mut [f32]) {
         self.steps += 1;
         if self.steps % 2 == 1 { (self.hidden, self.spare) } else { (self.spare, self.hidden) }
+    }
+
+    /// The states after the last step.
+    #[inline(always)]
+    pub(crate) fn latest(&mut self) -> &mut [f32] {
+        if self.steps % 2 == 1 { self.spare } else { self.hidden }
     }
 
     /// Leaves the states after the last step in `hidden`.

@@ -1,8 +1,10 @@
 //! One direction of a recurrent layer, packed for one level.
 
+use std::ops::Range;
+
 use super::{RecurArgs, state_stride};
 use crate::activation::Activation;
-use crate::pack::{MatrixSource, PackedMatrix};
+use crate::pack::{Columns, MatrixSource, Order, PackedMatrix};
 use crate::tuning::chains;
 
 /// Which step to take.
@@ -174,6 +176,10 @@ impl PackedCell {
         let cells = if self.kind.has_cell_state() { states } else { 0 };
         assert_eq!(args.cell.len(), cells, "cell states of a recurrence");
         assert_eq!(args.scratch.len(), self.scratch_len(batch), "scratch of a recurrence");
+        if let Some(share) = &args.share {
+            assert!(share.panels.end <= self.panels(), "panels of a share");
+            assert!(args.output.is_none(), "the output of a share is the meeting's");
+        }
         if let Some(output) = &args.output {
             let shape = (output.time(), output.batch(), output.features());
             assert_eq!(shape, (time, batch, self.hidden_size), "output of a recurrence");
@@ -210,6 +216,27 @@ impl PackedCell {
     #[must_use]
     pub fn hidden_size(&self) -> usize {
         self.hidden_size
+    }
+
+    /// The parts that several threads may share, 0 if they may not: both matrices are cut into as
+    /// many panels.
+    #[must_use]
+    pub fn panels(&self) -> usize {
+        let one_sweep = !matches!(self.kind, CellKind::Gru { reset: Reset::Before, .. });
+        let shared = self.is_fused() && one_sweep && self.projection.order == Order::Panels;
+        if shared { self.recurrent().panels() } else { 0 }
+    }
+
+    /// The units of some [panels](Self::panels).
+    #[must_use]
+    pub fn units(&self, panels: Range<usize>) -> Range<usize> {
+        let layout = &self.recurrent().layout;
+        let gates = match layout.columns {
+            Columns::Gates { .. } => layout.vectors,
+            Columns::Plain { .. } => 1,
+        };
+        let first = |panel| (layout.first_column(panel) / gates).min(self.hidden_size);
+        first(panels.start)..first(panels.end)
     }
 
     /// Numbers in a row of pre-activations, padding included.

@@ -10,8 +10,8 @@
 //! sums (6 rows × 4 vectors), 4 weights, 1 broadcast. A row alone: 8 sums of 2 panels.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Tile, flushed, state_of,
-    state_stride, sweep_plain,
+    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,
+    state_of, state_stride, sweep_plain,
 };
 use crate::activation::{relu, tanh};
 use crate::simd::Simd;
@@ -98,6 +98,7 @@ pub(crate) unsafe fn simple_relu<S: Simd>(s: S, cell: &PackedCell, args: &mut Re
 unsafe fn simple<S: Simd, F: Function<S>>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
+    let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
     let mut states = Alternating::new(args.hidden, args.scratch);
     for t in 0..args.time {
         let (before, after) = states.next();
@@ -120,7 +121,10 @@ unsafe fn simple<S: Simd, F: Function<S>>(s: S, cell: &PackedCell, args: &mut Re
             step: t,
         };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep_plain(s, product, 0..cell.recurrent().panels(), &mut tile) };
+        unsafe { sweep_plain(s, product, sharing.panels.clone(), &mut tile) };
+        if !sharing.meet(states.latest(), &[]) {
+            break;
+        }
     }
     states.finish();
 }

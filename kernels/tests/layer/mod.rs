@@ -174,6 +174,7 @@ impl Layer {
                 cell: &mut cell,
                 scratch: &mut scratch,
                 output: Some(ViewMut::time_major(&mut output, [time, batch, size])),
+                share: None,
             },
         );
         let unpadded = |state: &[f32]| -> Vec<f32> {

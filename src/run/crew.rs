@@ -1,0 +1,409 @@
+//! One direction of a layer shared by units: every step, each thread does its own units and then gets
+//! the others' new states.
+//!
+//! Each core keeps its part of the weights in its own cache, which is what small batches gain by. It
+//! goes by chunks of time:
+//!
+//! 1. Helpers own all they touch, so that nobody has to wait for one that the system has put aside:
+//!    weights and a copy of the input by `Arc`, states and pre-activations in memory of their own.
+//!    What threads tell each other goes over boards of atomic numbers.
+//! 2. Before a chunk the leader, who is the caller's thread, looks which helpers are waiting. With
+//!    none it does the chunk alone.
+//! 3. If a helper keeps the others waiting, the leader does the chunk once more, alone. The bits are
+//!    the same.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ritornello_kernels::team::{wait_until, wait_until_or};
+use ritornello_kernels::{
+    AlignedBuffer, Kernels, Meeting, PackedCell, RecurArgs, Share, View, ViewMut, state_stride,
+};
+
+use super::scratch::{TaskScratch, chunk_steps};
+use crate::parallel::Threads;
+
+/// Steps that are shared at once.
+const CHUNK_STEPS: usize = 32;
+
+/// Steps that are done alone before the leader looks again whether somebody has come.
+const STEPS_ALONE: usize = 8;
+
+/// For how long the leader waits for a helper at least, in a step and before a shared chunk.
+const PATIENCE: Duration = Duration::from_micros(20);
+
+/// For how long it waits at first: the system may have to wake a thread.
+const FIRST_PATIENCE: Duration = Duration::from_micros(100);
+
+/// What a layer's steps are shared over, and where their results go.
+pub(crate) struct SharedWalk<'a> {
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) cell: &'a Arc<PackedCell>,
+    /// In the order of processing, as is the output.
+    pub(crate) input: View<'a>,
+    pub(crate) output: Option<ViewMut<'a>>,
+    pub(crate) hidden: &'a mut [f32],
+    pub(crate) cell_state: &'a mut [f32],
+}
+
+/// What all members share.
+struct Crew {
+    kernels: &'static Kernels,
+    cell: Arc<PackedCell>,
+    /// `[time, batch, input_size]`
+    input: Vec<f32>,
+    batch: usize,
+    input_size: usize,
+    /// The number of the chunk that is shared now; the first is 1.
+    chunk: AtomicU64,
+    closed: AtomicBool,
+    orders: Mutex<Arc<Orders>>,
+    /// The leader's is the first.
+    boards: Vec<Board>,
+}
+
+/// What there is to do in a chunk.
+#[derive(Default)]
+struct Orders {
+    start: usize,
+    end: usize,
+    /// The boards of those who take part, the leader first.
+    members: Vec<usize>,
+    hidden: Vec<f32>,
+    cell: Vec<f32>,
+}
+
+/// What one member tells the others.
+#[derive(Default)]
+#[repr(align(128))]
+struct Board {
+    /// A helper is there and has nothing to do.
+    waiting: AtomicBool,
+    /// The chunk and step last told: `chunk << 32 | step`, steps from 1 on.
+    told: AtomicU64,
+    /// h of the member's units, `[batch, units]`, after even and odd steps.
+    hidden: [Vec<AtomicU32>; 2],
+    /// c after a chunk.
+    cell: Vec<AtomicU32>,
+}
+
+/// Sends the helpers away in the end, also while a panic unwinds.
+struct Closing<'a>(&'a Crew);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+    }
+}
+
+impl SharedWalk<'_> {
+    /// The time loop with up to `helpers` others.
+    pub(crate) fn run(mut self, threads: &Threads, helpers: usize, scratch: &mut TaskScratch) {
+        let crew = Arc::new(Crew::new(&self, helpers));
+        for helper in 1..=helpers {
+            let crew = Arc::clone(&crew);
+            threads.spawn(move || {
+                // What a helper does is always done again by the leader, if need be.
+                let _ = catch_unwind(AssertUnwindSafe(|| crew.help(helper)));
+            });
+        }
+        let time = self.input.time();
+        let closing = Closing(&crew);
+        let (mut expected, mut patience) = (helpers, FIRST_PATIENCE);
+        let mut start = 0;
+        while start < time {
+            let members = crew.members(expected, patience);
+            let end = time.min(start + crew.chunk_steps());
+            if members.len() > 1 && self.lead(&crew, &members, [start, end], scratch) {
+                (expected, start) = (members.len() - 1, end);
+            } else {
+                let end = time.min(start + crew.chunk_steps().min(STEPS_ALONE));
+                self.alone([start, end], scratch);
+                (expected, start) = (0, end);
+            }
+            patience = PATIENCE;
+        }
+        drop(closing);
+    }
+
+    /// Does a chunk alone.
+    fn alone(&mut self, [start, end]: [usize; 2], scratch: &mut TaskScratch) {
+        let (batch, width) = (self.input.batch(), self.cell.projection_width());
+        let projection = &mut scratch.projection[..(end - start) * batch * width];
+        let rows = ViewMut::time_major(projection, [end - start, batch, width]);
+        self.kernels.project(self.cell, self.input.steps(start, end), rows);
+        self.kernels.recur(
+            self.cell,
+            &mut RecurArgs {
+                time: end - start,
+                batch,
+                projection,
+                hidden: self.hidden,
+                cell: self.cell_state,
+                scratch: &mut scratch.recurrence[..self.cell.scratch_len(batch)],
+                output: self.output.as_mut().map(|output| output.reborrow().steps(start, end)),
+                share: None,
+            },
+        );
+    }
+
+    /// Does a chunk with others; `false` if one of them did not keep up, and nothing has changed.
+    fn lead(
+        &mut self,
+        crew: &Crew,
+        members: &[usize],
+        [start, end]: [usize; 2],
+        scratch: &mut TaskScratch,
+    ) -> bool {
+        let orders = Arc::new(Orders {
+            start,
+            end,
+            members: members.to_vec(),
+            hidden: self.hidden.to_vec(),
+            cell: self.cell_state.to_vec(),
+        });
+        *crew.orders.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&orders);
+        for &member in &members[1..] {
+            crew.boards[member].waiting.store(false, Ordering::Relaxed);
+        }
+        let chunk = crew.chunk.load(Ordering::Relaxed) + 1;
+        crew.chunk.store(chunk, Ordering::Release);
+        let output = self.output.as_mut().map(|output| output.reborrow().steps(start, end));
+        let member = Member::new(crew, &orders, chunk, 0, output);
+        let [hidden, cell] = [&mut *self.hidden, &mut *self.cell_state];
+        let done = member.run([hidden, cell], self.input.steps(start, end), scratch);
+        if done {
+            crew.gather_cells(&orders, self.cell_state);
+        } else {
+            self.hidden.copy_from_slice(&orders.hidden);
+            self.cell_state.copy_from_slice(&orders.cell);
+        }
+        done
+    }
+}
+
+impl Crew {
+    fn new(walk: &SharedWalk<'_>, helpers: usize) -> Self {
+        let input = walk.input;
+        let (time, batch) = (input.time(), input.batch());
+        let rows = (0..time).flat_map(|t| (0..batch).map(move |b| (t, b)));
+        let numbers = || (0..batch * walk.cell.hidden_size()).map(|_| AtomicU32::new(0)).collect();
+        let board =
+            |_| Board { hidden: [numbers(), numbers()], cell: numbers(), ..Board::default() };
+        Self {
+            kernels: walk.kernels,
+            cell: Arc::clone(walk.cell),
+            input: rows.flat_map(|(t, b)| input.row(t, b).iter().copied()).collect(),
+            batch,
+            input_size: input.features(),
+            chunk: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            orders: Mutex::default(),
+            boards: (0..=helpers).map(board).collect(),
+        }
+    }
+
+    /// Steps of a chunk: no more than a session has memory for.
+    fn chunk_steps(&self) -> usize {
+        CHUNK_STEPS.min(chunk_steps(self.batch * self.cell.projection_width()))
+    }
+
+    /// The leader and the helpers that are waiting; among them, unless they keep it waiting, as many
+    /// as expected.
+    fn members(&self, expected: usize, patience: Duration) -> Vec<usize> {
+        let waiting = |&helper: &usize| self.boards[helper].waiting.load(Ordering::Acquire);
+        let count = || (1..self.boards.len()).filter(waiting).count();
+        let started = Instant::now();
+        wait_until_or(|| started.elapsed() > patience, || count() >= expected);
+        std::iter::once(0).chain((1..self.boards.len()).filter(waiting)).collect()
+    }
+
+    /// Takes part in every chunk that the leader shares with this helper.
+    fn help(&self, helper: usize) {
+        let (stride, batch) = (state_stride(self.cell.hidden_size()), self.batch);
+        let states = batch * stride;
+        let mut hidden = AlignedBuffer::zeroed(states);
+        let has_cell = self.cell.kind().has_cell_state();
+        let mut cell = AlignedBuffer::zeroed(if has_cell { states } else { 0 });
+        let mut scratch = TaskScratch {
+            projection: AlignedBuffer::zeroed(
+                self.chunk_steps() * batch * self.cell.projection_width(),
+            ),
+            recurrence: AlignedBuffer::zeroed(self.cell.scratch_len(batch)),
+        };
+        let mut seen = 0;
+        loop {
+            self.boards[helper].waiting.store(true, Ordering::Release);
+            wait_until(|| {
+                self.closed.load(Ordering::Acquire) || self.chunk.load(Ordering::Acquire) != seen
+            });
+            if self.closed.load(Ordering::Acquire) {
+                return;
+            }
+            seen = self.chunk.load(Ordering::Acquire);
+            let orders = Arc::clone(&self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+            let Some(place) = orders.members.iter().position(|&member| member == helper) else {
+                continue;
+            };
+            hidden.copy_from_slice(&orders.hidden);
+            cell.copy_from_slice(&orders.cell);
+            let time = self.input.len() / (batch * self.input_size).max(1);
+            let input = View::time_major(&self.input, [time, batch, self.input_size]);
+            let member = Member::new(self, &orders, seen, place, None);
+            let input = input.steps(orders.start, orders.end);
+            member.run([&mut hidden, &mut cell], input, &mut scratch);
+        }
+    }
+
+    /// The units of a member.
+    fn units(&self, orders: &Orders, place: usize) -> std::ops::Range<usize> {
+        self.cell.units(self.panels(orders, place))
+    }
+
+    fn panels(&self, orders: &Orders, place: usize) -> std::ops::Range<usize> {
+        let (panels, members) = (self.cell.panels(), orders.members.len());
+        panels * place / members..panels * (place + 1) / members
+    }
+
+    /// Takes the helpers' cell states after a chunk.
+    fn gather_cells(&self, orders: &Orders, cell: &mut [f32]) {
+        if cell.is_empty() {
+            return;
+        }
+        for (place, &member) in orders.members.iter().enumerate().skip(1) {
+            let units = self.units(orders, place);
+            read(&self.boards[member].cell, cell, self.stride(), units);
+        }
+    }
+
+    fn stride(&self) -> usize {
+        state_stride(self.cell.hidden_size())
+    }
+}
+
+/// One member in one chunk.
+struct Member<'a> {
+    crew: &'a Crew,
+    orders: &'a Orders,
+    chunk: u64,
+    /// Among the members.
+    place: usize,
+    step: usize,
+    output: Option<ViewMut<'a>>,
+    /// When this member's own part of the step began.
+    started: Instant,
+}
+
+impl<'a> Member<'a> {
+    fn new(
+        crew: &'a Crew,
+        orders: &'a Orders,
+        chunk: u64,
+        place: usize,
+        output: Option<ViewMut<'a>>,
+    ) -> Self {
+        Self { crew, orders, chunk, place, step: 0, output, started: Instant::now() }
+    }
+
+    /// Does this member's part of the chunk; whether all others did theirs.
+    fn run(
+        mut self,
+        [hidden, cell]: [&mut [f32]; 2],
+        input: View<'_>,
+        scratch: &mut TaskScratch,
+    ) -> bool {
+        let crew = self.crew;
+        let (time, batch, width) = (input.time(), crew.batch, crew.cell.projection_width());
+        let panels = crew.panels(self.orders, self.place);
+        let projection = &mut scratch.projection[..time * batch * width];
+        let rows = ViewMut::time_major(projection, [time, batch, width]);
+        crew.kernels.project_panels(&crew.cell, panels.clone(), input, rows);
+        self.started = Instant::now();
+        crew.kernels.recur(
+            &crew.cell,
+            &mut RecurArgs {
+                time,
+                batch,
+                projection,
+                hidden,
+                cell,
+                scratch: &mut scratch.recurrence[..crew.cell.scratch_len(batch)],
+                output: None,
+                share: Some(Share { panels, meeting: &mut self }),
+            },
+        );
+        self.step == time
+    }
+
+    /// Whether the leader has gone on without this member.
+    fn is_late(&self) -> bool {
+        self.crew.chunk.load(Ordering::Relaxed) != self.chunk
+            || self.crew.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl Meeting for Member<'_> {
+    fn exchange(&mut self, hidden: &mut [f32], cell: &[f32]) -> bool {
+        let (crew, orders, stride) = (self.crew, self.orders, self.crew.stride());
+        self.step += 1;
+        let own = &crew.boards[orders.members[self.place]];
+        let units = crew.units(orders, self.place);
+        write(&own.hidden[self.step % 2], hidden, stride, units.clone());
+        if self.place > 0 && self.step == orders.end - orders.start && !cell.is_empty() {
+            write(&own.cell, cell, stride, units);
+        }
+        let now = self.chunk << 32 | self.step as u64;
+        own.told.store(now, Ordering::Release);
+        for (place, &member) in orders.members.iter().enumerate() {
+            if place == self.place {
+                continue;
+            }
+            let board = &crew.boards[member];
+            // The clock is only read when there is time for it.
+            let mut waiting = None;
+            let told = wait_until_or(
+                || {
+                    let since = *waiting.get_or_insert_with(Instant::now);
+                    let patience = PATIENCE.max(3 * (since - self.started));
+                    if self.place == 0 { since.elapsed() > patience } else { self.is_late() }
+                },
+                || board.told.load(Ordering::Acquire) >= now,
+            );
+            if !told {
+                // What it was is not done.
+                self.step = usize::MAX;
+                return false;
+            }
+            read(&board.hidden[self.step % 2], hidden, stride, crew.units(orders, place));
+        }
+        if let Some(output) = &mut self.output {
+            for (row, state) in hidden.chunks(stride).enumerate() {
+                output
+                    .row_mut(self.step - 1, row)
+                    .copy_from_slice(&state[..crew.cell.hidden_size()]);
+            }
+        }
+        self.started = Instant::now();
+        true
+    }
+}
+
+/// Puts some units of states `[batch, stride]` on a board.
+fn write(board: &[AtomicU32], states: &[f32], stride: usize, units: std::ops::Range<usize>) {
+    for (row, board) in states.chunks(stride).zip(board.chunks(units.len().max(1))) {
+        for (number, place) in row[units.clone()].iter().zip(board) {
+            place.store(number.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Takes them from there.
+fn read(board: &[AtomicU32], states: &mut [f32], stride: usize, units: std::ops::Range<usize>) {
+    for (row, board) in states.chunks_mut(stride).zip(board.chunks(units.len().max(1))) {
+        for (number, place) in row[units.clone()].iter_mut().zip(board) {
+            *number = f32::from_bits(place.load(Ordering::Relaxed));
+        }
+    }
+}
