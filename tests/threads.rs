@@ -132,6 +132,40 @@ fn a_stream_may_go_through_several_threads() {
     }
 }
 
+/// Small layers on top of each other go through time as a wave.
+#[test]
+fn stacked_layers_may_run_at_once() {
+    for cell in [Cell::SIMPLE_RNN, Cell::LSTM, Cell::gru(GruReset::BeforeMatmul)] {
+        let mut graph = Model::graph();
+        let x = graph.sequence("x", 20);
+        let mut below = x;
+        for (index, sizes) in [[20, 48], [48, 40], [40, 56], [56, 33]].into_iter().enumerate() {
+            let name = format!("layer{index}");
+            let made = layer(cell, Direction::Forward, sizes, 21 + index as u64);
+            let made = graph.recurrent(&name, made, below);
+            below = made.sequence;
+            graph.output(&format!("h{index}"), made.h_n);
+            if index % 2 == 1 {
+                graph.output(&format!("y{index}"), made.sequence);
+            }
+        }
+        let model = graph.build().unwrap();
+        for (batch, time) in [(1, 403), (2, 200), (1, 12)] {
+            let inputs = input(batch, time, 20, 22);
+            for isa in Isa::available() {
+                let expected = plan(&model, isa, &Threads::one()).run(&named(&inputs)).unwrap();
+                for threads in &all_threads()[1..] {
+                    let mut session = plan(&model, isa, threads).session(batch, 150).unwrap();
+                    for _ in 0..5 {
+                        assert_eq!(bits(&run(&mut session, &inputs)), bits(&expected), "{isa}");
+                        session.reset();
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Few rows of a long layer: threads share its units, and meet after every step. On cores that are
 /// busy with something else they keep each other waiting, and the leader goes on alone.
 #[test]

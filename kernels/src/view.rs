@@ -342,6 +342,25 @@ impl<'a> ViewMut<'a> {
         Self { start: self.start.wrapping_offset(offset), layout, ..self }
     }
 
+    /// Steps `0..at`, and the others.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer than `at`.
+    #[must_use]
+    pub fn split_steps(self, at: usize) -> (Self, Self) {
+        self.layout.check_steps(at, self.layout.time);
+        let offset = self.layout.step_offset(at);
+        let head = Layout { time: at, ..self.layout };
+        let tail = Layout { time: self.layout.time - at, ..self.layout };
+        let tail_start = self.start.wrapping_offset(offset);
+        // Rows do not overlap (`new`), so no number belongs to both.
+        (
+            Self { start: self.start, layout: head, memory: PhantomData },
+            Self { start: tail_start, layout: tail, memory: PhantomData },
+        )
+    }
+
     /// Batch rows `0..at`, and the others.
     ///
     /// # Panics

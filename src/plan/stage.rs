@@ -80,6 +80,11 @@ impl RecurrentStage {
         }
     }
 
+    /// Whether it goes through time in the order of its input, in one direction.
+    pub(crate) fn is_plain_forward(&self) -> bool {
+        self.direction == Direction::Forward
+    }
+
     pub(crate) fn hidden_size(&self) -> usize {
         self.cells[0].hidden_size()
     }
@@ -123,6 +128,16 @@ fn cell_kind(cell: Cell) -> CellKind {
             activation,
             recurrent_activation,
         },
+    }
+}
+
+impl Stage {
+    /// The layer, if it is a recurrent one.
+    pub(crate) fn as_recurrent(&self) -> Option<&RecurrentStage> {
+        match &self.kind {
+            StageKind::Recurrent(layer) => Some(layer),
+            _ => None,
+        }
     }
 }
 

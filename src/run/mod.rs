@@ -9,6 +9,7 @@ mod recurrent;
 mod scratch;
 mod stages;
 mod state;
+mod wave;
 
 pub use hand::HandCell;
 pub(crate) use once::run_once;
@@ -373,10 +374,11 @@ impl Session {
                 outputs,
                 scratch: &mut self.scratch.values,
             };
-            for (index, stage) in plan.stages.iter().enumerate() {
+            let mut done = 0;
+            while done < plan.stages.len() {
                 let (tasks, merge) = (&mut self.scratch.tasks, &mut self.scratch.merge);
-                stages::run(&mut frame, stage, &mut self.states, tasks, merge);
-                progress(piece * plan.stages.len() + index + 1, total);
+                done += stages::run(&mut frame, done, &mut self.states, tasks, merge);
+                progress(piece * plan.stages.len() + done, total);
             }
             copy_shared_outputs(&mut frame);
         }

@@ -19,7 +19,7 @@ use crate::model::{Direction, Merge, OutputOrder, Port};
 use crate::plan::{RecurrentStage, Stage};
 
 /// Multiplications of a thread below which its help costs more than it brings.
-const MIN_WORK_PER_TASK: usize = 1_500_000;
+pub(crate) const MIN_WORK_PER_TASK: usize = 1_500_000;
 
 /// Rows that a part of a batch should have: fewer read all weights for too little.
 const MIN_ROWS_PER_TASK: usize = 4;
@@ -79,7 +79,7 @@ pub(crate) struct Memory<'a> {
 }
 
 /// Copies initial states that the model gives, if it does.
-fn load_given_states(
+pub(crate) fn load_given_states(
     frame: &Frame<'_, '_>,
     stage: &Stage,
     layer: &RecurrentStage,
@@ -145,7 +145,7 @@ fn walk_both(
         cell_state: second_cell,
     });
     let threads = &frame.plan.threads;
-    match sharing(layer, input, tasks.len()) {
+    match sharing(layer, [input.time(), input.batch()], tasks.len()) {
         Sharing::None => {
             first.run(&mut tasks[0]);
             if let Some(second) = second {
@@ -171,7 +171,8 @@ fn walk_both(
 }
 
 /// How threads share a layer.
-enum Sharing {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Sharing {
     /// Not at all.
     None,
     /// Directions, and so many parts of the batch in each.
@@ -181,10 +182,13 @@ enum Sharing {
 }
 
 /// What pays.
-fn sharing(layer: &RecurrentStage, input: View<'_>, threads: usize) -> Sharing {
-    let (batch, directions) = (input.batch(), layer.cells.len());
-    let row = layer.work_per_row();
-    let work = row * input.time() * batch * directions;
+pub(crate) fn sharing(
+    layer: &RecurrentStage,
+    [time, batch]: [usize; 2],
+    threads: usize,
+) -> Sharing {
+    let directions = layer.cells.len();
+    let work = layer.work_per_row() * time * batch * directions;
     let threads = threads.min(work / MIN_WORK_PER_TASK).max(1);
     if threads == 1 {
         return Sharing::None;
@@ -197,7 +201,7 @@ fn sharing(layer: &RecurrentStage, input: View<'_>, threads: usize) -> Sharing {
     }
     let panels = layer.cells[0].panels();
     let step = layer.cells[0].projection_width() * layer.hidden_size() * batch;
-    let long = input.time() >= MIN_STEPS_TO_SHARE_UNITS && step >= MIN_STEP_TO_SHARE_UNITS;
+    let long = time >= MIN_STEPS_TO_SHARE_UNITS && step >= MIN_STEP_TO_SHARE_UNITS;
     if directions == 1 && panels >= threads && long {
         return Sharing::Units(threads - 1);
     }
@@ -205,14 +209,14 @@ fn sharing(layer: &RecurrentStage, input: View<'_>, threads: usize) -> Sharing {
 }
 
 /// One direction of a layer over some rows of the batch.
-struct Walk<'a> {
-    kernels: &'static Kernels,
-    cell: &'a Arc<PackedCell>,
+pub(crate) struct Walk<'a> {
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) cell: &'a Arc<PackedCell>,
     /// In the order of processing, as is the output.
-    input: View<'a>,
-    output: Option<ViewMut<'a>>,
-    hidden: &'a mut [f32],
-    cell_state: &'a mut [f32],
+    pub(crate) input: View<'a>,
+    pub(crate) output: Option<ViewMut<'a>>,
+    pub(crate) hidden: &'a mut [f32],
+    pub(crate) cell_state: &'a mut [f32],
 }
 
 impl<'a> Walk<'a> {
@@ -252,40 +256,47 @@ impl<'a> Walk<'a> {
 
     /// The time loop, a chunk at a time.
     fn run(mut self, task: &mut TaskScratch) {
-        let (time, batch) = (self.input.time(), self.input.batch());
-        let width = self.cell.projection_width();
-        let chunk = chunk_steps(batch * width);
-        let scratch = &mut task.recurrence[..self.cell.scratch_len(batch)];
+        let (input, mut output) = (self.input, self.output.take());
+        let chunk = chunk_steps(input.batch() * self.cell.projection_width());
         let mut start = 0;
-        while start < time {
-            let end = time.min(start + chunk);
-            let steps = end - start;
-            let projection = &mut task.projection[..steps * batch * width];
-            self.kernels.project(
-                self.cell,
-                self.input.steps(start, end),
-                ViewMut::time_major(projection, [steps, batch, width]),
-            );
-            self.kernels.recur(
-                self.cell,
-                &mut RecurArgs {
-                    time: steps,
-                    batch,
-                    projection,
-                    hidden: self.hidden,
-                    cell: self.cell_state,
-                    scratch,
-                    output: self.output.as_mut().map(|output| output.reborrow().steps(start, end)),
-                    share: None,
-                },
-            );
+        while start < input.time() {
+            let end = input.time().min(start + chunk);
+            let output = output.as_mut().map(|output| output.reborrow().steps(start, end));
+            self.piece(input.steps(start, end), output, task);
             start = end;
         }
+    }
+
+    /// One chunk: the projection, then the recurrence.
+    pub(crate) fn piece(
+        &mut self,
+        input: View<'_>,
+        output: Option<ViewMut<'_>>,
+        task: &mut TaskScratch,
+    ) {
+        let (time, batch) = (input.time(), input.batch());
+        let width = self.cell.projection_width();
+        let projection = &mut task.projection[..time * batch * width];
+        let rows = ViewMut::time_major(projection, [time, batch, width]);
+        self.kernels.project(self.cell, input, rows);
+        self.kernels.recur(
+            self.cell,
+            &mut RecurArgs {
+                time,
+                batch,
+                projection,
+                hidden: self.hidden,
+                cell: self.cell_state,
+                scratch: &mut task.recurrence[..self.cell.scratch_len(batch)],
+                output,
+                share: None,
+            },
+        );
     }
 }
 
 /// Copies final states and the last output to the values that show them.
-fn give_states(
+pub(crate) fn give_states(
     frame: &mut Frame<'_, '_>,
     stage: &Stage,
     layer: &RecurrentStage,

@@ -7,22 +7,36 @@ use super::frame::Frame;
 use super::recurrent::{self, Memory};
 use super::scratch::TaskScratch;
 use super::state::LayerState;
+use super::wave;
 use crate::model::{Port, Select};
 use crate::plan::{Stage, StageKind};
 
-/// Runs one stage.
+/// Runs the stage at `index`, or several layers from there on at once; how many.
 pub(crate) fn run(
     frame: &mut Frame<'_, '_>,
-    stage: &Stage,
+    index: usize,
     states: &mut [LayerState],
     tasks: &mut [TaskScratch],
     merge: &mut AlignedBuffer,
-) {
-    if let StageKind::Recurrent(layer) = &stage.kind {
-        let memory = &mut Memory { tasks, merge };
-        recurrent::run(frame, stage, layer, &mut states[layer.state], memory);
-        return;
+) -> usize {
+    let stages = &frame.plan.stages[index..];
+    let stage = &stages[0];
+    let Some(layer) = stage.as_recurrent() else {
+        run_simple(frame, stage);
+        return 1;
+    };
+    let count = wave::layers(stages);
+    if count > 1 && wave::pays(frame, &stages[..count], tasks.len()) {
+        wave::run(frame, &stages[..count], states, tasks);
+        return count;
     }
+    let memory = &mut Memory { tasks, merge };
+    recurrent::run(frame, stage, layer, &mut states[layer.state], memory);
+    1
+}
+
+/// Runs a stage that has no state.
+fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
     let Some(value) = stage.outputs[Port::Main.index()] else { return };
     let mut taken = frame.take(value);
     let mut output = frame.view_mut(value, &mut taken);
