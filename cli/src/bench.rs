@@ -104,6 +104,7 @@ fn stage_floor(stage: &StageFloor) -> Value {
         "node": stage.node,
         "floor_us": stage.nanoseconds() / 1e3,
         "limit": stage.limit().name(),
+        "projection_us": stage.projection / 1e3,
         "arithmetic_us": stage.arithmetic / 1e3,
         "bytes_us": stage.bytes / 1e3,
         "latency_us": stage.latency / 1e3,

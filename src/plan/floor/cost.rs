@@ -2,13 +2,15 @@
 
 use ritornello_kernels::{Activation, CellKind, Reset, chains};
 
-use super::StageFloor;
+use super::{Limit, StageFloor};
 use crate::model::Port;
 use crate::plan::{Machine, RecurrentStage, Stage};
 
 /// Nanoseconds, as in [`StageFloor`].
 #[derive(Clone, Copy)]
 pub(super) struct Cost {
+    projection: f64,
+    projection_limit: Limit,
     arithmetic: f64,
     bytes: f64,
     latency: f64,
@@ -17,12 +19,15 @@ pub(super) struct Cost {
 
 impl Cost {
     pub(super) fn of(self, node: &str) -> StageFloor {
-        let Self { arithmetic, bytes, latency, hand_overs } = self;
-        StageFloor { node: node.into(), arithmetic, bytes, latency, hand_overs }
+        let Self { projection, projection_limit, arithmetic, bytes, latency, hand_overs } = self;
+        let node = node.into();
+        StageFloor { node, projection, arithmetic, bytes, latency, hand_overs, projection_limit }
     }
 
     fn times(self, count: f64) -> Self {
         Self {
+            projection: self.projection * count,
+            projection_limit: self.projection_limit,
             arithmetic: self.arithmetic * count,
             bytes: self.bytes * count,
             latency: self.latency * count,
@@ -39,8 +44,10 @@ pub(super) struct Walk {
     hidden_size: usize,
     input_weights: usize,
     pub(super) recurrent_weights: usize,
-    /// Numbers of the input and of the output, if there is one.
-    ends: usize,
+    /// Numbers of the input.
+    inputs: usize,
+    /// Numbers of the output, if there is one.
+    outputs: usize,
 }
 
 /// In how many parts a walk is done at once.
@@ -61,32 +68,41 @@ impl Walk {
             hidden_size,
             input_weights: kind.gates() * hidden_size * layer.input_size,
             recurrent_weights: layer.recurrent_weights,
-            ends: time * batch * (layer.input_size + output),
+            inputs: time * batch * layer.input_size,
+            outputs: time * batch * output,
         }
     }
 
-    /// The cost of as many such walks, by so many threads.
-    pub(super) fn in_directions(
+    /// The cost of a walk in each direction, by threads that may also have other layers at once.
+    pub(super) fn shared(
         &self,
         machine: &mut Machine,
         directions: usize,
+        layers: usize,
         workers: usize,
     ) -> Cost {
         let at_once = workers.min(directions);
         let left = workers / at_once;
         let by_rows = self.cost(machine, Split { rows: left.min(self.batch).max(1), units: 1 });
         let by_units = self.cost(machine, Split { rows: 1, units: left });
+        let rounds = directions.div_ceil(at_once) as f64;
         let least = |cost: &Cost| cost.of("").nanoseconds();
-        let best = if least(&by_units) < least(&by_rows) { by_units } else { by_rows };
-        best.times(directions.div_ceil(at_once) as f64)
+        let parted = if least(&by_units) < least(&by_rows) { by_units } else { by_rows };
+        let parted = parted.times(rounds);
+        let layers = workers.min(layers);
+        if layers < 2 {
+            return parted;
+        }
+        let alone = self.cost(machine, Split { rows: 1, units: 1 });
+        let by_layers = alone.times(directions as f64 / layers as f64);
+        if least(&by_layers) < least(&parted) { by_layers } else { parted }
     }
 
     fn cost(&self, machine: &mut Machine, Split { rows, units }: Split) -> Cost {
-        let (time, parts) = (self.time as f64, (rows * units) as f64);
+        let (time, parts) = (self.time as f64, rows * units);
         let all_rows = (self.time * self.batch) as f64;
         let (operations, functions) = functions(self.kind);
-        let weights = (self.input_weights + self.recurrent_weights) as f64;
-        let sums = 2.0 * all_rows * weights;
+        let sums = |weights: usize| 2.0 * all_rows * weights as f64;
         let cells = 2.0 * all_rows * operations * self.hidden_size as f64;
         // A state that is added as it is needs no sums, and waits for no memory.
         let products = match self.kind {
@@ -95,15 +111,20 @@ impl Walk {
             _ => 1.0,
         };
         let measured = *machine.calibration();
+        let at_peak = |operations: f64| operations / measured.peak_gflops / parts as f64;
         let terms = self.hidden_size.div_ceil(chains(self.hidden_size)) as f64;
         let product = terms * measured.fma_latency + measured.store_to_load;
         let function = 9.0 * measured.fma_latency + measured.division_latency;
         let waiting = if units > 1 { machine.hand_over().unwrap_or(0.0) } else { 0.0 };
+        let projecting = at_peak(sums(self.input_weights));
+        let fetching = reading(machine, self.input_weights.div_ceil(units))
+            + reading(machine, self.inputs.div_ceil(parts));
         Cost {
-            arithmetic: (sums + cells) / measured.peak_gflops / parts,
+            projection: projecting.max(fetching),
+            projection_limit: if projecting >= fetching { Limit::Arithmetic } else { Limit::Bytes },
+            arithmetic: at_peak(sums(self.recurrent_weights) + cells),
             bytes: time * reading(machine, self.recurrent_weights.div_ceil(units))
-                + reading(machine, self.input_weights.div_ceil(units))
-                + reading(machine, self.ends.div_ceil(rows * units)),
+                + reading(machine, self.outputs.div_ceil(parts)),
             latency: time * (products * product + functions * function),
             hand_overs: time * products * waiting,
         }
@@ -137,6 +158,8 @@ pub(super) fn dense(
     let (rows, weights) = (time * batch, inputs * outputs);
     let operations = 2.0 * rows as f64 * weights as f64;
     Cost {
+        projection: 0.0,
+        projection_limit: Limit::Arithmetic,
         arithmetic: operations / machine.calibration().peak_gflops / workers as f64,
         bytes: reading(machine, weights.div_ceil(workers))
             + reading(machine, (rows * (inputs + outputs)).div_ceil(workers)),

@@ -1,12 +1,14 @@
-//! The least time that a run can take on a machine, whatever the program.
+//! The least time that a run can take on a machine, if every layer projects before it recurs.
 //!
 //! ```text
 //! For one direction of a recurrent layer, with B rows, T steps, I inputs, H units, G gates:
 //!
-//!     arithmetic = (2 B T G H (I + H) + 2 v B T H) / F
-//!     bytes      = T U / R(U) + W / R(W) + (X + Y) / R(X + Y)
+//!     projection = max(2 B T G H I / F, W / R(W) + X / R(X))
+//!     arithmetic = T (2 B G H H + 2 v B H) / F
+//!     bytes      = T U / R(U) + Y / R(Y)
 //!     latency    = T (p (⌈H / chains(H)⌉ L + M) + f (9 L + D))
-//!     floor      = max(arithmetic, bytes, latency)
+//!     recurrence = max(arithmetic, bytes, latency)
+//!     floor      = projection + recurrence
 //!
 //!     U, W, X, Y   bytes of recurrent and of input weights, of input and of output
 //!     v            vector operations of a unit beside its sums:    lstm 72, gru 44, rnn tanh 18
@@ -21,24 +23,32 @@
 //!   takes the place of one vector multiply-add, hence its factor of 2. Other activations than
 //!   those named are counted as relu: v = 3 for each gate, f = 0.
 //! - Recurrent weights are read once a step, for all rows; input weights once a run.
-//! - The arithmetic of a projection may hide behind the bytes or the latency of the recurrence: no
-//!   order of work forbids it.
-//! - A dense layer is like a layer without recurrence: max(arithmetic, bytes). Stages that only move
-//!   numbers take no time.
+//! - The recurrence of a chunk starts when its projection is done, so the two add up. That is an
+//!   order of work, not a law: a program that projects a later chunk on the same core while the
+//!   recurrence waits for memory or for results could be faster than this floor.
+//! - What a projection writes and the recurrence reads is not counted: it is a chunk's, and near.
+//! - A dense layer has no recurrence and no projection of its own: max(arithmetic, bytes). Stages
+//!   that only move numbers take no time.
 //! - Stages follow each other, and so do the directions of a layer on one core.
 //!
-//! Threads beyond the number of cores count for nothing. They take the directions first; those that
-//! are left share each direction in one of two ways, whichever is faster: by rows, where arithmetic,
-//! input and output are divided; or by units, where the weights are divided as well, each core reads
-//! its part at that part's bandwidth, and every product adds a hand-over between threads (none if it
-//! could not be measured).
+//! Threads beyond the number of cores count for nothing. For each layer they do whichever is fastest:
+//!
+//! - They take the directions first, and those that are left share the *rows* of each: arithmetic,
+//!   input and output are divided.
+//! - Or those that are left share the *units*: the weights are divided as well, each core reads its
+//!   part at that part's bandwidth, and every product adds a hand-over between threads (none if it
+//!   could not be measured).
+//! - Or they take the *layers* of a stack at once, as a wavefront: a layer walks a step while the
+//!   layer below walks a later one. The time that one thread needs is divided by the least of the
+//!   threads, the layers and the steps, as if the layers were of one size and the wave had no
+//!   beginning and no end. A stack is forward layers that each read the output of the stage before.
 
 mod cost;
 
 use std::fmt;
 
-use super::{Machine, Plan, StageKind};
-use crate::model::{Extent, Port, Shape};
+use super::{Machine, Plan, Stage, StageKind};
+use crate::model::{Direction, Extent, Port, Shape};
 use cost::{Walk, bytes, dense};
 
 /// The least time that a run can take, stage by stage.
@@ -51,20 +61,25 @@ pub struct Floor {
     pub recurrent_bytes: f64,
 }
 
-/// The least time that a stage can take: what each limit asks for, in nanoseconds.
+/// The least time that a stage can take, in nanoseconds: its projection, and what each limit asks for
+/// in its recurrence. A dense layer has no projection; its limits are those of the whole stage.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StageFloor {
     /// The node's name.
     pub node: String,
-    /// For multiplications, additions and functions.
+    /// For the projection, which is done before the recurrence.
+    pub projection: f64,
+    /// For multiplications, additions and functions of the recurrence.
     pub arithmetic: f64,
-    /// For reading and writing.
+    /// For what the recurrence reads and writes.
     pub bytes: f64,
-    /// For results that wait for each other.
+    /// For results of the recurrence that wait for each other.
     pub latency: f64,
     /// For threads that wait for each other, beside all of this.
     pub hand_overs: f64,
+    /// What sets the time of the projection.
+    projection_limit: Limit,
 }
 
 /// What a stage cannot be faster than.
@@ -100,12 +115,26 @@ impl StageFloor {
     /// The least time.
     #[must_use]
     pub fn nanoseconds(&self) -> f64 {
+        self.projection + self.recurrence()
+    }
+
+    /// The limit that holds the larger part: projection or recurrence.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        let [projection, recurrence] = self.parts();
+        if projection.1 > recurrence.1 { projection.0 } else { recurrence.0 }
+    }
+
+    /// Projection and recurrence: what sets the time of each, and the time.
+    fn parts(&self) -> [(Limit, f64); 2] {
+        [(self.projection_limit, self.projection), (self.recurrence_limit(), self.recurrence())]
+    }
+
+    fn recurrence(&self) -> f64 {
         self.arithmetic.max(self.bytes).max(self.latency) + self.hand_overs
     }
 
-    /// The limit that holds.
-    #[must_use]
-    pub fn limit(&self) -> Limit {
+    fn recurrence_limit(&self) -> Limit {
         if self.arithmetic >= self.bytes.max(self.latency) {
             Limit::Arithmetic
         } else if self.bytes >= self.latency {
@@ -127,8 +156,8 @@ impl Floor {
     #[must_use]
     pub fn limit(&self) -> Option<Limit> {
         let share = |limit| -> f64 {
-            let held = self.stages.iter().filter(|stage| stage.limit() == limit);
-            held.map(StageFloor::nanoseconds).sum()
+            let parts = self.stages.iter().flat_map(StageFloor::parts);
+            parts.filter(|part| part.0 == limit).map(|part| part.1).sum()
         };
         [Limit::Latency, Limit::Bytes, Limit::Arithmetic]
             .into_iter()
@@ -146,7 +175,7 @@ impl Plan {
     pub fn floor(&self, machine: &mut Machine, batch: usize, time: usize) -> Floor {
         let workers = self.inner.threads.count().min(machine.cores()).max(1);
         let mut floor = Floor { stages: Vec::new(), recurrent_bytes: 0.0 };
-        for stage in &self.inner.stages {
+        for (place, stage) in self.inner.stages.iter().enumerate() {
             let steps = |value: usize| match self.inner.values[value].shape {
                 Shape::Sequence { time: Extent::Input(_), .. } => time,
                 Shape::Sequence { time: Extent::Fixed(steps), .. } => steps,
@@ -161,7 +190,8 @@ impl Plan {
                     let directions = layer.cells.len();
                     floor.recurrent_bytes +=
                         (directions * steps(input)) as f64 * bytes(walk.recurrent_weights);
-                    walk.in_directions(machine, directions, workers)
+                    let layers = layers_at_once(&self.inner.stages, place).min(steps(input));
+                    walk.shared(machine, directions, layers, workers)
                 }
                 (StageKind::Dense { .. }, Some(&input)) => {
                     let outputs = stage.outputs[Port::Main.index()].map_or(0, features);
@@ -173,4 +203,21 @@ impl Plan {
         }
         floor
     }
+}
+
+/// The layers of the stack that a recurrent stage belongs to.
+fn layers_at_once(stages: &[Stage], place: usize) -> usize {
+    let above = stages[place..].windows(2).take_while(|pair| follows(&pair[0], &pair[1])).count();
+    let below = stages[..=place].windows(2).rev().take_while(|pair| follows(&pair[0], &pair[1]));
+    below.count() + 1 + above
+}
+
+/// Whether a layer can take the steps of another as they come.
+fn follows(lower: &Stage, upper: &Stage) -> bool {
+    let forward = |stage: &Stage| match &stage.kind {
+        StageKind::Recurrent(layer) => layer.direction == Direction::Forward,
+        _ => false,
+    };
+    let output = lower.outputs[Port::Main.index()];
+    forward(lower) && forward(upper) && output.is_some() && upper.inputs.first().copied() == output
 }
