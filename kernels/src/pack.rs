@@ -82,19 +82,15 @@ impl PanelLayout {
         self.vectors + usize::from(panel < self.wider)
     }
 
-    /// The matrix row whose weights go to a column of a panel; `None` where padding goes.
-    fn source_row(&self, panel: usize, column: usize) -> Option<usize> {
-        match self.columns {
-            Columns::Gates { units } => {
-                let (gate, lane) = (column / self.lanes, column % self.lanes);
-                let unit = panel * self.lanes + lane;
-                (unit < units).then_some(gate * units + unit)
-            }
+    /// The matrix rows whose weights go to the lanes of a vector; padding takes the lanes left over.
+    fn source_rows(&self, panel: usize, vector: usize) -> Range<usize> {
+        let (first, start, end) = match self.columns {
+            Columns::Gates { units } => (vector * units, panel * self.lanes, units),
             Columns::Plain { outputs } => {
-                let output = self.first_column(panel) + column;
-                (output < outputs).then_some(output)
+                (0, self.first_column(panel) + vector * self.lanes, outputs)
             }
-        }
+        };
+        first + start.min(end)..first + (start + self.lanes).min(end)
     }
 }
 
@@ -165,15 +161,18 @@ impl PackedMatrix {
 
     fn pack(source: MatrixSource<'_>, layout: PanelLayout) -> Self {
         let depth = source.depth;
-        let mut weights = AlignedBuffer::zeroed(layout.width() * depth);
+        let mut weights = AlignedBuffer::with_capacity(layout.width() * depth);
         let mut bias = AlignedBuffer::zeroed(layout.width());
         for panel in 0..layout.panels {
-            let (first, end) = (layout.first_column(panel), layout.first_column(panel + 1));
-            let row = |column| layout.source_row(panel, column);
-            pack_panel(source, &mut weights[first * depth..end * depth], end - first, row);
-            if let Some(source) = source.bias {
-                for (column, to) in bias[first..end].iter_mut().enumerate() {
-                    *to = row(column).map_or(0.0, |row| flushed(source[row]));
+            for start in (0..depth).step_by(BLOCK) {
+                let block = start..depth.min(start + BLOCK);
+                pack_block(source, &mut weights, &layout, panel, block);
+            }
+            let vectors = bias[layout.first_column(panel)..].chunks_mut(layout.lanes);
+            for (vector, to) in vectors.take(layout.vectors_of(panel)).enumerate() {
+                let rows = layout.source_rows(panel, vector);
+                if let Some(bias) = source.bias {
+                    copy_flushed(to, &bias[rows]);
                 }
             }
         }
@@ -187,11 +186,13 @@ impl PackedMatrix {
         if depth * width < MATRIXMULTIPLY_WEIGHTS {
             return;
         }
-        let mut whole = AlignedBuffer::zeroed(depth * width);
-        for panel in 0..self.layout.panels {
-            let columns = self.layout.first_column(panel)..self.layout.first_column(panel + 1);
-            for (k, row) in self.panel(panel).chunks_exact(columns.len()).enumerate() {
-                whole[k * width..][columns.clone()].copy_from_slice(row);
+        let mut whole = AlignedBuffer::with_capacity(depth * width);
+        for k in 0..depth {
+            let row = whole.grow(width);
+            for panel in 0..self.layout.panels {
+                let columns = self.layout.first_column(panel)..self.layout.first_column(panel + 1);
+                let from = &self.panel(panel)[k * columns.len()..][..columns.len()];
+                row[columns].copy_from_slice(from);
             }
         }
         self.weights = whole;
@@ -235,26 +236,52 @@ impl PackedMatrix {
     }
 }
 
-/// Copies the matrix rows that belong to the columns of a panel, `width` of them.
-///
-/// A cache line's worth of all rows at a time, so that each line is read and written once.
-fn pack_panel(
+/// Columns of the matrix that are packed at once: what is written of them is still in the cache when
+/// the next vector is, and what is read comes in runs of several lines.
+const BLOCK: usize = 128;
+
+/// Rows of the matrix that are turned at once.
+const STRIP: usize = 8;
+
+/// Packs columns `block` of the matrix rows that belong to a panel, at the end of `weights`.
+fn pack_block(
     source: MatrixSource<'_>,
-    panel: &mut [f32],
-    width: usize,
-    row: impl Fn(usize) -> Option<usize>,
+    weights: &mut AlignedBuffer,
+    layout: &PanelLayout,
+    panel: usize,
+    block: Range<usize>,
 ) {
-    const LINE: usize = 16;
-    for start in (0..source.depth).step_by(LINE) {
-        let end = source.depth.min(start + LINE);
-        let part = &mut panel[start * width..end * width];
-        for column in 0..width {
-            let Some(row) = row(column) else { continue };
-            let from = &source.weights[row * source.depth..][start..end];
-            for (to, &from) in part[column..].iter_mut().step_by(width).zip(from) {
-                *to = flushed(from);
+    let width = layout.vectors_of(panel) * layout.lanes;
+    let to = weights.grow(block.len() * width);
+    let mut strip = [[0.0; BLOCK]; STRIP];
+    for vector in 0..layout.vectors_of(panel) {
+        let rows = layout.source_rows(panel, vector);
+        for first in rows.clone().step_by(STRIP) {
+            let column = vector * layout.lanes + first - rows.start;
+            let height = STRIP.min(rows.end - first);
+            for (row, strip) in (first..first + height).zip(&mut strip) {
+                let from = &source.weights[row * source.depth..][block.clone()];
+                copy_flushed(strip, from);
             }
+            turn(&strip, height, &mut to[column..], width);
         }
+    }
+}
+
+/// Writes column k of a strip, `height` long, to `to[k * width..]`, for as many k as there is room.
+fn turn(strip: &[[f32; BLOCK]; STRIP], height: usize, to: &mut [f32], width: usize) {
+    for (k, to) in (0..BLOCK).zip(to.chunks_mut(width)) {
+        match to.first_chunk_mut::<STRIP>() {
+            Some(to) if height == STRIP => *to = std::array::from_fn(|row| strip[row][k]),
+            _ => to.iter_mut().zip(&strip[..height]).for_each(|(to, row)| *to = row[k]),
+        }
+    }
+}
+
+/// Copies numbers, as many as there are, and makes those too small to count zero.
+fn copy_flushed(to: &mut [f32], from: &[f32]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = flushed(from);
     }
 }
 
@@ -299,6 +326,32 @@ mod tests {
             one_gate.weights[..],
             [501., 601., 701., 801., 901., 0., 502., 602., 702., 802., 902., 0.]
         );
+    }
+
+    #[test]
+    fn blocks_and_strips_of_any_size_fit_together() {
+        let block = u16::try_from(BLOCK).unwrap();
+        for depth in [1, 7, block - 1, block, block + 1, 2 * block + 3] {
+            let (units, gates) = (21, 3);
+            let weights = matrix(63, depth);
+            let depth = usize::from(depth);
+            let source = MatrixSource { weights: &weights, bias: None, depth };
+            for lanes in [4, 8, 16] {
+                let packed = PackedMatrix::from_gates(source, units, 0..gates, lanes);
+                let mut expected = Vec::new();
+                for first in (0..units).step_by(lanes) {
+                    for k in 0..depth {
+                        for gate in 0..gates {
+                            let row = |unit| (gate * units + unit) * depth;
+                            let weight =
+                                |unit| if unit < units { weights[row(unit) + k] } else { 0.0 };
+                            expected.extend((first..first + lanes).map(weight));
+                        }
+                    }
+                }
+                assert_eq!(packed.weights[..], expected, "depth {depth}, {lanes} lanes");
+            }
+        }
     }
 
     #[test]

@@ -272,6 +272,11 @@ impl Model {
         &self.nodes
     }
 
+    /// The nodes themselves, to be used up one by one.
+    pub(crate) fn into_nodes(self) -> impl Iterator<Item = Node> {
+        self.nodes.into_iter()
+    }
+
     /// The outputs, in the order in which a caller gets them.
     #[must_use]
     pub fn outputs(&self) -> &[Output] {

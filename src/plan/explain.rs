@@ -38,6 +38,28 @@ pub struct ExplainedStage {
     pub packed_bytes: usize,
 }
 
+impl Explanation {
+    /// Weights and biases of all stages.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.stages.iter().map(|stage| stage.parameters).sum()
+    }
+
+    /// The bytes that they occupy in a model.
+    #[must_use]
+    pub fn parameter_bytes(&self) -> usize {
+        self.parameters() * size_of::<f32>()
+    }
+
+    /// The bytes that they occupy in the plan: vectors are filled up with zeros.
+    ///
+    /// A session needs [`workspace_bytes`](crate::Plan::workspace_bytes) beside them.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        self.stages.iter().map(|stage| stage.packed_bytes).sum()
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let streams = if self.causal { "any length, in pieces" } else { "whole sequences" };
@@ -64,6 +86,12 @@ impl fmt::Display for Explanation {
                 stage.node, stage.op, stage.output, stage.packed_bytes
             )?;
         }
-        Ok(())
+        writeln!(
+            f,
+            "total: {} parameters of {} bytes, {} bytes packed",
+            self.parameters(),
+            self.parameter_bytes(),
+            self.packed_bytes()
+        )
     }
 }

@@ -6,6 +6,7 @@ mod machine;
 mod options;
 mod stage;
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub use machine::Machine;
 pub use options::PlanOptions;
 pub(crate) use stage::{RecurrentStage, Stage, StageKind};
 
-use crate::model::{Input, Model, Op, Port, SequenceAxes, Shape, StateScope, Value};
+use crate::model::{Input, Model, Node, Op, Port, SequenceAxes, Shape, StateScope, Value};
 use crate::{Array, Error, Session};
 
 /// A model, ready to run on one machine. Cheap to clone; clones share the packed weights.
@@ -81,20 +82,29 @@ impl Model {
     ///
     /// If the level asked for is absent, or the system gives no threads.
     pub fn plan(&self, options: PlanOptions) -> Result<Plan, Error> {
-        Plan::new(self, options)
+        let frame = Frame::new(self, options)?;
+        Ok(frame.fill(self.nodes()))
     }
 
-    /// The same, and gives up the model, so that its weights are not held twice.
+    /// The same, and gives up the model: each node's weights are freed as soon as they are packed,
+    /// so that those of one node at most are held twice.
     ///
     /// # Errors
     ///
     /// As [`plan`](Self::plan).
     pub fn into_plan(self, options: PlanOptions) -> Result<Plan, Error> {
-        Plan::new(&self, options)
+        let frame = Frame::new(&self, options)?;
+        Ok(frame.fill(self.into_nodes()))
     }
 }
 
-impl Plan {
+/// A plan without its stages: all that depends on the model as a whole.
+struct Frame {
+    plan: PlanInner,
+    places: HashMap<Value, usize>,
+}
+
+impl Frame {
     fn new(model: &Model, options: PlanOptions) -> Result<Self, Error> {
         let isa = match options.isa {
             Some(isa) => isa,
@@ -105,47 +115,56 @@ impl Plan {
             Some(threads) => threads,
             None => Threads::from_environment()?,
         };
-        let mut values = Values::new(model)?;
-        let mut stages = Vec::new();
-        let mut states = 0;
-        for (index, node) in model.nodes().iter().enumerate() {
-            let port = |port| values.places.get(&Value::Node { node: index, port }).copied();
-            stages.push(Stage {
-                name: node.name.clone(),
-                op: stage::describe(&node.op),
-                inputs: node.inputs.iter().map(|value| values.places[value]).collect(),
-                outputs: Port::ALL.map(port),
-                kind: StageKind::new(&node.op, kernels, states),
-                parameters: node.op.parameters(),
-            });
-            states += usize::from(matches!(node.op, Op::Recurrent(_)));
-        }
-        let combining = (0..stages.len()).filter(|&i| values.combines(&stages[i])).collect();
+        let Values { planned, places, .. } = Values::new(model)?;
         let outputs = model
             .outputs()
             .iter()
             .map(|output| {
-                let value = values.places[&output.value];
-                let shape = values.planned[value].shape;
-                PlannedOutput { name: output.name.clone(), shape, value }
+                let value = places[&output.value];
+                PlannedOutput { name: output.name.clone(), shape: planned[value].shape, value }
             })
             .collect();
-        Ok(Self {
-            inner: Arc::new(PlanInner {
-                kernels,
-                threads,
-                precision: options.precision,
-                axes: model.axes(),
-                inputs: model.inputs().to_vec(),
-                outputs,
-                values: std::mem::take(&mut values.planned),
-                stages,
-                combining,
-                whole_sequence_node: model.first_whole_sequence_node().map(|n| n.name.clone()),
-            }),
-        })
+        let plan = PlanInner {
+            kernels,
+            threads,
+            precision: options.precision,
+            axes: model.axes(),
+            inputs: model.inputs().to_vec(),
+            outputs,
+            values: planned,
+            stages: Vec::new(),
+            combining: Vec::new(),
+            whole_sequence_node: model.first_whole_sequence_node().map(|n| n.name.clone()),
+        };
+        Ok(Self { plan, places })
     }
 
+    /// Packs the nodes, one after the other. A node that is owned is dropped before the next.
+    fn fill(self, nodes: impl IntoIterator<Item: Borrow<Node>>) -> Plan {
+        let Self { mut plan, places } = self;
+        let mut states = 0;
+        for (index, node) in nodes.into_iter().enumerate() {
+            let node = node.borrow();
+            let port = |port| places.get(&Value::Node { node: index, port }).copied();
+            let stage = Stage {
+                name: node.name.clone(),
+                op: stage::describe(&node.op),
+                inputs: node.inputs.iter().map(|value| places[value]).collect(),
+                outputs: Port::ALL.map(port),
+                kind: StageKind::new(&node.op, plan.kernels, states),
+                parameters: node.op.parameters(),
+            };
+            if plan.combines(&stage) {
+                plan.combining.push(index);
+            }
+            plan.stages.push(stage);
+            states += usize::from(matches!(node.op, Op::Recurrent(_)));
+        }
+        Plan { inner: Arc::new(plan) }
+    }
+}
+
+impl Plan {
     /// The inputs, in the order in which a caller gives them.
     #[must_use]
     pub fn inputs(&self) -> &[Input] {
@@ -239,6 +258,19 @@ impl PlanInner {
     pub(crate) fn keeps_state(&self, stage: &RecurrentStage) -> bool {
         self.whole_sequence_node.is_none() || stage.state_scope == StateScope::Session
     }
+
+    /// Whether a stage's inputs have as many steps as each other only if the caller's data has.
+    fn combines(&self, stage: &Stage) -> bool {
+        let time = |&value: &usize| match self.values[value].shape {
+            Shape::Sequence { time, .. } => Some(time),
+            _ => None,
+        };
+        let elementwise =
+            matches!(stage.kind, StageKind::Concat | StageKind::Add | StageKind::Multiply);
+        let mut times = stage.inputs.iter().map(time);
+        let first = times.next();
+        elementwise && times.any(|time| Some(time) != first)
+    }
 }
 
 /// Gives every value that is wanted a place.
@@ -268,19 +300,6 @@ impl Values {
             }
         }
         Ok(values)
-    }
-
-    /// Whether a stage's inputs have as many steps as each other only if the caller's data has.
-    fn combines(&self, stage: &Stage) -> bool {
-        let time = |&value: &usize| match self.planned[value].shape {
-            Shape::Sequence { time, .. } => Some(time),
-            _ => None,
-        };
-        let elementwise =
-            matches!(stage.kind, StageKind::Concat | StageKind::Add | StageKind::Multiply);
-        let mut times = stage.inputs.iter().map(time);
-        let first = times.next();
-        elementwise && times.any(|time| Some(time) != first)
     }
 
     fn add(&mut self, model: &Model, value: Value, home: Option<Home>) -> Result<(), Error> {
