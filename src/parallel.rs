@@ -12,7 +12,13 @@ use crate::Error;
 pub struct Threads {
     count: usize,
     pool: Option<Arc<rayon::ThreadPool>>,
+    /// Calls that are still to be done without threads that meet in every step.
+    rest: Arc<AtomicUsize>,
 }
+
+/// Calls without such threads after one in which a thread did not keep up: cores are busy for longer
+/// than a call.
+const REST: usize = 16;
 
 impl Threads {
     /// The environment variable that sets the number of threads where the caller does not.
@@ -21,7 +27,7 @@ impl Threads {
     /// The caller's thread alone: nothing is spawned, nothing is locked.
     #[must_use]
     pub fn one() -> Self {
-        Self { count: 1, pool: None }
+        Self { count: 1, pool: None, rest: Arc::default() }
     }
 
     /// The caller's thread and, from 2 on, the others in a pool of its own.
@@ -46,7 +52,7 @@ impl Threads {
                         what: format!("a pool of {count} threads"),
                         advice: format!("the system gives none ({reason}); ask for fewer"),
                     })?;
-                Ok(Self { count, pool: Some(Arc::new(pool)) })
+                Ok(Self { count, pool: Some(Arc::new(pool)), rest: Arc::default() })
             }
         }
     }
@@ -55,7 +61,7 @@ impl Threads {
     /// stands in for one.
     #[must_use]
     pub fn of_pool(pool: Arc<rayon::ThreadPool>) -> Self {
-        Self { count: pool.current_num_threads(), pool: Some(pool) }
+        Self { count: pool.current_num_threads(), pool: Some(pool), rest: Arc::default() }
     }
 
     /// As many as `RITORNELLO_THREADS` says, else one.
@@ -108,6 +114,17 @@ impl Threads {
             },
             work,
         );
+    }
+
+    /// Whether this call should do without threads that meet in every step.
+    pub(crate) fn rests(&self) -> bool {
+        let one_less = |rest: usize| rest.checked_sub(1);
+        self.rest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
+
+    /// Remembers that a thread did not keep up.
+    pub(crate) fn rest(&self) {
+        self.rest.store(REST, Ordering::Relaxed);
     }
 
     /// Gives a helper something to do when it has time.

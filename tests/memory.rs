@@ -198,3 +198,31 @@ fn a_model_is_freed_layer_by_layer() {
         assert!(most <= weights * 13 / 10, "{isa}: {most} for {weights}");
     }
 }
+
+/// Pre-activations go by chunks of time, whatever the length of a sequence.
+#[test]
+fn a_long_sequence_needs_little_workspace() {
+    let hidden = 512;
+    let weights = CellWeights {
+        input: Matrix::new(4 * hidden, hidden, vec![0.0; 4 * hidden * hidden]).unwrap(),
+        recurrent: RecurrentWeights::Matrix(
+            Matrix::new(4 * hidden, hidden, vec![0.0; 4 * hidden * hidden]).unwrap(),
+        ),
+        bias: None,
+        recurrent_bias: None,
+    };
+    let layer = Recurrent::new(Cell::LSTM, Direction::Forward, vec![weights]).unwrap();
+    let model = Model::chain(hidden).recurrent(layer).build().unwrap();
+    for isa in Isa::available() {
+        let options = PlanOptions::default().isa(isa).threads(Threads::one());
+        let plan = model.plan(options).unwrap();
+        let ((), held, _) = measured(|| {
+            let bytes = plan.workspace_bytes(4, 100_000);
+            assert!(bytes < 16 << 20, "{bytes} bytes");
+        });
+        assert_eq!(held, 0);
+        let (session, held, _) = measured(|| plan.session(4, 100_000).unwrap());
+        assert!(held < 16 << 20, "{held} bytes");
+        drop(session);
+    }
+}

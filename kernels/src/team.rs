@@ -113,28 +113,37 @@ pub fn share(invite: impl FnOnce(Invitation), work: &(dyn Fn() + Sync)) {
     }
 }
 
-/// Spins, and gives way to others after a while.
+/// Spins until it is done, giving way to others after a while.
 pub fn wait_until(mut done: impl FnMut() -> bool) {
-    wait_until_or(|| false, &mut done);
-}
-
-/// The same, giving up when `enough` says so; whether it is done.
-pub fn wait_until_or(mut enough: impl FnMut() -> bool, mut done: impl FnMut() -> bool) -> bool {
     let mut started = None;
-    loop {
-        for _ in 0..64 {
-            if done() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        if enough() {
-            return done();
-        }
+    while !spin(&mut done) {
         if started.get_or_insert_with(Instant::now).elapsed() > SPIN {
             std::thread::yield_now();
         }
     }
+}
+
+/// Spins until it is done or `enough` says so; whether it is done.
+///
+/// It never gives way: on a busy core that would cost more than what it waits for.
+pub fn wait_until_or(mut enough: impl FnMut() -> bool, mut done: impl FnMut() -> bool) -> bool {
+    while !spin(&mut done) {
+        if enough() {
+            return done();
+        }
+    }
+    true
+}
+
+/// Looks a number of times.
+fn spin(done: &mut impl FnMut() -> bool) -> bool {
+    for _ in 0..64 {
+        if done() {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@
 //!    What threads tell each other goes over boards of atomic numbers.
 //! 2. Before a chunk the leader, who is the caller's thread, looks which helpers are waiting. With
 //!    none it does the chunk alone.
-//! 3. If a helper keeps the others waiting, the leader does the chunk once more, alone. The bits are
-//!    the same.
+//! 3. If a helper keeps the others waiting, the leader does the chunk once more, alone, and all that
+//!    follows. The bits are the same.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -26,13 +26,13 @@ use super::scratch::{TaskScratch, chunk_steps};
 use crate::parallel::Threads;
 
 /// Steps that are shared at once.
-const CHUNK_STEPS: usize = 32;
+const CHUNK_STEPS: usize = 16;
 
 /// Steps that are done alone before the leader looks again whether somebody has come.
 const STEPS_ALONE: usize = 8;
 
 /// For how long the leader waits for a helper at least, in a step and before a shared chunk.
-const PATIENCE: Duration = Duration::from_micros(20);
+const PATIENCE: Duration = Duration::from_micros(50);
 
 /// For how long it waits at first: the system may have to wake a thread.
 const FIRST_PATIENCE: Duration = Duration::from_micros(100);
@@ -116,8 +116,14 @@ impl SharedWalk<'_> {
         while start < time {
             let members = crew.members(expected, patience);
             let end = time.min(start + crew.chunk_steps());
-            if members.len() > 1 && self.lead(&crew, &members, [start, end], scratch) {
-                (expected, start) = (members.len() - 1, end);
+            if members.len() > 1 {
+                if self.lead(&crew, &members, [start, end], scratch) {
+                    (expected, start) = (members.len() - 1, end);
+                } else {
+                    // The cores are busy: the rest is quicker alone.
+                    threads.rest();
+                    break;
+                }
             } else {
                 let end = time.min(start + crew.chunk_steps().min(STEPS_ALONE));
                 self.alone([start, end], scratch);
@@ -126,6 +132,11 @@ impl SharedWalk<'_> {
             patience = PATIENCE;
         }
         drop(closing);
+        while start < time {
+            let end = time.min(start + crew.chunk_steps());
+            self.alone([start, end], scratch);
+            start = end;
+        }
     }
 
     /// Does a chunk alone.
@@ -207,7 +218,7 @@ impl Crew {
 
     /// Steps of a chunk: no more than a session has memory for.
     fn chunk_steps(&self) -> usize {
-        CHUNK_STEPS.min(chunk_steps(self.batch * self.cell.projection_width()))
+        CHUNK_STEPS.min(chunk_steps(self.batch, self.cell.projection_width()))
     }
 
     /// The leader and the helpers that are waiting; among them, unless they keep it waiting, as many
@@ -292,7 +303,7 @@ struct Member<'a> {
     place: usize,
     step: usize,
     output: Option<ViewMut<'a>>,
-    /// When this member's own part of the step began.
+    /// When this member's own part of the step began; of the first one with its projection.
     started: Instant,
 }
 
@@ -320,7 +331,6 @@ impl<'a> Member<'a> {
         let projection = &mut scratch.projection[..time * batch * width];
         let rows = ViewMut::time_major(projection, [time, batch, width]);
         crew.kernels.project_panels(&crew.cell, panels.clone(), input, rows);
-        self.started = Instant::now();
         crew.kernels.recur(
             &crew.cell,
             &mut RecurArgs {
@@ -363,14 +373,18 @@ impl Meeting for Member<'_> {
             let board = &crew.boards[member];
             // The clock is only read when there is time for it.
             let mut waiting = None;
-            let told = wait_until_or(
-                || {
+            let there = || board.told.load(Ordering::Acquire) >= now;
+            let told = if self.place == 0 {
+                let enough = || {
                     let since = *waiting.get_or_insert_with(Instant::now);
-                    let patience = PATIENCE.max(3 * (since - self.started));
-                    if self.place == 0 { since.elapsed() > patience } else { self.is_late() }
-                },
-                || board.told.load(Ordering::Acquire) >= now,
-            );
+                    since.elapsed() > PATIENCE.max(3 * (since - self.started))
+                };
+                wait_until_or(enough, there)
+            } else {
+                // A helper has time: the leader goes on without it if it must.
+                wait_until(|| there() || self.is_late());
+                there()
+            };
             if !told {
                 // What it was is not done.
                 self.step = usize::MAX;

@@ -145,7 +145,11 @@ fn walk_both(
         cell_state: second_cell,
     });
     let threads = &frame.plan.threads;
-    match sharing(layer, [input.time(), input.batch()], tasks.len()) {
+    let how = match sharing(layer, [input.time(), input.batch()], tasks.len()) {
+        Sharing::Units(_) if threads.rests() => Sharing::None,
+        how => how,
+    };
+    match how {
         Sharing::None => {
             first.run(&mut tasks[0]);
             if let Some(second) = second {
@@ -257,7 +261,7 @@ impl<'a> Walk<'a> {
     /// The time loop, a chunk at a time.
     fn run(mut self, task: &mut TaskScratch) {
         let (input, mut output) = (self.input, self.output.take());
-        let chunk = chunk_steps(input.batch() * self.cell.projection_width());
+        let chunk = chunk_steps(input.batch(), self.cell.projection_width());
         let mut start = 0;
         while start < input.time() {
             let end = input.time().min(start + chunk);

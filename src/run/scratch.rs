@@ -10,9 +10,20 @@ use crate::plan::{Home, PlanInner, StageKind};
 /// until the recurrence has used them.
 const CHUNK_NUMBERS: usize = 64 * 1024;
 
-/// The steps of a chunk when a step makes so many pre-activations.
-pub(crate) fn chunk_steps(numbers_per_step: usize) -> usize {
-    (CHUNK_NUMBERS / numbers_per_step.max(1)).max(1)
+/// Rows of pre-activations that a chunk has at least, whatever they fill: the projection reads all its
+/// weights for each chunk.
+const CHUNK_ROWS: usize = 128;
+
+/// The steps of a chunk of `batch` rows that are `width` numbers each.
+pub(crate) fn chunk_steps(batch: usize, width: usize) -> usize {
+    let near = CHUNK_NUMBERS / (batch * width).max(1);
+    near.max(CHUNK_ROWS.div_ceil(batch.max(1)))
+}
+
+/// Numbers of the largest chunk, of a whole batch or a part of it; `None` if they overflow.
+fn chunk_numbers(batch: usize, width: usize) -> Option<usize> {
+    let rows = CHUNK_ROWS.checked_add(batch)?;
+    Some(rows.checked_mul(width)?.max(CHUNK_NUMBERS))
 }
 
 /// What one thread needs for a layer.
@@ -77,7 +88,8 @@ impl Sizes {
                 // No less than the cell's scratch and the layer's states, which are not checked again.
                 let stride = state_stride(cell.hidden_size());
                 step.checked_add(batch.checked_mul(stride)?.checked_mul(3)?)?;
-                sizes.projection = sizes.projection.max(whole.min(step.max(CHUNK_NUMBERS)));
+                let chunk = chunk_numbers(batch, cell.projection_width())?;
+                sizes.projection = sizes.projection.max(whole.min(chunk));
                 sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch));
             }
             let kinds = 1 + usize::from(layer.has_cell_state());

@@ -73,7 +73,7 @@ fn walk_all<'b>(
     let (time, batch) = (input.time(), input.batch());
     let width = |layer: &RecurrentStage| layer.cells[0].projection_width();
     let widest = layers.iter().map(|(_, layer)| width(layer)).max().unwrap_or(0);
-    let chunk = time.div_ceil(CHUNKS).min(chunk_steps(batch * widest)).max(1);
+    let chunk = time.div_ceil(CHUNKS).min(chunk_steps(batch, widest)).max(1);
     let chunks = time.div_ceil(chunk);
     let mut wave = Vec::with_capacity(layers.len());
     for (((_, layer), state), taken) in layers.iter().zip(states).zip(taken) {
