@@ -41,6 +41,7 @@ const RULES: &[Rule] = &[
             "bindings/",
             "tests/load_hostile.rs",
             "tests/no_alloc.rs",
+            "tests/memory.rs",
             "benches/peers/src/rivals/foreign.rs",
             "benches/peers/src/rivals/matmul.rs",
         ],
