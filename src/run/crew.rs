@@ -23,19 +23,8 @@ use ritornello_kernels::{
 };
 
 use super::scratch::{TaskScratch, chunk_steps};
+use super::tuning::{FIRST_PATIENCE, SHARED_STEPS, STEP_PATIENCE, STEPS_ALONE};
 use crate::parallel::Threads;
-
-/// Steps that are shared at once.
-const CHUNK_STEPS: usize = 16;
-
-/// Steps that are done alone before the leader looks again whether somebody has come.
-const STEPS_ALONE: usize = 8;
-
-/// For how long the leader waits for a helper at least, in a step and before a shared chunk.
-const PATIENCE: Duration = Duration::from_micros(50);
-
-/// For how long it waits at first: the system may have to wake a thread.
-const FIRST_PATIENCE: Duration = Duration::from_micros(100);
 
 /// What a layer's steps are shared over, and where their results go.
 pub(crate) struct SharedWalk<'a> {
@@ -129,7 +118,7 @@ impl SharedWalk<'_> {
                 self.alone([start, end], scratch);
                 (expected, start) = (0, end);
             }
-            patience = PATIENCE;
+            patience = STEP_PATIENCE;
         }
         drop(closing);
         while start < time {
@@ -218,7 +207,7 @@ impl Crew {
 
     /// Steps of a chunk: no more than a session has memory for.
     fn chunk_steps(&self) -> usize {
-        CHUNK_STEPS.min(chunk_steps(self.batch, self.cell.projection_width()))
+        SHARED_STEPS.min(chunk_steps(self.batch, self.cell.projection_width()))
     }
 
     /// The leader and the helpers that are waiting; among them, unless they keep it waiting, as many
@@ -377,7 +366,7 @@ impl Meeting for Member<'_> {
             let told = if self.place == 0 {
                 let enough = || {
                     let since = *waiting.get_or_insert_with(Instant::now);
-                    since.elapsed() > PATIENCE.max(3 * (since - self.started))
+                    since.elapsed() > STEP_PATIENCE.max(3 * (since - self.started))
                 };
                 wait_until_or(enough, there)
             } else {

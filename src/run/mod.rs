@@ -9,6 +9,7 @@ mod recurrent;
 mod scratch;
 mod stages;
 mod state;
+mod tuning;
 mod wave;
 
 pub use hand::HandCell;

@@ -15,20 +15,11 @@ use super::elementwise;
 use super::frame::{Frame, Taken};
 use super::scratch::{TaskScratch, chunk_steps};
 use super::state::LayerState;
+use super::tuning::{
+    MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS, MIN_WORK_PER_TASK,
+};
 use crate::model::{Direction, Merge, OutputOrder, Port};
 use crate::plan::{RecurrentStage, Stage};
-
-/// Multiplications of a thread below which its help costs more than it brings.
-pub(crate) const MIN_WORK_PER_TASK: usize = 1_500_000;
-
-/// Rows that a part of a batch should have: fewer read all weights for too little.
-const MIN_ROWS_PER_TASK: usize = 4;
-
-/// Multiplications of a step from which on units are shared: a step ends with a meeting.
-const MIN_STEP_TO_SHARE_UNITS: usize = 50_000;
-
-/// Steps from which on they are.
-const MIN_STEPS_TO_SHARE_UNITS: usize = 16;
 
 /// Runs a layer over a piece of a sequence.
 pub(crate) fn run(

@@ -3,16 +3,9 @@
 use ritornello_kernels::{AlignedBuffer, state_stride};
 
 use super::state::LayerState;
+use super::tuning::{CHUNK_NUMBERS, CHUNK_ROWS};
 use crate::model::{Extent, Merge, Shape};
 use crate::plan::{Home, PlanInner, StageKind};
-
-/// Numbers of pre-activations that a chunk of time may fill: they shall stay in the nearest caches
-/// until the recurrence has used them.
-const CHUNK_NUMBERS: usize = 64 * 1024;
-
-/// Rows of pre-activations that a chunk has at least, whatever they fill: the projection reads all its
-/// weights for each chunk.
-const CHUNK_ROWS: usize = 128;
 
 /// The steps of a chunk of `batch` rows that are `width` numbers each.
 pub(crate) fn chunk_steps(batch: usize, width: usize) -> usize {

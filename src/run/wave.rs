@@ -18,14 +18,12 @@ use ritornello_kernels::team::wait_until;
 use ritornello_kernels::{View, ViewMut};
 
 use super::frame::{Frame, Taken};
-use super::recurrent::{MIN_WORK_PER_TASK, Sharing, Walk, give_states, load_given_states, sharing};
+use super::recurrent::{Sharing, Walk, give_states, load_given_states, sharing};
 use super::scratch::{TaskScratch, chunk_steps};
 use super::state::LayerState;
+use super::tuning::{MIN_WORK_PER_TASK, WAVE_CHUNKS};
 use crate::model::Port;
 use crate::plan::{RecurrentStage, Stage};
-
-/// Chunks that a sequence is cut into: the first and the last of them are done by one thread alone.
-const CHUNKS: usize = 12;
 
 /// One layer on its way.
 struct Layer<'a> {
@@ -73,7 +71,7 @@ fn walk_all<'b>(
     let (time, batch) = (input.time(), input.batch());
     let width = |layer: &RecurrentStage| layer.cells[0].projection_width();
     let widest = layers.iter().map(|(_, layer)| width(layer)).max().unwrap_or(0);
-    let chunk = time.div_ceil(CHUNKS).min(chunk_steps(batch, widest)).max(1);
+    let chunk = time.div_ceil(WAVE_CHUNKS).min(chunk_steps(batch, widest)).max(1);
     let chunks = time.div_ceil(chunk);
     let mut wave = Vec::with_capacity(layers.len());
     for (((_, layer), state), taken) in layers.iter().zip(states).zip(taken) {
@@ -201,5 +199,5 @@ pub(crate) fn pays(frame: &Frame<'_, '_>, stages: &[Stage], threads: usize) -> b
     let layers = || stages.iter().filter_map(Stage::as_recurrent);
     let alone = |layer| sharing(layer, [time, batch], threads) == Sharing::None;
     let work: usize = layers().map(|layer| layer.work_per_row() * time * batch).sum();
-    threads > 1 && time >= CHUNKS && work >= 2 * MIN_WORK_PER_TASK && layers().all(alone)
+    threads > 1 && time >= WAVE_CHUNKS && work >= 2 * MIN_WORK_PER_TASK && layers().all(alone)
 }

@@ -1,0 +1,41 @@
+//! Numbers that decide how a run is cut and shared, and never a bit.
+//!
+//! Those of threads were chosen by `ritornello bench --threads 1` and `--threads 2` in turns, with
+//! and without a busy process on each core; those of chunks by the same with one thread.
+
+use std::time::Duration;
+
+/// Numbers of pre-activations that a chunk of time may fill: they shall stay in the nearest caches
+/// until the recurrence has used them.
+pub(crate) const CHUNK_NUMBERS: usize = 64 * 1024;
+
+/// Rows of pre-activations that a chunk has at least, whatever they fill: the projection reads all its
+/// weights for each chunk.
+pub(crate) const CHUNK_ROWS: usize = 128;
+
+/// Multiplications of a thread below which its help costs more than it brings.
+pub(crate) const MIN_WORK_PER_TASK: usize = 1_500_000;
+
+/// Rows that a part of a batch should have: fewer read all weights for too little.
+pub(crate) const MIN_ROWS_PER_TASK: usize = 4;
+
+/// Multiplications of a step from which on units are shared: a step ends with a meeting.
+pub(crate) const MIN_STEP_TO_SHARE_UNITS: usize = 50_000;
+
+/// Steps from which on they are.
+pub(crate) const MIN_STEPS_TO_SHARE_UNITS: usize = 16;
+
+/// Chunks that a sequence is cut into: the first and the last of them are done by one thread alone.
+pub(crate) const WAVE_CHUNKS: usize = 12;
+
+/// Steps that are shared at once.
+pub(crate) const SHARED_STEPS: usize = 16;
+
+/// Steps that are done alone before the leader looks again whether somebody has come.
+pub(crate) const STEPS_ALONE: usize = 8;
+
+/// For how long the leader waits for a helper at least, in a step and before a shared chunk.
+pub(crate) const STEP_PATIENCE: Duration = Duration::from_micros(50);
+
+/// For how long it waits at first: the system may have to wake a thread.
+pub(crate) const FIRST_PATIENCE: Duration = Duration::from_micros(100);
