@@ -22,20 +22,10 @@ use ritornello_kernels::{
     AlignedBuffer, Kernels, Meeting, PackedCell, RecurArgs, Share, View, ViewMut, state_stride,
 };
 
+use super::recurrent::Walk;
 use super::scratch::{TaskScratch, chunk_steps};
 use super::tuning::{FIRST_PATIENCE, SHARED_STEPS, STEP_PATIENCE, STEPS_ALONE};
 use crate::parallel::Threads;
-
-/// What a layer's steps are shared over, and where their results go.
-pub(crate) struct SharedWalk<'a> {
-    pub(crate) kernels: &'static Kernels,
-    pub(crate) cell: &'a Arc<PackedCell>,
-    /// In the order of processing, as is the output.
-    pub(crate) input: View<'a>,
-    pub(crate) output: Option<ViewMut<'a>>,
-    pub(crate) hidden: &'a mut [f32],
-    pub(crate) cell_state: &'a mut [f32],
-}
 
 /// What all members share.
 struct Crew {
@@ -43,6 +33,7 @@ struct Crew {
     cell: Arc<PackedCell>,
     /// `[time, batch, input_size]`
     input: Vec<f32>,
+    time: usize,
     batch: usize,
     input_size: usize,
     /// The number of the chunk that is shared now; the first is 1.
@@ -87,105 +78,47 @@ impl Drop for Closing<'_> {
     }
 }
 
-impl SharedWalk<'_> {
-    /// The time loop with up to `helpers` others.
-    pub(crate) fn run(mut self, threads: &Threads, helpers: usize, scratch: &mut TaskScratch) {
-        let crew = Arc::new(Crew::new(&self, helpers));
-        for helper in 1..=helpers {
-            let crew = Arc::clone(&crew);
-            threads.spawn(move || {
-                // What a helper does is always done again by the leader, if need be.
-                let _ = catch_unwind(AssertUnwindSafe(|| crew.help(helper)));
-            });
-        }
-        let time = self.input.time();
-        let closing = Closing(&crew);
-        let (mut expected, mut patience) = (helpers, FIRST_PATIENCE);
-        let mut start = 0;
-        while start < time {
-            let members = crew.members(expected, patience);
-            let end = time.min(start + crew.chunk_steps());
-            if members.len() > 1 {
-                if self.lead(&crew, &members, [start, end], scratch) {
-                    (expected, start) = (members.len() - 1, end);
-                } else {
-                    // The cores are busy: the rest is quicker alone.
-                    threads.rest();
-                    break;
-                }
-            } else {
-                let end = time.min(start + crew.chunk_steps().min(STEPS_ALONE));
-                self.alone([start, end], scratch);
-                (expected, start) = (0, end);
-            }
-            patience = STEP_PATIENCE;
-        }
-        drop(closing);
-        while start < time {
-            let end = time.min(start + crew.chunk_steps());
-            self.alone([start, end], scratch);
-            start = end;
-        }
-    }
-
-    /// Does a chunk alone.
-    fn alone(&mut self, [start, end]: [usize; 2], scratch: &mut TaskScratch) {
-        let (batch, width) = (self.input.batch(), self.cell.projection_width());
-        let projection = &mut scratch.projection[..(end - start) * batch * width];
-        let rows = ViewMut::time_major(projection, [end - start, batch, width]);
-        self.kernels.project(self.cell, self.input.steps(start, end), rows);
-        self.kernels.recur(
-            self.cell,
-            &mut RecurArgs {
-                time: end - start,
-                batch,
-                projection,
-                hidden: self.hidden,
-                cell: self.cell_state,
-                scratch: &mut scratch.recurrence[..self.cell.scratch_len(batch)],
-                output: self.output.as_mut().map(|output| output.reborrow().steps(start, end)),
-                share: None,
-            },
-        );
-    }
-
-    /// Does a chunk with others; `false` if one of them did not keep up, and nothing has changed.
-    fn lead(
-        &mut self,
-        crew: &Crew,
-        members: &[usize],
-        [start, end]: [usize; 2],
-        scratch: &mut TaskScratch,
-    ) -> bool {
-        let orders = Arc::new(Orders {
-            start,
-            end,
-            members: members.to_vec(),
-            hidden: self.hidden.to_vec(),
-            cell: self.cell_state.to_vec(),
+/// The time loop of a direction with up to `helpers` others.
+pub(crate) fn run(
+    mut walk: Walk<'_>,
+    threads: &Threads,
+    helpers: usize,
+    scratch: &mut TaskScratch,
+) {
+    let crew = Arc::new(Crew::new(&walk, helpers));
+    for helper in 1..=helpers {
+        let crew = Arc::clone(&crew);
+        threads.spawn(move || {
+            // What a helper does is always done again by the leader, if need be.
+            let _ = catch_unwind(AssertUnwindSafe(|| crew.help(helper)));
         });
-        *crew.orders.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&orders);
-        for &member in &members[1..] {
-            crew.boards[member].waiting.store(false, Ordering::Relaxed);
-        }
-        let chunk = crew.chunk.load(Ordering::Relaxed) + 1;
-        crew.chunk.store(chunk, Ordering::Release);
-        let output = self.output.as_mut().map(|output| output.reborrow().steps(start, end));
-        let member = Member::new(crew, &orders, chunk, 0, output);
-        let [hidden, cell] = [&mut *self.hidden, &mut *self.cell_state];
-        let done = member.run([hidden, cell], self.input.steps(start, end), scratch);
-        if done {
-            crew.gather_cells(&orders, self.cell_state);
-        } else {
-            self.hidden.copy_from_slice(&orders.hidden);
-            self.cell_state.copy_from_slice(&orders.cell);
-        }
-        done
     }
+    let closing = Closing(&crew);
+    let (mut expected, mut patience) = (helpers, FIRST_PATIENCE);
+    let mut start = 0;
+    while start < crew.time {
+        let members = crew.members(expected, patience);
+        if members.len() > 1 {
+            let end = crew.time.min(start + crew.chunk_steps());
+            if !crew.lead(&mut walk, &members, [start, end], scratch) {
+                // The cores are busy: the rest is quicker alone.
+                threads.rest();
+                break;
+            }
+            (expected, start) = (members.len() - 1, end);
+        } else {
+            let end = crew.time.min(start + crew.chunk_steps().min(STEPS_ALONE));
+            walk.steps([start, end], scratch);
+            (expected, start) = (0, end);
+        }
+        patience = STEP_PATIENCE;
+    }
+    drop(closing);
+    walk.steps([start, crew.time], scratch);
 }
 
 impl Crew {
-    fn new(walk: &SharedWalk<'_>, helpers: usize) -> Self {
+    fn new(walk: &Walk<'_>, helpers: usize) -> Self {
         let input = walk.input;
         let (time, batch) = (input.time(), input.batch());
         let rows = (0..time).flat_map(|t| (0..batch).map(move |b| (t, b)));
@@ -196,6 +129,7 @@ impl Crew {
             kernels: walk.kernels,
             cell: Arc::clone(walk.cell),
             input: rows.flat_map(|(t, b)| input.row(t, b).iter().copied()).collect(),
+            time,
             batch,
             input_size: input.features(),
             chunk: AtomicU64::new(0),
@@ -203,6 +137,40 @@ impl Crew {
             orders: Mutex::default(),
             boards: (0..=helpers).map(board).collect(),
         }
+    }
+
+    /// Does a chunk with others; `false` if one of them did not keep up, and nothing has changed.
+    fn lead(
+        &self,
+        walk: &mut Walk<'_>,
+        members: &[usize],
+        [start, end]: [usize; 2],
+        scratch: &mut TaskScratch,
+    ) -> bool {
+        let orders = Arc::new(Orders {
+            start,
+            end,
+            members: members.to_vec(),
+            hidden: walk.hidden.to_vec(),
+            cell: walk.cell_state.to_vec(),
+        });
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&orders);
+        for &member in &members[1..] {
+            self.boards[member].waiting.store(false, Ordering::Relaxed);
+        }
+        let chunk = self.chunk.load(Ordering::Relaxed) + 1;
+        self.chunk.store(chunk, Ordering::Release);
+        let output = walk.output.as_mut().map(|output| output.reborrow().steps(start, end));
+        let member = Member::new(self, &orders, chunk, 0, output);
+        let [hidden, cell] = [&mut *walk.hidden, &mut *walk.cell_state];
+        let done = member.run([hidden, cell], walk.input.steps(start, end), scratch);
+        if done {
+            self.gather_cells(&orders, walk.cell_state);
+        } else {
+            walk.hidden.copy_from_slice(&orders.hidden);
+            walk.cell_state.copy_from_slice(&orders.cell);
+        }
+        done
     }
 
     /// Steps of a chunk: no more than a session has memory for.
@@ -249,8 +217,7 @@ impl Crew {
             };
             hidden.copy_from_slice(&orders.hidden);
             cell.copy_from_slice(&orders.cell);
-            let time = self.input.len() / (batch * self.input_size).max(1);
-            let input = View::time_major(&self.input, [time, batch, self.input_size]);
+            let input = View::time_major(&self.input, [self.time, batch, self.input_size]);
             let member = Member::new(self, &orders, seen, place, None);
             let input = input.steps(orders.start, orders.end);
             member.run([&mut hidden, &mut cell], input, &mut scratch);

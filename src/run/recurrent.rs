@@ -10,7 +10,7 @@ use ritornello_kernels::{
     AlignedBuffer, Kernels, PackedCell, RecurArgs, View, ViewMut, state_stride,
 };
 
-use super::crew::SharedWalk;
+use super::crew;
 use super::elementwise;
 use super::frame::{Frame, Taken};
 use super::scratch::{TaskScratch, chunk_steps};
@@ -155,13 +155,7 @@ fn walk_both(
             }
             threads.each(walks.into_iter().zip(tasks).collect(), |(walk, task)| walk.run(task));
         }
-        Sharing::Units(helpers) => {
-            for walk in [Some(first), second].into_iter().flatten() {
-                let Walk { kernels, cell, input, output, hidden, cell_state } = walk;
-                let shared = SharedWalk { kernels, cell, input, output, hidden, cell_state };
-                shared.run(threads, helpers, &mut tasks[0]);
-            }
-        }
+        Sharing::Units(helpers) => crew::run(first, threads, helpers, &mut tasks[0]),
     }
 }
 
@@ -172,7 +166,7 @@ pub(crate) enum Sharing {
     None,
     /// Directions, and so many parts of the batch in each.
     Walks(usize),
-    /// Units, with so many helpers.
+    /// Units of its only direction, with so many helpers.
     Units(usize),
 }
 
@@ -249,17 +243,22 @@ impl<'a> Walk<'a> {
         right.split(parts - 1, walks);
     }
 
-    /// The time loop, a chunk at a time.
+    /// The whole time loop.
     fn run(mut self, task: &mut TaskScratch) {
-        let (input, mut output) = (self.input, self.output.take());
-        let chunk = chunk_steps(input.batch(), self.cell.projection_width());
-        let mut start = 0;
-        while start < input.time() {
-            let end = input.time().min(start + chunk);
-            let output = output.as_mut().map(|output| output.reborrow().steps(start, end));
-            self.piece(input.steps(start, end), output, task);
-            start = end;
+        self.steps([0, self.input.time()], task);
+    }
+
+    /// Steps `start..end`, a chunk at a time.
+    pub(crate) fn steps(&mut self, [mut start, end]: [usize; 2], task: &mut TaskScratch) {
+        let chunk = chunk_steps(self.input.batch(), self.cell.projection_width());
+        let mut output = self.output.take();
+        while start < end {
+            let next = end.min(start + chunk);
+            let output = output.as_mut().map(|output| output.reborrow().steps(start, next));
+            self.piece(self.input.steps(start, next), output, task);
+            start = next;
         }
+        self.output = output;
     }
 
     /// One chunk: the projection, then the recurrence.

@@ -1,7 +1,8 @@
 //! Numbers that decide how a run is cut and shared, and never a bit.
 //!
-//! Those of threads were chosen by `ritornello bench --threads 1` and `--threads 2` in turns, with
-//! and without a busy process on each core; those of chunks by the same with one thread.
+//! `CHUNK_ROWS`, `MIN_STEP_TO_SHARE_UNITS`, `SHARED_STEPS` and the two patiences were chosen by
+//! `ritornello bench`, with one thread and two in turns, the latter also beside busy processes. The
+//! others are reckoned.
 
 use std::time::Duration;
 

@@ -12,6 +12,10 @@
 //! 2. With the reset after the product, one sweep makes all sums of a unit; everything after them
 //!    happens in registers. The candidate's recurrent bias starts the third chain.
 //! 3. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
+//!
+//! Registers of a tile on AVX2: 12 sums (4 rows × 3 gates), 3 weights, 1 number of a row; on AVX-512: 18
+//! sums (6 rows × 3 gates), 3 weights, 1 number. A row alone: 9 sums of 3 panels, 1 number, weights
+//! from memory.
 
 use super::{
     Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,

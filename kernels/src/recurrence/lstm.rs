@@ -11,8 +11,9 @@
 //!    state is kept for ever to the bit.
 //! 3. Everything after the sums happens in registers.
 //!
-//! Registers of a tile on AVX2: 12 sums (3 rows × 4 gates), 3 broadcasts, 1 weight; on AVX-512: 24
-//! sums (6 rows × 4 gates), 6 broadcasts, 1 weight.
+//! Registers of a tile on AVX2: 12 sums (3 rows × 4 gates), 3 numbers of the rows, 1 weight; on
+//! AVX-512: 24 sums (6 rows × 4 gates), 4 weights, 1 number. A row alone: 8 sums of 2 panels, 1 number,
+//! weights from memory.
 
 use super::{
     Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,
