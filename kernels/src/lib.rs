@@ -31,6 +31,7 @@ mod kernels;
 mod pack;
 mod recurrence;
 mod simd;
+mod times;
 pub mod team;
 mod tuning;
 mod view;

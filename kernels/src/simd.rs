@@ -38,6 +38,12 @@ pub(crate) trait Simd: Copy {
     /// No instruction. For loops that have no register to spare.
     fn settled(self, v: Self::V) -> Self::V;
 
+    /// Leaves `v` in memory: it takes no register until it is read again.
+    fn parked(self, v: &mut Self::V);
+
+    /// Asks for the cache line at `at`, which need not exist, to be brought near.
+    fn prefetch(self, at: *const f32);
+
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::V;
 

@@ -36,6 +36,12 @@ pub(crate) fn max_rows(accumulators: usize, vectors: usize) -> usize {
     (accumulators / vectors).clamp(1, 6)
 }
 
+/// Weights of a matrix from which on a tile fetches those of the next panel: what an L2 does not hold.
+pub(crate) const WEIGHTS_TO_FETCH: usize = 64 * 1024;
+
+/// Steps of a dot product between two fetches.
+pub(crate) const FETCH_EVERY: usize = 16;
+
 /// Weights from which on the portable level's projection is left to `matrixmultiply`.
 pub(crate) const MATRIXMULTIPLY_WEIGHTS: usize = 2048;
 

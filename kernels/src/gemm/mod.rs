@@ -10,15 +10,17 @@
 //! 2. Rows go in tiles as high as the registers allow ([`tile`]).
 //! 3. Long dot products are cut (KC), so that the part of a panel in use stays in L1; between the
 //!    parts a sum rests in the output, unrounded because it is f32 either way.
+//! 4. While a panel is in use, the next is fetched.
 
 mod matmul;
 pub(crate) mod tile;
 
 use std::ops::Range;
 
+use self::tile::Ahead;
 use crate::pack::{Order, PackedMatrix};
 use crate::simd::Simd;
-use crate::tuning::{KC, tile_height};
+use crate::tuning::{KC, WEIGHTS_TO_FETCH, tile_height};
 use crate::view::{View, ViewMut};
 
 /// What a projection reads and writes.
@@ -101,22 +103,36 @@ unsafe fn project_panel<S: Simd, const VECTORS: usize>(
 ) {
     let rows = args.input.time() * args.input.batch();
     let mut row = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
+    let next = next_part(args, panel, start, end);
     let mut done = 0;
     while done < rows {
         let height = tile_height::<S>(rows - done, VECTORS);
+        let ahead = next.share(done, done + height, rows);
         // SAFETY: passed on; `height` rows are left.
         unsafe {
             match height {
-                1 => project_tile::<S, 1, VECTORS>(s, args, &mut row, panel, start, end),
-                2 => project_tile::<S, 2, VECTORS>(s, args, &mut row, panel, start, end),
-                3 => project_tile::<S, 3, VECTORS>(s, args, &mut row, panel, start, end),
-                4 => project_tile::<S, 4, VECTORS>(s, args, &mut row, panel, start, end),
-                6 => project_tile::<S, 6, VECTORS>(s, args, &mut row, panel, start, end),
+                1 => project_tile::<S, 1, VECTORS>(s, args, &mut row, panel, start, end, ahead),
+                2 => project_tile::<S, 2, VECTORS>(s, args, &mut row, panel, start, end, ahead),
+                3 => project_tile::<S, 3, VECTORS>(s, args, &mut row, panel, start, end, ahead),
+                4 => project_tile::<S, 4, VECTORS>(s, args, &mut row, panel, start, end, ahead),
+                6 => project_tile::<S, 6, VECTORS>(s, args, &mut row, panel, start, end, ahead),
                 other => unreachable!("no tile is {other} rows high"),
             }
         }
         done += height;
     }
+}
+
+/// What is multiplied after this part of a panel: the same part of the next one.
+#[inline(always)]
+fn next_part(args: &ProjectArgs<'_>, panel: usize, start: usize, end: usize) -> Ahead {
+    let layout = &args.weights.layout;
+    if panel + 1 >= args.panels.end || args.weights.weights.len() < WEIGHTS_TO_FETCH {
+        return Ahead::NOTHING;
+    }
+    let width = layout.vectors_of(panel + 1) * layout.lanes;
+    let from = args.weights.panel(panel + 1).as_ptr().wrapping_add(start * width);
+    Ahead::of(from, (end - start) * width)
 }
 
 /// Where in `[time, batch]` the next row is.
@@ -149,6 +165,7 @@ unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     panel: usize,
     start: usize,
     end: usize,
+    ahead: Ahead,
 ) {
     if const { ROWS * VECTORS > S::ACCUMULATORS } {
         unreachable!("a tile has as many sums as the level has accumulators");
@@ -180,7 +197,7 @@ unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     }
     let panels = [args.weights.panel(panel).as_ptr()];
     // SAFETY: rows have `depth` numbers, of which `end` are read; the panel covers the depth.
-    unsafe { tile::accumulate(s, &mut sums, inputs, panels, [start, end, 1]) };
+    unsafe { tile::accumulate(s, &mut sums, inputs, panels, [start, end, 1], ahead) };
     for vector in 0..VECTORS {
         let count = columns.saturating_sub(vector * S::LANES).min(S::LANES);
         for row in 0..ROWS {

@@ -11,17 +11,52 @@
 //! 3. Each sum is one chain of fused multiply-adds in the order of k. Which sums share a tile
 //!    decides speed and never a bit.
 //!
-//! 4. The compiler may not read ahead where that needs a register more than there is ([`Simd::settled`]).
+//! 4. Meanwhile the next weights are fetched from a further cache, some lines every few k: several rows
+//!    are time enough, a row alone is not.
+//! 5. The compiler may not read ahead where that needs a register more than there is ([`Simd::settled`]).
 //!
 //! Registers: ROWS × BLOCKS × VECTORS sums, and the fewer of rows and vectors plus one.
 
 use crate::simd::Simd;
+use crate::tuning::FETCH_EVERY;
 
 /// The sums of one tile.
 pub(crate) type Sums<V, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize> =
     [[[V; VECTORS]; BLOCKS]; ROWS];
 
-/// Adds the products of k = start, start + step, ... below end to the sums.
+/// Memory that will be read soon, to be fetched meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    from: *const f32,
+    /// Cache lines.
+    lines: usize,
+}
+
+impl Ahead {
+    pub(crate) const NOTHING: Self = Self { from: std::ptr::null(), lines: 0 };
+
+    /// `numbers` numbers from `from` on.
+    #[inline(always)]
+    pub(crate) fn of(from: *const f32, numbers: usize) -> Self {
+        Self { from, lines: numbers / NUMBERS_OF_LINE }
+    }
+
+    /// What falls to rows `first..end` of `all`, if each row fetches as much.
+    #[inline(always)]
+    pub(crate) fn share(self, first: usize, end: usize, all: usize) -> Self {
+        if self.lines == 0 {
+            return self;
+        }
+        let (first, end) = (self.lines * first / all, self.lines * end / all);
+        Self { from: self.from.wrapping_add(first * NUMBERS_OF_LINE), lines: end - first }
+    }
+}
+
+/// Numbers in a cache line.
+const NUMBERS_OF_LINE: usize = 16;
+
+/// Adds the products of k = start, start + step, ... below end to the sums, and fetches `ahead` if
+/// there are several rows.
 ///
 /// # Safety
 ///
@@ -39,8 +74,24 @@ pub(crate) unsafe fn accumulate<
     rows: [*const f32; ROWS],
     panels: [*const f32; BLOCKS],
     [start, end, step]: [usize; 3],
+    mut ahead: Ahead,
 ) {
     let mut k = start;
+    if ROWS > 1 && ahead.lines > 0 {
+        let blocks = (end - start) / (FETCH_EVERY * step);
+        let lines = ahead.lines.div_ceil(blocks.max(1));
+        for _ in 0..blocks {
+            for _ in 0..lines {
+                s.prefetch(ahead.from);
+                ahead.from = ahead.from.wrapping_add(NUMBERS_OF_LINE);
+            }
+            for _ in 0..FETCH_EVERY {
+                // SAFETY: k < end, for which the caller vouches.
+                unsafe { accumulate_one(s, sums, rows, panels, k) };
+                k += step;
+            }
+        }
+    }
     // A row alone is so little work a step that counting would be felt.
     while ROWS == 1 && k + 3 * step < end {
         for ahead in 0..4 {

@@ -38,6 +38,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn parked(self, _v: &mut f32x8) {}
+
+    #[inline(always)]
+    fn prefetch(self, _at: *const f32) {}
+
+    #[inline(always)]
     fn splat(self, value: f32) -> f32x8 {
         f32x8::splat(value)
     }

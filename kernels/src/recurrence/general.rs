@@ -5,8 +5,8 @@
 //! formula's products and sums are rounded one by one on every level.
 
 use super::{
-    Alternating, CellKind, PackedCell, Product, RecurArgs, Reset, Rows, Tile, state_stride, sweep,
-    sweep_plain,
+    Alternating, CellKind, PackedCell, Place, Product, RecurArgs, Reset, Rows, Tile, blocks_from,
+    state_stride, sweep, sweep_plain,
 };
 use crate::activation::{Activation, apply};
 use crate::kernels::Kernels;
@@ -53,64 +53,71 @@ pub(crate) unsafe fn product<S: Simd>(s: S, args: &mut ProductArgs<'_>) {
     let ProductArgs { weights, chains, rows, step, width, vectors, first, .. } = *args;
     let product = Product { weights, chains, rows, step };
     let panels = 0..weights.panels();
-    let place = Place { gates: args.gates, width, vectors, first };
+    let gates = Gates { numbers: args.gates, width, vectors, first };
     // SAFETY: passed on; each function is called for the layout and the vectors it is made for, and
     // the tiles cover every row and panel.
     unsafe {
         match (weights.layout.columns, weights.layout.vectors) {
             (Columns::Plain { .. }, _) => {
-                sweep_plain(s, product, panels, &mut OneGate(place));
+                sweep_plain(s, product, panels, &mut OneGate(gates));
             }
-            (_, 2) => sweep::<S, _, 2>(s, product, panels, &mut AllGates(place)),
-            (_, 3) => sweep::<S, _, 3>(s, product, panels, &mut AllGates(place)),
-            (_, 4) => sweep::<S, _, 4>(s, product, panels, &mut AllGates(place)),
+            (_, 2) => sweep::<S, _, 2>(s, product, panels, &mut AllGates(gates)),
+            (_, 3) => sweep::<S, _, 3>(s, product, panels, &mut AllGates(gates)),
+            (_, 4) => sweep::<S, _, 4>(s, product, panels, &mut AllGates(gates)),
             (_, other) => unreachable!("{other} gates are never interleaved"),
         }
     }
 }
 
 /// Where sums come from and go to in rows of gates.
-struct Place<'a> {
-    gates: &'a mut [f32],
+struct Gates<'a> {
+    numbers: &'a mut [f32],
     width: usize,
     vectors: usize,
     first: usize,
 }
 
-impl Place<'_> {
+impl Gates<'_> {
     /// One vector of a block, counted from `first` on.
     #[inline(always)]
-    fn of<S: Simd>(&mut self, [row, block, vector]: [usize; 3]) -> *mut f32 {
+    fn of<S: Simd>(&mut self, Place { row, block }: Place, vector: usize) -> *mut f32 {
         let at = row * self.width + (block * self.vectors + self.first + vector) * S::LANES;
-        debug_assert!(at + S::LANES <= self.gates.len(), "the sums of a block");
-        self.gates.as_mut_ptr().wrapping_add(at)
+        debug_assert!(at + S::LANES <= self.numbers.len(), "the sums of a block");
+        self.numbers.as_mut_ptr().wrapping_add(at)
     }
 }
 
 /// The vectors of a panel are gates of the same units.
-struct AllGates<'a>(Place<'a>);
+struct AllGates<'a>(Gates<'a>);
 
 /// The vectors of a panel are blocks of units.
-struct OneGate<'a>(Place<'a>);
+struct OneGate<'a>(Gates<'a>);
 
 impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for AllGates<'_> {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
         let mut sums = [s.splat(0.0); VECTORS];
         for vector in 0..VECTORS {
             // SAFETY: passed on; gates are `[batch, width]`.
-            sums[vector] = unsafe { s.load(self.0.of::<S>([row, block, vector])) };
+            sums[vector] = unsafe { s.load(self.0.of::<S>(place, vector)) };
         }
         sums
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
-        for vector in 0..VECTORS {
-            // SAFETY: passed on; gates are `[batch, width]`.
-            unsafe { s.store(self.0.of::<S>([row, block, vector]), sums[vector]) };
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; VECTORS]; N],
+    ) {
+        for n in 0..N {
+            for vector in 0..VECTORS {
+                // SAFETY: passed on; gates are `[batch, width]`.
+                unsafe { s.store(self.0.of::<S>(places[n], vector), sums[n][vector]) };
+            }
         }
     }
 }
@@ -119,20 +126,29 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for OneGate<'_> {
     const BLOCKS: usize = VECTORS;
 
     #[inline(always)]
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
         let mut sums = [s.splat(0.0); VECTORS];
         for vector in 0..VECTORS {
+            let place = blocks_from::<VECTORS>(place)[vector];
             // SAFETY: passed on; gates are `[batch, width]`.
-            sums[vector] = unsafe { s.load(self.0.of::<S>([row, block + vector, 0])) };
+            sums[vector] = unsafe { s.load(self.0.of::<S>(place, 0)) };
         }
         sums
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
-        for vector in 0..VECTORS {
-            // SAFETY: passed on; gates are `[batch, width]`.
-            unsafe { s.store(self.0.of::<S>([row, block + vector, 0]), sums[vector]) };
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; VECTORS]; N],
+    ) {
+        for n in 0..N {
+            for vector in 0..VECTORS {
+                let place = blocks_from::<VECTORS>(places[n])[vector];
+                // SAFETY: passed on; gates are `[batch, width]`.
+                unsafe { s.store(self.0.of::<S>(place, 0), sums[n][vector]) };
+            }
         }
     }
 }

@@ -18,11 +18,13 @@
 //! from memory.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,
-    panel_of, state_of, state_stride, sweep, sweep_plain,
+    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
+    blocks_from, flushed, gates_of, panel_of, state_stride, states_of, store_state, sweep,
+    sweep_plain,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
+use crate::times::Times;
 
 /// Gates in a row of pre-activations.
 const GATES: usize = 3;
@@ -55,27 +57,38 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; GATES] {
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; GATES] {
         // SAFETY: passed on; the projection has `width` numbers for each row, the bias one row.
         unsafe {
-            let [z, r, _] = panel_of(s, self.projection, self.width, row, block);
-            let [_, _, n] = panel_of(s, self.recurrent_bias, self.width, 0, block);
+            let [z, r, _] = panel_of(s, self.projection, self.width, place);
+            let [_, _, n] = panel_of(s, self.recurrent_bias, self.width, Place { row: 0, ..place });
             [z, r, n]
         }
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, [z, r, product]: [S::V; GATES]) {
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; GATES]; N],
+    ) {
+        let mut projected = [s.splat(0.0); N];
+        for n in 0..N {
+            // SAFETY: passed on; the projection has `width` numbers for each row.
+            let [_, _, candidate] =
+                unsafe { panel_of::<S, GATES>(s, self.projection, self.width, places[n]) };
+            projected[n] = candidate;
+        }
         // SAFETY: passed on; states are `[batch, stride]`.
-        let (projected, h) = unsafe {
-            let [_, _, n] = panel_of::<S, GATES>(s, self.projection, self.width, row, block);
-            (n, state_of(s, self.before, self.next.stride, row, block))
-        };
-        let reset = sigmoid_of(s, exp_of_negative(s, r));
-        let n = s.fma(reset, product, projected);
-        let h = blended(s, exp_of_negative(s, z), n, h);
+        let h = unsafe { states_of(s, self.before, self.next.stride, places) };
+        let [z, r, product] = gates_of(s, sums);
+        let w = Times::<S, N>(s);
+        let reset = sigmoid_of(w, exp_of_negative(w, r));
+        let n = w.fma(reset, product, projected);
+        let h = blended(w, exp_of_negative(w, z), n, h);
         // SAFETY: passed on.
-        unsafe { self.next.store(s, row, block, h) };
+        unsafe { self.next.store(s, places, h) };
     }
 }
 
@@ -136,22 +149,25 @@ impl<S: Simd> Tile<S, 2> for ResetFirst<'_> {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; 2] {
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; 2] {
         // SAFETY: passed on; the projection has `width` numbers for each row.
-        let [z, r, _] = unsafe { panel_of(s, self.projection, self.width, row, block) };
+        let [z, r, _] = unsafe { panel_of(s, self.projection, self.width, place) };
         [z, r]
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, [z, r]: [S::V; 2]) {
-        let at = row * self.stride + block * S::LANES;
-        debug_assert!(at + S::LANES <= self.kept.len(), "a vector of states");
+    unsafe fn finish<const N: usize>(&mut self, s: S, places: [Place; N], sums: [[S::V; 2]; N]) {
+        let [z, r] = gates_of(s, sums);
+        let w = Times::<S, N>(s);
         // SAFETY: passed on; all are `[batch, stride]`.
         unsafe {
-            let h = state_of(s, self.before, self.stride, row, block);
-            let reset = sigmoid_of(s, exp_of_negative(s, r));
-            s.store(self.update.as_mut_ptr().add(at), exp_of_negative(s, z));
-            s.store(self.kept.as_mut_ptr().add(at), s.mul(reset, h));
+            let h = states_of(s, self.before, self.stride, places);
+            let kept = w.mul(sigmoid_of(w, exp_of_negative(w, r)), h);
+            let update = exp_of_negative(w, z);
+            for n in 0..N {
+                store_state(s, self.update, self.stride, places[n], update[n]);
+                store_state(s, self.kept, self.stride, places[n], kept[n]);
+            }
         }
     }
 }
@@ -169,26 +185,33 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for CandidateSecond<'_, '_>
     const BLOCKS: usize = VECTORS;
 
     #[inline(always)]
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
         let mut sums = [s.splat(0.0); VECTORS];
+        let places = blocks_from::<VECTORS>(place);
         for vector in 0..VECTORS {
             // SAFETY: passed on; the projection has `width` numbers for each row.
-            let [_, _, n] =
-                unsafe { panel_of(s, self.projection, self.width, row, block + vector) };
-            sums[vector] = n;
+            let [_, _, candidate] =
+                unsafe { panel_of(s, self.projection, self.width, places[vector]) };
+            sums[vector] = candidate;
         }
         sums
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
-        for vector in 0..VECTORS {
-            let block = block + vector;
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; VECTORS]; N],
+    ) {
+        let w = Times::<S, VECTORS>(s);
+        for n in 0..N {
+            let places = blocks_from::<VECTORS>(places[n]);
             // SAFETY: passed on; all are `[batch, stride]`.
             unsafe {
-                let h = state_of(s, self.before, self.next.stride, row, block);
-                let ez = state_of(s, self.update, self.next.stride, row, block);
-                self.next.store(s, row, block, blended(s, ez, sums[vector], h));
+                let h = states_of(s, self.before, self.next.stride, places);
+                let ez = states_of(s, self.update, self.next.stride, places);
+                self.next.store(s, places, blended(w, ez, sums[n], h));
             }
         }
     }

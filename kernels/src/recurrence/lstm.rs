@@ -9,18 +9,19 @@
 //! 1. Three divisions instead of five.
 //! 2. The forget gate has a division of its own, so that a saturated one is exactly 1 and a cell
 //!    state is kept for ever to the bit.
-//! 3. Everything after the sums happens in registers.
+//! 3. Everything after the sums happens in registers, for a tile's rows or panels side by side.
 //!
 //! Registers of a tile on AVX2: 12 sums (3 rows × 4 gates), 3 numbers of the rows, 1 weight; on
 //! AVX-512: 24 sums (6 rows × 4 gates), 4 weights, 1 number. A row alone: 8 sums of 2 panels, 1 number,
 //! weights from memory.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,
-    panel_of, state_of, state_stride, sweep,
+    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile, flushed,
+    gates_of, panel_of, state_stride, states_of, store_state, sweep,
 };
 use crate::activation::{exp_of_negative, tanh_ratio};
 use crate::simd::Simd;
+use crate::times::Times;
 
 const GATES: usize = 4;
 
@@ -36,27 +37,36 @@ impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; GATES] {
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; GATES] {
         // SAFETY: passed on; the projection has `width` numbers for each row.
-        unsafe { panel_of(s, self.projection, self.width, row, block) }
+        unsafe { panel_of(s, self.projection, self.width, place) }
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, [i, f, g, o]: [S::V; GATES]) {
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; GATES]; N],
+    ) {
         let stride = self.next.stride;
         // SAFETY: passed on; cell states are `[batch, stride]`.
-        let c = unsafe { state_of(s, self.cell, stride, row, block) };
-        let one = s.splat(1.0);
-        let (t, q) = tanh_ratio(s, g);
-        let added = s.div(t, s.fma(exp_of_negative(s, i), q, q));
-        let forget = s.div(one, s.add(one, exp_of_negative(s, f)));
-        let c = flushed(s, s.fma(forget, c, added));
-        let (t, q) = tanh_ratio(s, c);
-        let h = flushed(s, s.div(t, s.fma(exp_of_negative(s, o), q, q)));
+        let c = unsafe { states_of(s, self.cell, stride, places) };
+        let [i, f, g, o] = gates_of(s, sums);
+        let w = Times::<S, N>(s);
+        let one = w.splat(1.0);
+        let (t, q) = tanh_ratio(w, g);
+        let added = w.div(t, w.fma(exp_of_negative(w, i), q, q));
+        let forget = w.div(one, w.add(one, exp_of_negative(w, f)));
+        let c = flushed(w, w.fma(forget, c, added));
+        let (t, q) = tanh_ratio(w, c);
+        let h = flushed(w, w.div(t, w.fma(exp_of_negative(w, o), q, q)));
         // SAFETY: as for the load above.
         unsafe {
-            s.store(self.cell.as_mut_ptr().add(row * stride + block * S::LANES), c);
-            self.next.store(s, row, block, h);
+            for n in 0..N {
+                store_state(s, self.cell, stride, places[n], c[n]);
+            }
+            self.next.store(s, places, h);
         }
     }
 }

@@ -124,15 +124,52 @@ pub(crate) trait Tile<S: Simd, const VECTORS: usize> {
     ///
     /// # Safety
     ///
-    /// `row` is below the batch, and there is a panel whose first block is `block`.
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS];
+    /// The row is below the batch, and there is a panel whose first block this is.
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS];
 
-    /// Takes the sums.
+    /// Takes the sums of some rows of one panel, or of one row's panels one behind the other.
     ///
     /// # Safety
     ///
-    /// As for [`start`](Self::start).
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]);
+    /// As for [`start`](Self::start), for each place.
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; VECTORS]; N],
+    );
+}
+
+/// A row, and the first block of units of a panel.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) row: usize,
+    pub(crate) block: usize,
+}
+
+/// The places of a plain panel's vectors.
+#[inline(always)]
+pub(crate) fn blocks_from<const VECTORS: usize>(first: Place) -> [Place; VECTORS] {
+    let mut places = [first; VECTORS];
+    for vector in 0..VECTORS {
+        places[vector].block += vector;
+    }
+    places
+}
+
+/// The sums of each gate, of those of each place: the vectors of [`Times`] side by side.
+#[inline(always)]
+pub(crate) fn gates_of<S: Simd, const N: usize, const GATES: usize>(
+    s: S,
+    sums: [[S::V; GATES]; N],
+) -> [[S::V; N]; GATES] {
+    let mut gates = [[s.splat(0.0); N]; GATES];
+    for n in 0..N {
+        for gate in 0..GATES {
+            gates[gate][n] = sums[n][gate];
+        }
+    }
+    gates
 }
 
 /// Zero for states too small to count; NaN stays.
@@ -154,25 +191,31 @@ pub(crate) struct NextHidden<'a, 'b> {
 }
 
 impl NextHidden<'_, '_> {
-    /// Stores one vector of new states.
+    /// Stores a vector of new states for each place.
     ///
     /// # Safety
     ///
-    /// `row` is below the batch and `block` below the number of panels.
+    /// The rows are below the batch and the blocks below those of the states.
     #[inline(always)]
-    pub(crate) unsafe fn store<S: Simd>(&mut self, s: S, row: usize, block: usize, hidden: S::V) {
-        let unit = block * S::LANES;
-        let at = row * self.stride + unit;
-        debug_assert!(at + S::LANES <= self.state.len(), "a vector of states");
-        // SAFETY: rows of states are as long as the panels together; of the output `units` exist.
-        unsafe {
-            s.store(self.state.as_mut_ptr().add(at), hidden);
-            if let Some(output) = &mut self.output {
-                let to = output.row_start(self.time, row).wrapping_add(unit);
-                if unit + S::LANES <= self.units {
-                    s.store(to, hidden);
-                } else {
-                    s.store_first(to, self.units - unit, hidden);
+    pub(crate) unsafe fn store<S: Simd, const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        hidden: [S::V; N],
+    ) {
+        for n in 0..N {
+            let Place { row, block } = places[n];
+            let unit = block * S::LANES;
+            // SAFETY: passed on; of the output `units` exist.
+            unsafe {
+                store_state(s, self.state, self.stride, places[n], hidden[n]);
+                if let Some(output) = &mut self.output {
+                    let to = output.row_start(self.time, row).wrapping_add(unit);
+                    if unit + S::LANES <= self.units {
+                        s.store(to, hidden[n]);
+                    } else {
+                        s.store_first(to, self.units - unit, hidden[n]);
+                    }
                 }
             }
         }
@@ -189,8 +232,7 @@ pub(crate) unsafe fn panel_of<S: Simd, const VECTORS: usize>(
     s: S,
     numbers: &[f32],
     width: usize,
-    row: usize,
-    block: usize,
+    Place { row, block }: Place,
 ) -> [S::V; VECTORS] {
     let at = row * width + block * VECTORS * S::LANES;
     debug_assert!(at + VECTORS * S::LANES <= numbers.len(), "the vectors of a panel");
@@ -202,22 +244,44 @@ pub(crate) unsafe fn panel_of<S: Simd, const VECTORS: usize>(
     vectors
 }
 
-/// One vector of states `[batch, stride]`.
+/// One vector of states `[batch, stride]` for each place.
 ///
 /// # Safety
 ///
-/// `states` holds `row + 1` rows of `stride`, of which `block` is a vector.
+/// `states` holds the rows, of which the blocks are vectors.
 #[inline(always)]
-pub(crate) unsafe fn state_of<S: Simd>(
+pub(crate) unsafe fn states_of<S: Simd, const N: usize>(
     s: S,
     states: &[f32],
     stride: usize,
-    row: usize,
-    block: usize,
-) -> S::V {
-    // SAFETY: passed on.
-    let [state] = unsafe { panel_of::<S, 1>(s, states, stride, row, block) };
-    state
+    places: [Place; N],
+) -> [S::V; N] {
+    let mut vectors = [s.splat(0.0); N];
+    for n in 0..N {
+        // SAFETY: passed on.
+        let [vector] = unsafe { panel_of::<S, 1>(s, states, stride, places[n]) };
+        vectors[n] = vector;
+    }
+    vectors
+}
+
+/// Stores one vector of states `[batch, stride]`.
+///
+/// # Safety
+///
+/// `states` holds the row, of which the block is a vector.
+#[inline(always)]
+pub(crate) unsafe fn store_state<S: Simd>(
+    s: S,
+    states: &mut [f32],
+    stride: usize,
+    Place { row, block }: Place,
+    state: S::V,
+) {
+    let at = row * stride + block * S::LANES;
+    debug_assert!(at + S::LANES <= states.len(), "a vector of states");
+    // SAFETY: the caller vouches for the row and the block.
+    unsafe { s.store(states.as_mut_ptr().add(at), state) };
 }
 
 /// The hidden states before and after a step, which change places from step to step.

@@ -10,30 +10,31 @@
 //! sums (6 rows × 4 vectors), 4 weights, 1 broadcast. A row alone: 8 sums of 2 panels.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Product, RecurArgs, Rows, Sharing, Tile, flushed,
-    state_of, state_stride, sweep_plain,
+    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
+    blocks_from, flushed, state_stride, states_of, sweep_plain,
 };
 use crate::activation::{relu, tanh};
 use crate::simd::Simd;
+use crate::times::Times;
 
 /// The activations that have a kernel of their own.
-trait Function<S: Simd> {
-    fn apply(s: S, x: S::V) -> S::V;
+trait Function {
+    fn apply<S: Simd>(s: S, x: S::V) -> S::V;
 }
 
 struct Tanh;
 struct Relu;
 
-impl<S: Simd> Function<S> for Tanh {
+impl Function for Tanh {
     #[inline(always)]
-    fn apply(s: S, x: S::V) -> S::V {
+    fn apply<S: Simd>(s: S, x: S::V) -> S::V {
         tanh(s, x)
     }
 }
 
-impl<S: Simd> Function<S> for Relu {
+impl Function for Relu {
     #[inline(always)]
-    fn apply(s: S, x: S::V) -> S::V {
+    fn apply<S: Simd>(s: S, x: S::V) -> S::V {
         relu(s, x)
     }
 }
@@ -46,25 +47,27 @@ struct Simple<'a, 'b, F> {
     function: std::marker::PhantomData<F>,
 }
 
-impl<S: Simd, F: Function<S>, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_, '_, F> {
+impl<S: Simd, F: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_, '_, F> {
     const BLOCKS: usize = VECTORS;
 
     #[inline(always)]
-    unsafe fn start(&mut self, s: S, row: usize, block: usize) -> [S::V; VECTORS] {
-        let mut sums = [s.splat(0.0); VECTORS];
-        for vector in 0..VECTORS {
-            // SAFETY: passed on; the projection has `width` numbers for each row.
-            sums[vector] = unsafe { state_of(s, self.projection, self.width, row, block + vector) };
-        }
-        sums
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
+        // SAFETY: passed on; the projection has `width` numbers for each row.
+        unsafe { states_of(s, self.projection, self.width, blocks_from::<VECTORS>(place)) }
     }
 
     #[inline(always)]
-    unsafe fn finish(&mut self, s: S, row: usize, block: usize, sums: [S::V; VECTORS]) {
-        for vector in 0..VECTORS {
-            let h = flushed(s, F::apply(s, sums[vector]));
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; VECTORS]; N],
+    ) {
+        let w = Times::<S, VECTORS>(s);
+        for n in 0..N {
+            let h = flushed(w, F::apply(w, sums[n]));
             // SAFETY: passed on.
-            unsafe { self.next.store(s, row, block + vector, h) };
+            unsafe { self.next.store(s, blocks_from::<VECTORS>(places[n]), h) };
         }
     }
 }
@@ -95,7 +98,7 @@ pub(crate) unsafe fn simple_relu<S: Simd>(s: S, cell: &PackedCell, args: &mut Re
 ///
 /// As [`simple_tanh`].
 #[inline(always)]
-unsafe fn simple<S: Simd, F: Function<S>>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+unsafe fn simple<S: Simd, F: Function>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());

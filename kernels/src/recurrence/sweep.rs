@@ -16,11 +16,11 @@
 
 use std::ops::Range;
 
-use super::Tile;
-use crate::gemm::tile::{Sums, accumulate, accumulate_one};
+use super::{Place, Tile};
+use crate::gemm::tile::{Ahead, Sums, accumulate, accumulate_one};
 use crate::pack::{Columns, PackedMatrix};
 use crate::simd::{Simd, Work};
-use crate::tuning::{SUMS_AT_ONCE, panels_at_once, tile_height};
+use crate::tuning::{SUMS_AT_ONCE, WEIGHTS_TO_FETCH, panels_at_once, tile_height};
 
 /// The rows that are multiplied: `[batch, stride]`.
 #[derive(Clone, Copy)]
@@ -134,22 +134,40 @@ impl<T> Walk<'_, '_, T> {
         };
         let batch = self.product.rows.batch;
         if batch == 1 && const { T::BLOCKS == 1 && BLOCKS <= SUMS_AT_ONCE.div_ceil(VECTORS) } {
-            self.tile_of::<1, BLOCKS, VECTORS>(0, first_panel).run(s);
+            self.tile_of::<1, BLOCKS, VECTORS>(0, first_panel, Ahead::NOTHING).run(s);
             return;
         }
+        let next = self.next_panels::<S, BLOCKS, VECTORS>();
         let mut row = 0;
         while row < batch {
             let height = tile_height::<S>(batch - row, BLOCKS * VECTORS);
+            let ahead = next.share(row, row + height, batch);
             match height {
-                1 => s.fenced(self.tile_of::<1, BLOCKS, VECTORS>(row, first_panel)),
-                2 => s.fenced(self.tile_of::<2, BLOCKS, VECTORS>(row, first_panel)),
-                3 => s.fenced(self.tile_of::<3, BLOCKS, VECTORS>(row, first_panel)),
-                4 => s.fenced(self.tile_of::<4, BLOCKS, VECTORS>(row, first_panel)),
-                6 => s.fenced(self.tile_of::<6, BLOCKS, VECTORS>(row, first_panel)),
+                1 => s.fenced(self.tile_of::<1, BLOCKS, VECTORS>(row, first_panel, ahead)),
+                2 => s.fenced(self.tile_of::<2, BLOCKS, VECTORS>(row, first_panel, ahead)),
+                3 => s.fenced(self.tile_of::<3, BLOCKS, VECTORS>(row, first_panel, ahead)),
+                4 => s.fenced(self.tile_of::<4, BLOCKS, VECTORS>(row, first_panel, ahead)),
+                6 => s.fenced(self.tile_of::<6, BLOCKS, VECTORS>(row, first_panel, ahead)),
                 other => unreachable!("no tile is {other} rows high"),
             }
             row += height;
         }
+    }
+
+    /// The panels to be visited next.
+    #[inline(always)]
+    fn next_panels<S: Simd, const BLOCKS: usize, const VECTORS: usize>(&self) -> Ahead {
+        let weights = self.product.weights;
+        if self.panels.len() < BLOCKS || weights.weights.len() < WEIGHTS_TO_FETCH {
+            return Ahead::NOTHING;
+        }
+        let first = if self.product.step.is_multiple_of(2) {
+            self.panels.start
+        } else {
+            self.panels.end - BLOCKS
+        };
+        let numbers = BLOCKS * VECTORS * S::LANES * weights.depth;
+        Ahead::of(weights.panel(first).as_ptr(), numbers)
     }
 
     #[inline(always)]
@@ -157,8 +175,9 @@ impl<T> Walk<'_, '_, T> {
         &mut self,
         first_row: usize,
         first_panel: usize,
+        ahead: Ahead,
     ) -> TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS> {
-        TileWork { product: self.product, first_row, first_panel, tile: self.tile }
+        TileWork { product: self.product, first_row, first_panel, ahead, tile: self.tile }
     }
 }
 
@@ -169,6 +188,7 @@ struct TileWork<'p, 't, T, const ROWS: usize, const BLOCKS: usize, const VECTORS
     product: Product<'p>,
     first_row: usize,
     first_panel: usize,
+    ahead: Ahead,
     tile: &'t mut T,
 }
 
@@ -183,8 +203,9 @@ where
         if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
             unreachable!("a tile has as many sums as the level has accumulators");
         }
-        let Self { product: Product { weights, chains, rows, .. }, first_row, first_panel, tile } =
+        let Self { product: Product { weights, chains, rows, .. }, first_row, first_panel, .. } =
             self;
+        let tile = self.tile;
         let depth = weights.depth;
         debug_assert!((first_row + ROWS) * rows.stride <= rows.numbers.len(), "rows of a tile");
         let mut inputs = [std::ptr::null(); ROWS];
@@ -204,24 +225,24 @@ where
         let mut start = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
         for row in 0..ROWS {
             for block in 0..BLOCKS {
-                let place = place + block * T::BLOCKS;
+                let place = Place { row: first_row + row, block: place + block * T::BLOCKS };
                 // SAFETY: who made this vouches for the rows and panels.
-                start[row][block] = unsafe { tile.start(s, first_row + row, place) };
+                start[row][block] = unsafe { tile.start(s, place) };
             }
         }
         // SAFETY: a row has `depth` numbers and a panel covers them.
         let total = unsafe {
             match chains {
                 1 => {
-                    accumulate(s, &mut start, inputs, panels, [0, depth, 1]);
+                    accumulate(s, &mut start, inputs, panels, [0, depth, 1], self.ahead);
                     start
                 }
-                2 if const { ROWS * BLOCKS * VECTORS * 2 <= S::ACCUMULATORS } => {
+                2 if const { ROWS * BLOCKS * VECTORS * 2 <= sums_together::<S>(ROWS) } => {
                     let [a, b] =
                         together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, inputs, panels, depth);
                     add(s, a, b)
                 }
-                4 if const { ROWS * BLOCKS * VECTORS * 4 <= S::ACCUMULATORS } => {
+                4 if const { ROWS * BLOCKS * VECTORS * 4 <= sums_together::<S>(ROWS) } => {
                     let [a, b, c, d] =
                         together::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, inputs, panels, depth);
                     add(s, add(s, a, b), add(s, c, d))
@@ -231,14 +252,52 @@ where
                 other => unreachable!("sums are 1, 2 or 4 chains, not {other}"),
             }
         };
+        // SAFETY: who made this vouches for the rows and panels.
+        unsafe { finish(s, tile, Place { row: first_row, block: place }, total) };
+    }
+}
+
+/// Gives a tile's sums away, side by side what may be: all rows of a panel, or all panels of a row.
+///
+/// # Safety
+///
+/// `tile` accepts these rows and panels, of which `first` are the first.
+#[inline(always)]
+unsafe fn finish<S, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    tile: &mut T,
+    first: Place,
+    sums: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+) where
+    S: Simd,
+    T: Tile<S, VECTORS>,
+{
+    if const { BLOCKS == 1 } {
+        let mut places = [first; ROWS];
+        let mut of_rows = [[s.splat(0.0); VECTORS]; ROWS];
         for row in 0..ROWS {
+            places[row].row += row;
+            of_rows[row] = sums[row][0];
+        }
+        // SAFETY: passed on.
+        unsafe { tile.finish(s, places, of_rows) };
+    } else {
+        for row in 0..ROWS {
+            let mut places = [first; BLOCKS];
             for block in 0..BLOCKS {
-                let place = place + block * T::BLOCKS;
-                // SAFETY: who made this vouches for the rows and panels.
-                unsafe { tile.finish(s, first_row + row, place, total[row][block]) };
+                places[block].row += row;
+                places[block].block += block * T::BLOCKS;
             }
+            // SAFETY: passed on.
+            unsafe { tile.finish(s, places, sums[row]) };
         }
     }
+}
+
+/// Sums of all chains that a tile may have in [`together`]: a row alone all that there is room for,
+/// rows together no more than hide each other's latency.
+const fn sums_together<S: Simd>(rows: usize) -> usize {
+    if rows == 1 { S::ACCUMULATORS } else { SUMS_AT_ONCE }
 }
 
 /// The partial sums of all chains in one loop, so that they overlap: for tiles so small that the
@@ -300,21 +359,55 @@ unsafe fn in_turn<
     panels: [*const f32; BLOCKS],
     depth: usize,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let steps = [0, depth, CHAINS];
+    // SAFETY: passed on.
+    let total = unsafe { two_in_turn(s, start, rows, panels, steps) };
+    if const { CHAINS == 2 } {
+        return total;
+    }
+    let total = parked(s, total);
     let zero = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
-    // 0 + 1, then (0 + 1) + (2 + 3): an even chain waits for the odd one after it.
-    let (mut total, mut even) = (zero, zero);
-    for chain in 0..CHAINS {
-        let mut part = if chain == 0 { start } else { zero };
-        // SAFETY: passed on.
-        unsafe { accumulate(s, &mut part, rows, panels, [chain, depth, CHAINS]) };
-        if chain % 2 == 0 {
-            even = part;
-        } else {
-            let pair = add(s, even, part);
-            total = if chain == 1 { pair } else { add(s, total, pair) };
+    // SAFETY: passed on.
+    add(s, total, unsafe { two_in_turn(s, zero, rows, panels, [2, depth, CHAINS]) })
+}
+
+/// The sum of a chain from `start` on, and of the one after it.
+///
+/// # Safety
+///
+/// As [`together`].
+#[inline(always)]
+unsafe fn two_in_turn<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: [*const f32; BLOCKS],
+    [chain, depth, chains]: [usize; 3],
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let (mut even, mut odd) = (start, [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]);
+    // SAFETY: passed on.
+    unsafe {
+        accumulate(s, &mut even, rows, panels, [chain, depth, chains], Ahead::NOTHING);
+        let even = parked(s, even);
+        accumulate(s, &mut odd, rows, panels, [chain + 1, depth, chains], Ahead::NOTHING);
+        add(s, even, odd)
+    }
+}
+
+/// The sums as they are, in memory: while they wait for others they take no registers.
+#[inline(always)]
+fn parked<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    mut sums: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    for row in 0..ROWS {
+        for block in 0..BLOCKS {
+            for vector in 0..VECTORS {
+                s.parked(&mut sums[row][block][vector]);
+            }
         }
     }
-    total
+    sums
 }
 
 #[inline(always)]

@@ -74,6 +74,20 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn parked(self, v: &mut __m256) {
+        // SAFETY: there is no instruction; memory is named, and stays as it is.
+        unsafe {
+            asm!("/* {0} */", in(reg) std::ptr::from_mut(v), options(nostack, preserves_flags));
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> __m256 {
         proven!(_mm256_set1_ps(value))
     }
