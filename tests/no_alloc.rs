@@ -135,6 +135,12 @@ fn check(what: &str, model: &Model, isa: Isa) {
             });
             assert_eq!(found, 0, "{what} on {isa}: run_into and reset, batch {batch}, time {time}");
             assert_eq!(y, expected, "{what} on {isa}: run_into gives what run gives");
+            // The first call with lengths takes what all later ones need.
+            let lengths: Vec<usize> = (0..batch).map(|row| time * row / batch).collect();
+            session.run_lengths_into(&x, &lengths, &mut y).unwrap();
+            let lengths: Vec<usize> = (0..batch).map(|row| time - time * row / batch).collect();
+            let found = calls(|| session.run_lengths_into(&x, &lengths, &mut y).unwrap());
+            assert_eq!(found, 0, "{what} on {isa}: run_lengths_into, batch {batch}, time {time}");
         }
         if !plan.is_causal() {
             continue;

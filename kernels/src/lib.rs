@@ -47,4 +47,4 @@ pub use recurrence::{
     state_stride,
 };
 pub use tuning::chains;
-pub use view::{View, ViewMut};
+pub use view::{Pick, View, ViewMut};

@@ -249,7 +249,22 @@ impl Plan {
         inputs: &[(&str, &Array)],
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<(String, Array)>, Error> {
-        crate::run::run_once(self, inputs, progress)
+        crate::run::run_once(self, inputs, None, progress)
+    }
+
+    /// Runs whole sequences of different lengths from fresh state: of row r of every input that is a
+    /// sequence of free length, the first `lengths[r]` steps count. See
+    /// [`Session::run_lengths`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run_arrays_lengths`].
+    pub fn run_lengths(
+        &self,
+        inputs: &[(&str, &Array)],
+        lengths: &[usize],
+    ) -> Result<Vec<(String, Array)>, Error> {
+        crate::run::run_once(self, inputs, Some(lengths), &mut |_, _| {})
     }
 }
 

@@ -22,6 +22,7 @@ use ritornello_kernels::{
     AlignedBuffer, Kernels, Meeting, PackedCell, RecurArgs, Share, View, ViewMut, state_stride,
 };
 
+use super::ragged::RaggedScratch;
 use super::recurrent::Walk;
 use super::scratch::{TaskScratch, chunk_steps};
 use super::tuning::{FIRST_PATIENCE, SHARED_STEPS, STEP_PATIENCE, STEPS_ALONE};
@@ -200,6 +201,7 @@ impl Crew {
                 self.chunk_steps() * batch * self.cell.projection_width(),
             ),
             recurrence: AlignedBuffer::zeroed(self.cell.scratch_len(batch)),
+            ragged: RaggedScratch::default(),
         };
         let mut seen = 0;
         loop {

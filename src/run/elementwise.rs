@@ -3,20 +3,12 @@
 
 use ritornello_kernels::{View, ViewMut};
 
+use super::frame::RowTimes;
 use crate::model::Merge;
 
 /// `to = from`
 pub(crate) fn copy(from: View<'_>, mut to: ViewMut<'_>) {
     each_row(from, &mut to, |from, to| to.copy_from_slice(from));
-}
-
-/// `to = 0`: a step of a sequence that has none.
-pub(crate) fn zero(mut to: ViewMut<'_>) {
-    for time in 0..to.time() {
-        for batch in 0..to.batch() {
-            to.row_mut(time, batch).fill(0.0);
-        }
-    }
 }
 
 /// `to = to + from`
@@ -50,26 +42,51 @@ pub(crate) fn scale_shift(from: View<'_>, mut to: ViewMut<'_>, scale: &[f32], sh
     });
 }
 
+/// One step of each row, counted from its end if negative. Of a row without steps it is zero; a row
+/// that ended in an earlier piece keeps what that gave.
+pub(crate) fn select_step(
+    from: View<'_>,
+    times: Option<RowTimes<'_>>,
+    step: isize,
+    mut to: ViewMut<'_>,
+) {
+    for batch in 0..from.batch() {
+        let time = times.map_or(from.time(), |times| times.of(batch));
+        if times.is_some_and(|times| times.is_over(batch)) {
+            continue;
+        }
+        let to = to.row_mut(0, batch);
+        if time == 0 {
+            // Memory may hold what another call left there.
+            to.fill(0.0);
+            continue;
+        }
+        let start = if step < 0 { time } else { 0 };
+        let at = start.checked_add_signed(step).expect("a step inside the sequence");
+        to.copy_from_slice(from.row(at, batch));
+    }
+}
+
 /// The mean of all steps, summed from the first to the last. Of no steps it is NaN.
-pub(crate) fn mean_over_time(from: View<'_>, mut to: ViewMut<'_>) {
-    #[allow(clippy::cast_precision_loss, reason = "the mean of 2^24 steps is rounded anyway")]
-    let count = from.time() as f32;
+pub(crate) fn mean_over_time(from: View<'_>, times: Option<RowTimes<'_>>, mut to: ViewMut<'_>) {
     for batch in 0..from.batch() {
         let to = to.row_mut(0, batch);
         to.fill(0.0);
-        for time in 0..from.time() {
+        let time = times.map_or(from.time(), |times| times.of(batch));
+        for time in 0..time {
             each(from.row(time, batch), to, |from, to| to + from);
         }
-        to.iter_mut().for_each(|to| *to /= count);
+        #[allow(clippy::cast_precision_loss, reason = "the mean of 2^24 steps is rounded anyway")]
+        to.iter_mut().for_each(|to| *to /= time as f32);
     }
 }
 
 /// The greatest of all steps; NaN where there is one. Of no steps it is minus infinity.
-pub(crate) fn max_over_time(from: View<'_>, mut to: ViewMut<'_>) {
+pub(crate) fn max_over_time(from: View<'_>, times: Option<RowTimes<'_>>, mut to: ViewMut<'_>) {
     for batch in 0..from.batch() {
         let to = to.row_mut(0, batch);
         to.fill(f32::NEG_INFINITY);
-        for time in 0..from.time() {
+        for time in 0..times.map_or(from.time(), |times| times.of(batch)) {
             each(
                 from.row(time, batch),
                 to,
@@ -77,6 +94,15 @@ pub(crate) fn max_over_time(from: View<'_>, mut to: ViewMut<'_>) {
                     if from > to || from.is_nan() { from } else { to }
                 },
             );
+        }
+    }
+}
+
+/// Zero where rows have ended.
+pub(crate) fn zero_padding(times: RowTimes<'_>, mut to: ViewMut<'_>) {
+    for batch in 0..to.batch() {
+        for time in times.of(batch)..to.time() {
+            to.row_mut(time, batch).fill(0.0);
         }
     }
 }

@@ -29,11 +29,34 @@ pub(crate) struct Piece<'a> {
     pub(crate) end: usize,
 }
 
+/// The steps that each row of a sequence has in a piece, where rows have lengths of their own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowTimes<'a> {
+    /// Of each row in the whole run.
+    lengths: &'a [usize],
+    start: usize,
+    time: usize,
+}
+
+impl RowTimes<'_> {
+    /// The steps of a row in this piece: its first ones, the others are padding.
+    pub(crate) fn of(&self, row: usize) -> usize {
+        self.lengths[row].saturating_sub(self.start).min(self.time)
+    }
+
+    /// Whether a row ended before this piece, so that an earlier one gave what there is to give.
+    pub(crate) fn is_over(&self, row: usize) -> bool {
+        self.start > 0 && self.of(row) == 0
+    }
+}
+
 /// The values of a run in progress.
 pub(crate) struct Frame<'a, 'b> {
     pub(crate) plan: &'a PlanInner,
     pub(crate) batch: usize,
     pub(crate) piece: Piece<'a>,
+    /// The steps of each row of every sequence of free length; all have all where there are none.
+    pub(crate) lengths: Option<&'a [usize]>,
     pub(crate) inputs: &'a [Source<'a>],
     pub(crate) outputs: &'a mut [Destination<'b>],
     pub(crate) scratch: &'a mut [AlignedBuffer],
@@ -45,11 +68,19 @@ pub(crate) enum Taken<'b> {
     Scratch(usize, AlignedBuffer),
 }
 
-impl<'b> Frame<'_, 'b> {
+impl<'a, 'b> Frame<'a, 'b> {
     /// Steps, rows and features of a value in this piece.
     pub(crate) fn extent(&self, value: usize) -> [usize; 3] {
         let shape = self.plan.values[value].shape;
         [piece_time(shape, self.piece), self.batch, shape.features()]
+    }
+
+    /// The steps of each row of a value, if they are not all the same.
+    pub(crate) fn row_times(&self, value: usize) -> Option<RowTimes<'a>> {
+        let free =
+            matches!(self.plan.values[value].shape, Shape::Sequence { time: Extent::Input(_), .. });
+        let lengths = self.lengths.filter(|_| free)?;
+        Some(RowTimes { lengths, start: self.piece_start(value), time: self.extent(value)[0] })
     }
 
     /// A value to read.
@@ -115,21 +146,20 @@ impl<'b> Frame<'_, 'b> {
     pub(crate) fn view_mut<'v>(&self, value: usize, taken: &'v mut Taken<'b>) -> ViewMut<'v> {
         match taken {
             Taken::Scratch(_, buffer) => ViewMut::time_major(buffer, self.extent(value)),
-            Taken::Output(_, numbers) => {
-                let (whole, strides) = self.outside(value);
-                let start = self.piece_start(value);
-                let time = self.extent(value)[0];
-                ViewMut::new(numbers, whole, strides).steps(start, start + time)
-            }
+            Taken::Output(_, numbers) => self.outside_view(value, numbers),
         }
     }
 
     /// Copies this piece of a value into the caller's memory for it.
     pub(crate) fn copy_to(&self, value: usize, numbers: &mut [f32]) {
+        elementwise::copy(self.view(value), self.outside_view(value, numbers));
+    }
+
+    /// Sees this piece of a value in the caller's memory for it.
+    pub(crate) fn outside_view<'v>(&self, value: usize, numbers: &'v mut [f32]) -> ViewMut<'v> {
         let (whole, strides) = self.outside(value);
         let (start, time) = (self.piece_start(value), self.extent(value)[0]);
-        let to = ViewMut::new(numbers, whole, strides).steps(start, start + time);
-        elementwise::copy(self.view(value), to);
+        ViewMut::new(numbers, whole, strides).steps(start, start + time)
     }
 
     /// Extent and strides of a value in the caller's memory.

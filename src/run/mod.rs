@@ -1,10 +1,12 @@
 //! The data flow: one stream of sequences through the stages of a plan.
 
+mod check;
 mod crew;
 mod elementwise;
 mod frame;
 mod hand;
 mod once;
+mod ragged;
 mod recurrent;
 mod scratch;
 mod stages;
@@ -20,8 +22,8 @@ use frame::{Destination, Frame, Piece, Source, whole_time};
 use scratch::{Scratch, Sizes};
 use state::LayerState;
 
-use crate::model::{Element, Extent, Select, Shape};
-use crate::plan::{Home, PlanInner, StageKind};
+use crate::model::{Extent, Shape};
+use crate::plan::Home;
 use crate::{Array, Error, Plan};
 
 /// One stream: states that live from call to call, and buffers for a fixed batch.
@@ -90,11 +92,33 @@ impl Session {
     ///
     /// If the model has other inputs or outputs, or the length of `x` does not fit.
     pub fn run(&mut self, x: &[f32]) -> Result<Vec<f32>, Error> {
+        self.run_simple(x, None)
+    }
+
+    /// The same for rows of different lengths: of row r the first `lengths[r]` steps count, the
+    /// others are padding.
+    ///
+    /// Every row gets the bits that it has alone at its own length: a reverse direction starts at
+    /// its last step, its last output and final states are those of its last step, means and maxima
+    /// are over its steps, and a row of length 0 keeps its states. What is in the padding is never
+    /// used, not even NaN; in outputs that are sequences it is zero. Recurrent layers skip padding.
+    ///
+    /// The first such call of a session allocates what rows in another order need, later ones do not.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), and if there is not one length for each row, or one is greater than the
+    /// time of `x`.
+    pub fn run_lengths(&mut self, x: &[f32], lengths: &[usize]) -> Result<Vec<f32>, Error> {
+        self.run_simple(x, Some(lengths))
+    }
+
+    fn run_simple(&mut self, x: &[f32], lengths: Option<&[usize]>) -> Result<Vec<f32>, Error> {
         self.check_simple()?;
         let sources = [Source::F32(x)];
-        self.measure(&sources)?;
+        self.measure(&sources, lengths)?;
         let mut y = vec![0.0; self.output_len(0)];
-        self.execute(&sources, &mut [Some(&mut y)], &mut |_, _| {});
+        self.execute(&sources, lengths, &mut [Some(&mut y)], &mut |_, _| {});
         Ok(y)
     }
 
@@ -104,9 +128,32 @@ impl Session {
     ///
     /// As [`run`](Self::run), and if `y` has another length than the output.
     pub fn run_into(&mut self, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
+        self.run_simple_into(x, None, y)
+    }
+
+    /// [`run_lengths`](Self::run_lengths) into the caller's memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_lengths`](Self::run_lengths), and if `y` has another length than the output.
+    pub fn run_lengths_into(
+        &mut self,
+        x: &[f32],
+        lengths: &[usize],
+        y: &mut [f32],
+    ) -> Result<(), Error> {
+        self.run_simple_into(x, Some(lengths), y)
+    }
+
+    fn run_simple_into(
+        &mut self,
+        x: &[f32],
+        lengths: Option<&[usize]>,
+        y: &mut [f32],
+    ) -> Result<(), Error> {
         self.check_simple()?;
         let sources = [Source::F32(x)];
-        self.measure(&sources)?;
+        self.measure(&sources, lengths)?;
         let expected = self.output_len(0);
         if y.len() != expected {
             let output = &self.plan.inner.outputs[0];
@@ -116,7 +163,7 @@ impl Session {
                 found: format!("{}", y.len()),
             });
         }
-        self.execute(&sources, &mut [Some(y)], &mut |_, _| {});
+        self.execute(&sources, lengths, &mut [Some(y)], &mut |_, _| {});
         Ok(())
     }
 
@@ -150,22 +197,38 @@ impl Session {
     ///
     /// If an array is missing, or its name or shape does not fit.
     pub fn run_arrays(&mut self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>, Error> {
-        self.run_arrays_with_progress(inputs, &mut |_, _| {})
+        self.run_arrays_with_progress(inputs, None, &mut |_, _| {})
+    }
+
+    /// The same for rows of different lengths, as [`run_lengths`](Self::run_lengths) says: of every
+    /// input that is a sequence of free length, the first `lengths[r]` steps of row r count.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_arrays`](Self::run_arrays), and if there is not one length for each row, one is
+    /// greater than the time of a sequence, or sequences have different times.
+    pub fn run_arrays_lengths(
+        &mut self,
+        inputs: &[(&str, &Array)],
+        lengths: &[usize],
+    ) -> Result<Vec<(String, Array)>, Error> {
+        self.run_arrays_with_progress(inputs, Some(lengths), &mut |_, _| {})
     }
 
     pub(crate) fn run_arrays_with_progress(
         &mut self,
         inputs: &[(&str, &Array)],
+        lengths: Option<&[usize]>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<(String, Array)>, Error> {
         let sources = once::sources(&self.plan.inner, inputs, self.batch, &mut self.times)?;
-        self.check_call(&sources)?;
+        self.check_call(&sources, lengths)?;
         let count = self.plan.inner.outputs.len();
         let mut memory: Vec<Vec<f32>> =
             (0..count).map(|output| vec![0.0; self.output_len(output)]).collect();
         let mut destinations: Vec<Destination<'_>> =
             memory.iter_mut().map(|numbers| Some(&mut numbers[..])).collect();
-        self.execute(&sources, &mut destinations, progress);
+        self.execute(&sources, lengths, &mut destinations, progress);
         let outputs = self.plan.inner.outputs.iter().zip(memory);
         outputs
             .map(|(output, numbers)| {
@@ -208,122 +271,6 @@ impl Session {
         self.states[layer].store_cell(cell);
     }
 
-    /// Refuses models that `run` has no way to feed or to answer.
-    fn check_simple(&self) -> Result<(), Error> {
-        let inner = &*self.plan.inner;
-        let simple = inner.inputs.len() == 1
-            && inner.outputs.len() == 1
-            && inner.inputs[0].element == Element::F32;
-        if simple {
-            return Ok(());
-        }
-        Err(Error::Unsupported {
-            what: format!(
-                "a bare slice for a model with {} inputs and {} outputs{}",
-                inner.inputs.len(),
-                inner.outputs.len(),
-                if inner.inputs.iter().any(|input| input.element == Element::Index) {
-                    ", some of them indices"
-                } else {
-                    ""
-                }
-            ),
-            advice: "give arrays by name to run_arrays".into(),
-        })
-    }
-
-    /// Finds the number of steps of each input from its length, and checks the call.
-    fn measure(&mut self, sources: &[Source<'_>]) -> Result<(), Error> {
-        let inner = &*self.plan.inner;
-        for (index, (input, source)) in inner.inputs.iter().zip(sources).enumerate() {
-            let len = match source {
-                Source::F32(numbers) => numbers.len(),
-                Source::Index(indices) => indices.len(),
-            };
-            let row = self.batch * input.shape.features();
-            let fixed = match input.shape {
-                Shape::Sequence { time: Extent::Input(_), .. } => None,
-                shape => Some(whole_time(shape, &[])),
-            };
-            let fits = match fixed {
-                Some(time) => len == row * time,
-                None => len.checked_rem(row).unwrap_or(len) == 0,
-            };
-            if !fits {
-                return Err(Error::Shape {
-                    what: format!(
-                        "input '{}' {} for batch {}",
-                        input.name, input.shape, self.batch
-                    ),
-                    expected: match fixed {
-                        Some(time) => format!("{} numbers", row * time),
-                        None => format!("a multiple of {row} numbers"),
-                    },
-                    found: len.to_string(),
-                });
-            }
-            self.times[index] = match fixed {
-                Some(_) => 1,
-                None => len.checked_div(row).unwrap_or(0),
-            };
-        }
-        self.check_call(sources)
-    }
-
-    /// Checks what a call gives, once the number of steps of each input is known.
-    fn check_call(&self, sources: &[Source<'_>]) -> Result<(), Error> {
-        for (index, source) in sources.iter().enumerate() {
-            check_indices(&self.plan.inner, index, source)?;
-        }
-        self.check_times()
-    }
-
-    fn check_times(&self) -> Result<(), Error> {
-        let inner = &*self.plan.inner;
-        let time = |value: usize| whole_time(inner.values[value].shape, &self.times);
-        for &index in &inner.combining {
-            let stage = &inner.stages[index];
-            let first = time(stage.inputs[0]);
-            if let Some(&other) = stage.inputs.iter().find(|&&value| time(value) != first) {
-                return Err(Error::Shape {
-                    what: format!("{}: the time of its inputs", stage.name),
-                    expected: format!("{first} like the first"),
-                    found: time(other).to_string(),
-                });
-            }
-        }
-        for stage in &inner.stages {
-            let StageKind::Select(Select::Step(step)) = stage.kind else { continue };
-            let time = time(stage.inputs[0]);
-            if time > 0 && (step.unsigned_abs() > time || step == time.cast_signed()) {
-                return Err(Error::Shape {
-                    what: format!("{}: the time of its input", stage.name),
-                    expected: format!("long enough for step {step}"),
-                    found: time.to_string(),
-                });
-            }
-        }
-        let longest = self.longest();
-        if longest <= self.max_time {
-            return Ok(());
-        }
-        if let Some(node) = &inner.whole_sequence_node {
-            return Err(Error::Shape {
-                what: format!("the time of a sequence ('{node}' needs all of it at once)"),
-                expected: format!("at most {}, for which the session was made", self.max_time),
-                found: longest.to_string(),
-            });
-        }
-        if self.max_time == 0 || self.sequence_times().any(|time| time != longest) {
-            return Err(Error::Shape {
-                what: "the times of sequences longer than the session's buffers".into(),
-                expected: format!("all the same, or at most {}", self.max_time),
-                found: format!("{:?}", self.times),
-            });
-        }
-        Ok(())
-    }
-
     /// The steps of the inputs that are sequences of free length.
     fn sequence_times(&self) -> impl Iterator<Item = usize> {
         let inputs = self.plan.inner.inputs.iter().zip(&self.times);
@@ -357,11 +304,14 @@ impl Session {
     fn execute(
         &mut self,
         inputs: &[Source<'_>],
+        lengths: Option<&[usize]>,
         outputs: &mut [Destination<'_>],
         progress: &mut dyn FnMut(usize, usize),
     ) {
         let longest = self.longest();
         let plan = &*self.plan.inner;
+        // Rows that are all as long as they can be need no care.
+        let lengths = lengths.filter(|lengths| lengths.iter().any(|&length| length < longest));
         let step = if longest > self.max_time { self.max_time } else { longest };
         let pieces = longest.checked_div(step).map_or(1, |_| longest.div_ceil(step));
         let total = pieces * plan.stages.len();
@@ -371,6 +321,7 @@ impl Session {
                 plan,
                 batch: self.batch,
                 piece: Piece { whole: &self.times, start, end: longest.min(start + step) },
+                lengths,
                 inputs,
                 outputs,
                 scratch: &mut self.scratch.values,
@@ -382,6 +333,7 @@ impl Session {
                 progress(piece * plan.stages.len() + done, total);
             }
             copy_shared_outputs(&mut frame);
+            zero_padding(&mut frame);
         }
     }
 }
@@ -399,25 +351,12 @@ fn copy_shared_outputs(frame: &mut Frame<'_, '_>) {
     }
 }
 
-/// Refuses indices that are no rows of the tables they go to.
-fn check_indices(plan: &PlanInner, input: usize, source: &Source<'_>) -> Result<(), Error> {
-    let Source::Index(indices) = source else { return Ok(()) };
-    for stage in &plan.stages {
-        let StageKind::Embedding { rows, .. } = stage.kind else { continue };
-        if plan.values[stage.inputs[0]].home != Home::Input(input) {
-            continue;
-        }
-        let inside = |&index: &i32| usize::try_from(index).is_ok_and(|index| index < rows);
-        if let Some(place) = indices.iter().position(|index| !inside(index)) {
-            return Err(Error::Shape {
-                what: format!(
-                    "{}: index {place} of input '{}'",
-                    stage.name, plan.inputs[input].name
-                ),
-                expected: format!("0 to {}", rows - 1),
-                found: indices[place].to_string(),
-            });
-        }
+/// Outputs show zeros where rows have ended.
+fn zero_padding(frame: &mut Frame<'_, '_>) {
+    for (index, output) in frame.plan.outputs.iter().enumerate() {
+        let Some(times) = frame.row_times(output.value) else { continue };
+        let Some(numbers) = frame.outputs[index].take() else { continue };
+        elementwise::zero_padding(times, frame.outside_view(output.value, numbers));
+        frame.outputs[index] = Some(numbers);
     }
-    Ok(())
 }

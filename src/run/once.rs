@@ -12,11 +12,12 @@ const BUFFERED_STEPS: usize = 1024;
 pub(crate) fn run_once(
     plan: &Plan,
     inputs: &[(&str, &Array)],
+    lengths: Option<&[usize]>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<(String, Array)>, Error> {
     let (batch, longest) = find_sizes(&plan.inner, inputs)?;
     let max_time = if plan.is_causal() { longest.min(BUFFERED_STEPS) } else { longest };
-    plan.session(batch, max_time)?.run_arrays_with_progress(inputs, progress)
+    plan.session(batch, max_time)?.run_arrays_with_progress(inputs, lengths, progress)
 }
 
 /// The batch that the arrays agree on, and the longest sequence.

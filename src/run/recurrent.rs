@@ -13,6 +13,7 @@ use ritornello_kernels::{
 use super::crew;
 use super::elementwise;
 use super::frame::{Frame, Taken};
+use super::ragged;
 use super::scratch::{TaskScratch, chunk_steps};
 use super::state::LayerState;
 use super::tuning::{
@@ -49,7 +50,11 @@ pub(crate) fn run(
             }
             (output, _, _) => (output, None),
         };
-        walk_both(frame, layer, state, scratch.tasks, input, [first, second]);
+        let walks = walks_of(frame, layer, state, input, [first, second]);
+        match frame.row_times(stage.inputs[0]) {
+            Some(times) => ragged::run(frame, layer, walks, times, scratch.tasks),
+            None => walk_all(frame, layer, walks, scratch.tasks),
+        }
     }
     if let (Some((value, taken)), true) = (&mut sequence, both && layer.merge != Merge::Concat) {
         let output = frame.view_mut(*value, taken);
@@ -97,46 +102,67 @@ pub(crate) fn load_given_states(
     }
 }
 
+/// The walks of a layer's directions, as time runs for the caller.
+fn walks_of<'a>(
+    frame: &Frame<'_, '_>,
+    layer: &'a RecurrentStage,
+    state: &'a mut LayerState,
+    input: View<'a>,
+    [first_output, second_output]: [Option<ViewMut<'a>>; 2],
+) -> Walks<'a> {
+    let states = frame.batch * state_stride(state.hidden_size);
+    let (hidden, cell) = (&mut state.hidden[..], &mut state.cell[..]);
+    let (first_hidden, second_hidden) = hidden.split_at_mut(states);
+    let (first_cell, second_cell) = cell.split_at_mut(cell.len().min(states));
+    let walk = |direction: usize, output, hidden, cell_state| Walk {
+        kernels: frame.plan.kernels,
+        cell: &layer.cells[direction],
+        input,
+        output,
+        hidden,
+        cell_state,
+    };
+    let first = walk(0, first_output, first_hidden, first_cell);
+    let order = match (layer.direction, layer.order) {
+        (Direction::Reverse, OutputOrder::Time) => Order::Backward,
+        (Direction::Reverse, OutputOrder::Processing) => Order::BackwardAsProcessed,
+        (Direction::Forward | Direction::Bidirectional, _) => Order::Forward,
+    };
+    let both = layer.direction == Direction::Bidirectional;
+    let second = both.then(|| walk(1, second_output, second_hidden, second_cell));
+    Walks { first: (first, order), second: second.map(|walk| (walk, Order::Backward)) }
+}
+
+/// One walk for each direction.
+pub(crate) struct Walks<'a> {
+    pub(crate) first: (Walk<'a>, Order),
+    pub(crate) second: Option<(Walk<'a>, Order)>,
+}
+
+/// How time runs in a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Forward,
+    /// From the last step to the first; the output likewise.
+    Backward,
+    /// From the last step to the first; the output from first to last as it is made.
+    BackwardAsProcessed,
+}
+
 /// Walks in one direction or both, on as many threads as pay.
 ///
 /// Directions are independent, and so are the rows of a batch; a few rows over a long layer share its
 /// units.
-fn walk_both(
+fn walk_all(
     frame: &Frame<'_, '_>,
     layer: &RecurrentStage,
-    state: &mut LayerState,
+    walks: Walks<'_>,
     tasks: &mut [TaskScratch],
-    input: View<'_>,
-    outputs: [Option<ViewMut<'_>>; 2],
 ) {
-    let states = frame.batch * state_stride(state.hidden_size);
-    let (hidden, cell) = (&mut state.hidden[..], &mut state.cell[..]);
-    let [first_output, second_output] = outputs;
-    let reverse = layer.direction == Direction::Reverse;
-    let both = layer.direction == Direction::Bidirectional;
-    let (first_hidden, second_hidden) = hidden.split_at_mut(states);
-    let (first_cell, second_cell) = cell.split_at_mut(cell.len().min(states));
-    let first = Walk {
-        kernels: frame.plan.kernels,
-        cell: &layer.cells[0],
-        input: if reverse { input.reversed() } else { input },
-        output: first_output.map(|output| {
-            let in_time = layer.order == OutputOrder::Time;
-            if reverse && in_time { output.reversed() } else { output }
-        }),
-        hidden: first_hidden,
-        cell_state: first_cell,
-    };
-    let second = both.then(|| Walk {
-        kernels: frame.plan.kernels,
-        cell: &layer.cells[1],
-        input: input.reversed(),
-        output: second_output.map(ViewMut::reversed),
-        hidden: second_hidden,
-        cell_state: second_cell,
-    });
+    let first = walks.first.0.in_order(walks.first.1);
+    let second = walks.second.map(|(walk, order)| walk.in_order(order));
     let threads = &frame.plan.threads;
-    let how = match sharing(layer, [input.time(), input.batch()], tasks.len()) {
+    let how = match sharing(layer, [first.input.time(), first.input.batch()], tasks.len()) {
         Sharing::Units(_) if threads.rests() => Sharing::None,
         how => how,
     };
@@ -201,7 +227,7 @@ pub(crate) fn sharing(
 pub(crate) struct Walk<'a> {
     pub(crate) kernels: &'static Kernels,
     pub(crate) cell: &'a Arc<PackedCell>,
-    /// In the order of processing, as is the output.
+    /// When it runs, in the order of processing, as is the output.
     pub(crate) input: View<'a>,
     pub(crate) output: Option<ViewMut<'a>>,
     pub(crate) hidden: &'a mut [f32],
@@ -209,14 +235,32 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    /// The same with views in the order of processing.
+    fn in_order(self, order: Order) -> Self {
+        let (input, output) = (self.input, self.output);
+        let (input, output) = match order {
+            Order::Forward => (input, output),
+            Order::Backward => (input.reversed(), output.map(ViewMut::reversed)),
+            Order::BackwardAsProcessed => (input.reversed(), output),
+        };
+        Walk { input, output, ..self }
+    }
+
     /// Cuts the batch into parts of much the same size.
     fn split(self, parts: usize, walks: &mut Vec<Self>) {
-        let batch = self.input.batch();
         if parts <= 1 {
             walks.push(self);
             return;
         }
-        let at = batch / parts;
+        let at = self.input.batch() / parts;
+        let (left, right) = self.split_rows(at);
+        walks.push(left);
+        right.split(parts - 1, walks);
+    }
+
+    /// Rows `0..at` of the batch, and the others.
+    pub(crate) fn split_rows(self, at: usize) -> (Self, Self) {
+        let batch = self.input.batch();
         let stride = state_stride(self.cell.hidden_size());
         let (left_output, right_output) = match self.output.map(|output| output.split_rows(at)) {
             Some((left, right)) => (Some(left), Some(right)),
@@ -225,13 +269,13 @@ impl<'a> Walk<'a> {
         let (left_hidden, right_hidden) = self.hidden.split_at_mut(at * stride);
         let cells = self.cell_state.len().min(at * stride);
         let (left_cell, right_cell) = self.cell_state.split_at_mut(cells);
-        walks.push(Walk {
+        let left = Walk {
             input: self.input.rows(0, at),
             output: left_output,
             hidden: left_hidden,
             cell_state: left_cell,
             ..self
-        });
+        };
         let right = Walk {
             kernels: self.kernels,
             cell: self.cell,
@@ -240,7 +284,7 @@ impl<'a> Walk<'a> {
             hidden: right_hidden,
             cell_state: right_cell,
         };
-        right.split(parts - 1, walks);
+        (left, right)
     }
 
     /// The whole time loop.

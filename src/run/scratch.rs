@@ -2,6 +2,7 @@
 
 use ritornello_kernels::{AlignedBuffer, state_stride};
 
+use super::ragged::RaggedScratch;
 use super::state::LayerState;
 use super::tuning::{CHUNK_NUMBERS, CHUNK_ROWS};
 use crate::model::{Extent, Merge, Shape};
@@ -26,6 +27,8 @@ pub(crate) struct TaskScratch {
     pub(crate) projection: AlignedBuffer,
     /// Of the recurrence kernels.
     pub(crate) recurrence: AlignedBuffer,
+    /// For rows of different lengths; empty until there are such.
+    pub(crate) ragged: RaggedScratch,
 }
 
 /// All of it.
@@ -111,6 +114,7 @@ impl Scratch {
         let task = |_| TaskScratch {
             projection: AlignedBuffer::zeroed(sizes.projection),
             recurrence: AlignedBuffer::zeroed(sizes.recurrence),
+            ragged: RaggedScratch::default(),
         };
         Self {
             values: sizes.values.iter().map(|&len| AlignedBuffer::zeroed(len)).collect(),

@@ -26,7 +26,10 @@ pub(crate) fn run(
         return 1;
     };
     let count = wave::layers(stages);
-    if count > 1 && wave::pays(frame, &stages[..count], tasks.len()) {
+    if count > 1
+        && frame.row_times(stage.inputs[0]).is_none()
+        && wave::pays(frame, &stages[..count], tasks.len())
+    {
         wave::run(frame, &stages[..count], states, tasks);
         return count;
     }
@@ -54,8 +57,9 @@ fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
         }
         StageKind::Embedding { table, features, .. } => {
             let [time, batch, _] = frame.extent(value);
-            for t in 0..time {
-                for b in 0..batch {
+            let times = frame.row_times(stage.inputs[0]);
+            for b in 0..batch {
+                for t in 0..times.map_or(time, |times| times.of(b)) {
                     let row = usize::try_from(frame.index(stage.inputs[0], t, b)).unwrap_or(0);
                     let from = &table[row * features..][..*features];
                     output.row_mut(t, b).copy_from_slice(from);
@@ -83,8 +87,10 @@ fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
                 }
             }
         }
-        // Memory may hold what another call left there.
-        StageKind::Select(Select::Step(_)) if input(0).time() == 0 => elementwise::zero(output),
+        StageKind::Select(Select::Step(step)) => {
+            let times = frame.row_times(stage.inputs[0]);
+            elementwise::select_step(input(0), times, *step, output);
+        }
         StageKind::Select(select) => elementwise::copy(selected(*select, input(0)), output),
         StageKind::Stack => {
             let mut at = 0;
@@ -97,8 +103,14 @@ fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
         StageKind::Unroll => elementwise::spread(input(0), output, Others::Zero),
         StageKind::Repeat => elementwise::spread(input(0), output, Others::Same),
         StageKind::Flatten => elementwise::flatten(input(0), output),
-        StageKind::MeanOverTime => elementwise::mean_over_time(input(0), output),
-        StageKind::MaxOverTime => elementwise::max_over_time(input(0), output),
+        StageKind::MeanOverTime => {
+            let times = frame.row_times(stage.inputs[0]);
+            elementwise::mean_over_time(input(0), times, output);
+        }
+        StageKind::MaxOverTime => {
+            let times = frame.row_times(stage.inputs[0]);
+            elementwise::max_over_time(input(0), times, output);
+        }
     }
     frame.put(taken);
 }
@@ -106,11 +118,7 @@ fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
 /// The part of a value.
 fn selected(select: Select, from: View<'_>) -> View<'_> {
     match select {
-        Select::Step(step) => {
-            let start = if step < 0 { from.time() } else { 0 };
-            let at = start.checked_add_signed(step).expect("a step inside the sequence");
-            from.steps(at, at + 1)
-        }
+        Select::Step(_) => unreachable!("a step is selected row by row"),
         Select::Features { start, end } => from.columns(start, end),
         Select::State(index) => from.steps(index, index + 1),
         Select::States { start, end } => from.steps(start, end),

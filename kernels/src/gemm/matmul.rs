@@ -22,11 +22,13 @@ pub(crate) fn project_by_matrixmultiply(args: &mut ProjectArgs<'_>) {
     if time == 0 || batch == 0 {
         return;
     }
-    // One call for all rows of a step, or for all steps of a row, whichever makes fewer calls.
-    let (calls, rows) = if time <= batch { (time, batch) } else { (batch, time) };
+    // One call for all rows of a step, or for all steps of a row, whichever makes fewer calls; rows at
+    // no even distance go one by one.
+    let steps_outside = time <= batch && args.input.is_even();
+    let (calls, rows) = if steps_outside { (time, batch) } else { (batch, time) };
     let second = usize::from(rows > 1);
     for call in 0..calls {
-        let place = |row: usize| if time <= batch { (call, row) } else { (row, call) };
+        let place = |row: usize| if steps_outside { (call, row) } else { (row, call) };
         let (first, next) = (place(0), place(second));
         let a = args.input.row_start(first.0, first.1);
         let a_next = args.input.row_start(next.0, next.1);

@@ -7,94 +7,20 @@
 //! Two mutable views made by a split never share a number, which is what lets threads write one
 //! buffer at once while the crate above forbids `unsafe`.
 
+mod layout;
+
 use std::marker::PhantomData;
 
-/// The lengths and distances of a view.
-#[derive(Clone, Copy, Debug)]
-struct Layout {
-    time: usize,
-    batch: usize,
-    features: usize,
-    time_stride: isize,
-    batch_stride: isize,
-}
-
-impl Layout {
-    /// Panics unless all rows lie inside `len` numbers.
-    fn new(len: usize, [time, batch, features]: [usize; 3], strides: [usize; 2]) -> Self {
-        let [time_stride, batch_stride] = strides.map(|stride| {
-            isize::try_from(stride).expect("a stride is no longer than the memory it walks")
-        });
-        if time > 0 && batch > 0 {
-            let last = strides[0]
-                .checked_mul(time - 1)
-                .zip(strides[1].checked_mul(batch - 1))
-                .and_then(|(t, b)| t.checked_add(b)?.checked_add(features));
-            assert!(
-                last.is_some_and(|last| last <= len),
-                "a view of [time={time}, batch={batch}, features={features}] with strides \
-                 {strides:?} does not fit into {len} numbers"
-            );
-        }
-        Self { time, batch, features, time_stride, batch_stride }
-    }
-
-    /// Whether no two rows overlap: one axis must step over all of the other.
-    fn rows_are_apart(&self) -> bool {
-        if self.time == 0 || self.batch == 0 {
-            return true;
-        }
-        let extent = |count: usize, stride: isize| count.saturating_sub(1) * stride.unsigned_abs();
-        let (t, b) = (self.time_stride.unsigned_abs(), self.batch_stride.unsigned_abs());
-        let apart = |inner: usize, inner_len: usize, inner_stride: isize, outer: usize| {
-            (inner_len <= 1 || inner >= self.features)
-                && outer >= extent(inner_len, inner_stride) + self.features
-        };
-        let time_outside = self.time <= 1 || apart(b, self.batch, self.batch_stride, t);
-        let batch_outside = self.batch <= 1 || apart(t, self.time, self.time_stride, b);
-        (time_outside && (self.batch <= 1 || b >= self.features))
-            || (batch_outside && (self.time <= 1 || t >= self.features))
-    }
-
-    #[allow(clippy::cast_possible_wrap, reason = "indices are below lengths of memory")]
-    #[inline(always)]
-    fn offset(&self, time: usize, batch: usize) -> isize {
-        debug_assert!(time < self.time, "step {time} of {}", self.time);
-        debug_assert!(batch < self.batch, "row {batch} of {}", self.batch);
-        time as isize * self.time_stride + batch as isize * self.batch_stride
-    }
-
-    fn check_steps(&self, start: usize, end: usize) {
-        assert!(start <= end && end <= self.time, "steps {start}..{end} of {}", self.time);
-    }
-
-    fn check_rows(&self, start: usize, end: usize) {
-        assert!(start <= end && end <= self.batch, "rows {start}..{end} of {}", self.batch);
-    }
-
-    /// The offset of step `time`, which may be the one past the last.
-    #[allow(clippy::cast_possible_wrap, reason = "indices are below lengths of memory")]
-    fn step_offset(&self, time: usize) -> isize {
-        if time < self.time { time as isize * self.time_stride } else { 0 }
-    }
-
-    /// The offset of row `batch`, which may be the one past the last.
-    #[allow(clippy::cast_possible_wrap, reason = "indices are below lengths of memory")]
-    fn row_offset(&self, batch: usize) -> isize {
-        if batch < self.batch { batch as isize * self.batch_stride } else { 0 }
-    }
-
-    fn reversed(self) -> (isize, Self) {
-        let offset = self.step_offset(self.time.saturating_sub(1));
-        (offset, Self { time_stride: -self.time_stride, ..self })
-    }
-}
+use layout::Layout;
+pub use layout::Pick;
 
 /// A sequence `[time, batch, features]` to read.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     start: *const f32,
     layout: Layout,
+    /// Of a view of one step, which rows of the memory its rows are: those that the layout counts.
+    picks: Option<&'a [Pick]>,
     memory: PhantomData<&'a [f32]>,
 }
 
@@ -125,7 +51,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn new(data: &'a [f32], shape: [usize; 3], strides: [usize; 2]) -> Self {
         let layout = Layout::new(data.len(), shape, strides);
-        Self { start: data.as_ptr(), layout, memory: PhantomData }
+        Self { start: data.as_ptr(), layout, picks: None, memory: PhantomData }
     }
 
     /// Sees `data` as `[time, batch, features]` without gaps.
@@ -177,7 +103,7 @@ impl<'a> View<'a> {
         assert!(time < self.layout.time && batch < self.layout.batch, "a row of the view");
         // SAFETY: the row exists, and `Layout::new` found that every row lies inside the memory.
         unsafe {
-            let start = self.start.offset(self.layout.offset(time, batch));
+            let start = self.start.offset(self.offset(time, batch));
             std::slice::from_raw_parts(start, self.layout.features)
         }
     }
@@ -185,12 +111,44 @@ impl<'a> View<'a> {
     /// The start of one row.
     #[inline(always)]
     pub(crate) fn row_start(&self, time: usize, batch: usize) -> *const f32 {
-        self.start.wrapping_offset(self.layout.offset(time, batch))
+        self.start.wrapping_offset(self.offset(time, batch))
+    }
+
+    #[inline(always)]
+    fn offset(&self, time: usize, batch: usize) -> isize {
+        match self.picks {
+            None => self.layout.offset(time, batch),
+            Some(picks) => self.layout.of_pick(picks[batch]),
+        }
+    }
+
+    /// Whether rows are equally far apart.
+    pub(crate) fn is_even(&self) -> bool {
+        self.picks.is_none()
+    }
+
+    /// Some rows, of any steps and in any order, as the batch of a single step.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row, or this view has been made so itself.
+    #[must_use]
+    pub fn picked(self, picks: &'a [Pick]) -> Self {
+        assert!(self.picks.is_none(), "rows that are picked already");
+        for &Pick { time, batch } in picks {
+            let exists = time < self.layout.time && batch < self.layout.batch;
+            assert!(exists, "row {batch} of step {time} of {:?}", self.layout);
+        }
+        let layout = Layout { time: 1, batch: picks.len(), ..self.layout };
+        Self { layout, picks: Some(picks), ..self }
     }
 
     /// The same with the last step first.
     #[must_use]
     pub fn reversed(self) -> Self {
+        if self.picks.is_some() {
+            return self;
+        }
         let (offset, layout) = self.layout.reversed();
         Self { start: self.start.wrapping_offset(offset), layout, ..self }
     }
@@ -203,7 +161,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn steps(self, start: usize, end: usize) -> Self {
         self.layout.check_steps(start, end);
-        let offset = self.layout.step_offset(start);
+        let offset = if self.picks.is_some() { 0 } else { self.layout.step_offset(start) };
         let layout = Layout { time: end - start, ..self.layout };
         Self { start: self.start.wrapping_offset(offset), layout, ..self }
     }
@@ -216,8 +174,11 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn rows(self, start: usize, end: usize) -> Self {
         self.layout.check_rows(start, end);
-        let offset = self.layout.row_offset(start);
         let layout = Layout { batch: end - start, ..self.layout };
+        if let Some(picks) = self.picks {
+            return Self { layout, picks: Some(&picks[start..end]), ..self };
+        }
+        let offset = self.layout.row_offset(start);
         Self { start: self.start.wrapping_offset(offset), layout, ..self }
     }
 
@@ -319,7 +280,7 @@ impl<'a> ViewMut<'a> {
     /// The same rows to read.
     #[must_use]
     pub fn as_view(&self) -> View<'_> {
-        View { start: self.start, layout: self.layout, memory: PhantomData }
+        View { start: self.start, layout: self.layout, picks: None, memory: PhantomData }
     }
 
     /// The same with the last step first.
@@ -415,6 +376,23 @@ mod tests {
         let view = View::time_major(&data, [3, 2, 4]);
         assert_eq!(view.row(2, 1), &data[20..24]);
         assert_eq!(view.row(1, 0), &data[8..12]);
+    }
+
+    #[test]
+    fn picked_rows_are_a_batch_in_their_order() {
+        let data: Vec<f32> = (0..24_u8).map(f32::from).collect();
+        let picks = [(2, 1), (0, 0), (2, 0)].map(|(time, batch)| Pick { time, batch });
+        let view = View::batch_major(&data, [3, 2, 4]).picked(&picks);
+        assert_eq!((view.time(), view.batch(), view.features()), (1, 3, 4));
+        assert_eq!(view.row(0, 0), &data[20..24]);
+        assert_eq!(view.reversed().row(0, 1), &data[0..4]);
+        assert_eq!(view.rows(1, 3).steps(0, 1).columns(1, 2).row(0, 1), &data[9..10]);
+    }
+
+    #[test]
+    #[should_panic(expected = "row 2 of step 0")]
+    fn rows_that_are_not_there_cannot_be_picked() {
+        let _ = View::new(&[0.0; 24], [3, 2, 4], [8, 4]).picked(&[Pick { time: 0, batch: 2 }]);
     }
 
     #[test]

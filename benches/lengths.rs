@@ -1,0 +1,147 @@
+//! A batch of rows of different lengths, three ways: with the lengths, padded with every step run, and
+//! row by row in a session of one row.
+//!
+//! Ids: `lengths-{cell}-f32-{level}/{way}/T…_B…_I…_H…`; the lengths are 1 to T, evenly spread and in
+//! no order. The three are first held against each other, to the bit. Elements are steps that count.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ritornello::model::{
+    Cell, CellWeights, Direction, GruReset, Matrix, Model, Recurrent, RecurrentWeights,
+};
+use ritornello::{Isa, PlanOptions, Session, Threads};
+
+/// `[time, batch, input_size, hidden_size]`
+const SHAPES: [[usize; 4]; 4] =
+    [[100, 16, 16, 32], [100, 16, 64, 128], [100, 32, 256, 256], [1000, 8, 64, 128]];
+
+/// Numbers in [-1, 1) from a seed: xorshift64*.
+struct Noise(u64);
+
+impl Noise {
+    fn numbers(&mut self, count: usize, bound: f32) -> Vec<f32> {
+        let mut next = || {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
+            bound * (high as f32 / 8_388_608.0 - 1.0)
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// A layer with weights as PyTorch draws them.
+    fn model(&mut self, cell: Cell, input_size: usize, size: usize) -> Model {
+        let rows = cell.gates().len() * size;
+        let bound = 1.0 / (size as f32).sqrt();
+        let mut matrix = |columns: usize| {
+            Matrix::new(rows, columns, self.numbers(rows * columns, bound)).expect("fits")
+        };
+        let weights = CellWeights {
+            input: matrix(input_size),
+            recurrent: RecurrentWeights::Matrix(matrix(size)),
+            bias: Some(self.numbers(rows, bound)),
+            recurrent_bias: Some(self.numbers(rows, bound)),
+        };
+        let layer = Recurrent::new(cell, Direction::Forward, vec![weights]).expect("fits");
+        Model::chain(input_size).recurrent(layer).build().expect("a chain")
+    }
+}
+
+/// Evenly from 1 to `time`, in an order that has nothing to do with it.
+fn lengths(time: usize, batch: usize) -> Vec<usize> {
+    let spread = |row: usize| 1 + row * (time - 1) / (batch - 1);
+    (0..batch).map(|row| spread((row * 7 + 3) % batch)).collect()
+}
+
+/// The three ways, each into `y` `[batch, time, size]`.
+struct Ways {
+    together: Session,
+    alone: Session,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    lengths: Vec<usize>,
+    shape: [usize; 4],
+}
+
+impl Ways {
+    fn with_lengths(&mut self) {
+        self.together.reset();
+        let (x, y) = (black_box(&self.x), &mut self.y);
+        self.together.run_lengths_into(x, &self.lengths, y).expect("fits");
+    }
+
+    fn padded(&mut self) {
+        self.together.reset();
+        self.together.run_into(black_box(&self.x), &mut self.y).expect("fits");
+    }
+
+    fn row_by_row(&mut self) {
+        let [time, _, features, size] = self.shape;
+        let rows = self.x.chunks(time * features).zip(self.y.chunks_mut(time * size));
+        for ((x, y), &length) in rows.zip(&self.lengths) {
+            self.alone.reset();
+            let (x, y) = (black_box(&x[..length * features]), &mut y[..length * size]);
+            self.alone.run_into(x, y).expect("fits");
+        }
+    }
+
+    /// The bits of the steps that count.
+    fn bits(&self) -> Vec<u32> {
+        let [time, _, _, size] = self.shape;
+        let rows = self.y.chunks(time * size).zip(&self.lengths);
+        rows.flat_map(|(y, &length)| y[..length * size].iter().map(|y| y.to_bits())).collect()
+    }
+
+    fn check(&mut self) {
+        self.with_lengths();
+        let expected = self.bits();
+        for way in [Self::padded, Self::row_by_row] {
+            self.y.fill(f32::NAN);
+            way(self);
+            assert!(self.bits() == expected, "the ways differ");
+        }
+    }
+}
+
+fn lengths_of_rows(criterion: &mut Criterion) {
+    println!("not run, this CPU lacks them: {:?}", Isa::missing());
+    for isa in Isa::available() {
+        for cell in [Cell::LSTM, Cell::gru(GruReset::AfterMatmul)] {
+            let mut group = criterion.benchmark_group(format!("lengths-{}-f32-{isa}", cell.name()));
+            for shape in SHAPES {
+                let [time, batch, input_size, size] = shape;
+                let mut noise = Noise(1);
+                let model = noise.model(cell, input_size, size);
+                let options = PlanOptions::default().isa(isa).threads(Threads::one());
+                let plan = model.into_plan(options).expect("a level of this CPU");
+                let mut ways = Ways {
+                    together: plan.session(batch, time).expect("fits"),
+                    alone: plan.session(1, time).expect("fits"),
+                    x: noise.numbers(time * batch * input_size, 1.0),
+                    y: vec![0.0; time * batch * size],
+                    lengths: lengths(time, batch),
+                    shape,
+                };
+                ways.check();
+                let steps: usize = ways.lengths.iter().sum();
+                group.throughput(Throughput::Elements(steps as u64));
+                let of_shape = format!("T{time}_B{batch}_I{input_size}_H{size}");
+                group.bench_function(format!("lengths/{of_shape}"), |bencher| {
+                    bencher.iter(|| ways.with_lengths());
+                });
+                group.bench_function(format!("padded/{of_shape}"), |bencher| {
+                    bencher.iter(|| ways.padded());
+                });
+                group.bench_function(format!("row-by-row/{of_shape}"), |bencher| {
+                    bencher.iter(|| ways.row_by_row());
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, lengths_of_rows);
+criterion_main!(benches);

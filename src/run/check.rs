@@ -1,0 +1,208 @@
+//! What a call must fit before anything is run.
+
+use super::Session;
+use super::frame::{Source, whole_time};
+use crate::Error;
+use crate::model::{Element, Extent, Select, SequenceAxes, Shape};
+use crate::plan::{Home, StageKind};
+
+impl Session {
+    /// Refuses models that `run` has no way to feed or to answer.
+    pub(super) fn check_simple(&self) -> Result<(), Error> {
+        let inner = &*self.plan.inner;
+        let simple = inner.inputs.len() == 1
+            && inner.outputs.len() == 1
+            && inner.inputs[0].element == Element::F32;
+        if simple {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            what: format!(
+                "a bare slice for a model with {} inputs and {} outputs{}",
+                inner.inputs.len(),
+                inner.outputs.len(),
+                if inner.inputs.iter().any(|input| input.element == Element::Index) {
+                    ", some of them indices"
+                } else {
+                    ""
+                }
+            ),
+            advice: "give arrays by name to run_arrays".into(),
+        })
+    }
+
+    /// Finds the number of steps of each input from its length, and checks the call.
+    pub(super) fn measure(
+        &mut self,
+        sources: &[Source<'_>],
+        lengths: Option<&[usize]>,
+    ) -> Result<(), Error> {
+        let inner = &*self.plan.inner;
+        for (index, (input, source)) in inner.inputs.iter().zip(sources).enumerate() {
+            let len = match source {
+                Source::F32(numbers) => numbers.len(),
+                Source::Index(indices) => indices.len(),
+            };
+            let row = self.batch * input.shape.features();
+            let fixed = match input.shape {
+                Shape::Sequence { time: Extent::Input(_), .. } => None,
+                shape => Some(whole_time(shape, &[])),
+            };
+            let fits = match fixed {
+                Some(time) => len == row * time,
+                None => len.checked_rem(row).unwrap_or(len) == 0,
+            };
+            if !fits {
+                return Err(Error::Shape {
+                    what: format!(
+                        "input '{}' {} for batch {}",
+                        input.name, input.shape, self.batch
+                    ),
+                    expected: match fixed {
+                        Some(time) => format!("{} numbers", row * time),
+                        None => format!("a multiple of {row} numbers"),
+                    },
+                    found: len.to_string(),
+                });
+            }
+            self.times[index] = match fixed {
+                Some(_) => 1,
+                None => len.checked_div(row).unwrap_or(0),
+            };
+        }
+        self.check_call(sources, lengths)
+    }
+
+    /// Checks what a call gives, once the number of steps of each input is known.
+    pub(super) fn check_call(
+        &self,
+        sources: &[Source<'_>],
+        lengths: Option<&[usize]>,
+    ) -> Result<(), Error> {
+        if let Some(lengths) = lengths {
+            self.check_lengths(lengths)?;
+        }
+        for (index, source) in sources.iter().enumerate() {
+            self.check_indices(index, source, lengths)?;
+        }
+        self.check_times(lengths)
+    }
+
+    /// Checks that there is a length for each row, within the time of every sequence.
+    fn check_lengths(&self, lengths: &[usize]) -> Result<(), Error> {
+        if lengths.len() != self.batch {
+            return Err(Error::Shape {
+                what: "the lengths".into(),
+                expected: format!("{}, one for each row of the batch", self.batch),
+                found: lengths.len().to_string(),
+            });
+        }
+        let longest = self.longest();
+        if self.sequence_times().any(|time| time != longest) {
+            return Err(Error::Shape {
+                what: "the times of sequences whose rows have lengths".into(),
+                expected: "all the same".into(),
+                found: format!("{:?}", self.times),
+            });
+        }
+        match lengths.iter().position(|&length| length > longest) {
+            None => Ok(()),
+            Some(row) => Err(Error::Shape {
+                what: format!("the length of row {row}"),
+                expected: format!("at most {longest}, the time of the sequence"),
+                found: lengths[row].to_string(),
+            }),
+        }
+    }
+
+    fn check_times(&self, lengths: Option<&[usize]>) -> Result<(), Error> {
+        let inner = &*self.plan.inner;
+        let time = |value: usize| whole_time(inner.values[value].shape, &self.times);
+        for &index in &inner.combining {
+            let stage = &inner.stages[index];
+            let first = time(stage.inputs[0]);
+            if let Some(&other) = stage.inputs.iter().find(|&&value| time(value) != first) {
+                return Err(Error::Shape {
+                    what: format!("{}: the time of its inputs", stage.name),
+                    expected: format!("{first} like the first"),
+                    found: time(other).to_string(),
+                });
+            }
+        }
+        for stage in &inner.stages {
+            let StageKind::Select(Select::Step(step)) = stage.kind else { continue };
+            let shape = inner.values[stage.inputs[0]].shape;
+            let whole = time(stage.inputs[0]);
+            let free = matches!(shape, Shape::Sequence { time: Extent::Input(_), .. });
+            let rows = lengths.filter(|_| free).unwrap_or(std::slice::from_ref(&whole));
+            let short = rows.iter().position(|&time| {
+                time > 0 && (step.unsigned_abs() > time || step == time.cast_signed())
+            });
+            if let Some(row) = short {
+                let of_row = if rows.len() > 1 { format!(", row {row}") } else { String::new() };
+                return Err(Error::Shape {
+                    what: format!("{}: the time of its input{of_row}", stage.name),
+                    expected: format!("long enough for step {step}"),
+                    found: rows[row].to_string(),
+                });
+            }
+        }
+        let longest = self.longest();
+        if longest <= self.max_time {
+            return Ok(());
+        }
+        if let Some(node) = &inner.whole_sequence_node {
+            return Err(Error::Shape {
+                what: format!("the time of a sequence ('{node}' needs all of it at once)"),
+                expected: format!("at most {}, for which the session was made", self.max_time),
+                found: longest.to_string(),
+            });
+        }
+        if self.max_time == 0 || self.sequence_times().any(|time| time != longest) {
+            return Err(Error::Shape {
+                what: "the times of sequences longer than the session's buffers".into(),
+                expected: format!("all the same, or at most {}", self.max_time),
+                found: format!("{:?}", self.times),
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses indices that are no rows of the tables they go to, but for padding.
+    fn check_indices(
+        &self,
+        input: usize,
+        source: &Source<'_>,
+        lengths: Option<&[usize]>,
+    ) -> Result<(), Error> {
+        let plan = &*self.plan.inner;
+        let Source::Index(indices) = source else { return Ok(()) };
+        let time = self.times[input];
+        let is_padding = |place: usize| {
+            let (step, row) = match plan.axes {
+                SequenceAxes::BatchTime => (place % time, place / time),
+                SequenceAxes::TimeBatch => (place / self.batch, place % self.batch),
+            };
+            lengths.is_some_and(|lengths| step >= lengths[row])
+        };
+        for stage in &plan.stages {
+            let StageKind::Embedding { rows, .. } = stage.kind else { continue };
+            if plan.values[stage.inputs[0]].home != Home::Input(input) {
+                continue;
+            }
+            let inside = |index: i32| usize::try_from(index).is_ok_and(|index| index < rows);
+            let wrong = (0..indices.len()).find(|&at| !inside(indices[at]) && !is_padding(at));
+            if let Some(place) = wrong {
+                return Err(Error::Shape {
+                    what: format!(
+                        "{}: index {place} of input '{}'",
+                        stage.name, plan.inputs[input].name
+                    ),
+                    expected: format!("0 to {}", rows - 1),
+                    found: indices[place].to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
