@@ -1,75 +1,13 @@
 //! What a plan holds, and what making it takes: bytes, counted by the allocator.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell as Counter;
+mod allocator;
 
+use allocator::measured;
 use ritornello::model::{
     Activation, Cell, CellWeights, Dense, Direction, Embedding, GruReset, Matrix, Model, Op,
     Recurrent, RecurrentWeights, ScaleShift,
 };
 use ritornello::{Isa, Plan, PlanOptions, Threads};
-
-thread_local! {
-    /// Bytes that this thread holds: other tests have threads of their own.
-    static HELD: Counter<isize> = const { Counter::new(0) };
-    /// The most it held.
-    static PEAK: Counter<isize> = const { Counter::new(0) };
-}
-
-struct Counting;
-
-fn count(bytes: isize) {
-    // A thread that is ending has no counters any more, and no test either.
-    let _ = HELD.try_with(|held| {
-        held.set(held.get() + bytes);
-        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held.get())));
-    });
-}
-
-fn size(layout: Layout) -> isize {
-    layout.size().cast_signed()
-}
-
-// SAFETY: every call is passed on to the system's allocator as it is. The counters are thread locals
-// of a constant without a destructor, which allocate nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(size(layout));
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(size(layout));
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Both may exist for a moment.
-        count(new_size.cast_signed());
-        count(-size(layout));
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.realloc(memory, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(-size(layout));
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What `work` gives, the bytes it leaves behind and the most it had, both beyond what was before.
-fn measured<T>(work: impl FnOnce() -> T) -> (T, isize, isize) {
-    let before = HELD.with(Counter::get);
-    PEAK.with(|peak| peak.set(before));
-    let result = work();
-    (result, HELD.with(Counter::get) - before, PEAK.with(Counter::get) - before)
-}
 
 /// Names, shapes and tables of a small plan, which are no weights.
 const BESIDE: isize = 4096;

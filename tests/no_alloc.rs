@@ -1,64 +1,14 @@
 //! Once a session is built, with one thread, `run_into`, `step` and `reset` do not touch the
 //! allocator: neither to take memory nor to give it back.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell as Counter;
+mod allocator;
 
+use allocator::calls;
 use ritornello::model::{
     Activation, Cell, CellWeights, Dense, Direction, GruReset, Matrix, Merge, Model, Op,
     OutputOrder, Recurrent, RecurrentWeights, ScaleShift, StateScope,
 };
 use ritornello::{Isa, PlanOptions, Session, Threads};
-
-thread_local! {
-    /// Calls of the allocator by this thread: other tests have threads of their own.
-    static CALLS: Counter<usize> = const { Counter::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    // A thread that is ending has no counter any more, and no test either.
-    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
-}
-
-// SAFETY: every call is passed on to the system's allocator as it is. The counter is a thread local
-// of a constant without a destructor, which allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.realloc(memory, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's premises are the same.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How often `work` calls the allocator.
-fn calls(work: impl FnOnce()) -> usize {
-    let before = CALLS.with(Counter::get);
-    work();
-    CALLS.with(Counter::get) - before
-}
 
 /// Numbers in [-1, 1), never all the same: a cycle of 251.
 fn numbers(count: usize) -> Vec<f32> {

@@ -39,9 +39,8 @@ const RULES: &[Rule] = &[
         &[
             "kernels/",
             "bindings/",
+            "tests/allocator/",
             "tests/load_hostile.rs",
-            "tests/no_alloc.rs",
-            "tests/memory.rs",
             "benches/peers/src/rivals/foreign.rs",
             "benches/peers/src/rivals/matmul.rs",
         ],
