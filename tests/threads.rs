@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use models::{Arrays, bits, cases, cells, layer, named, noise, run};
+use models::{Arrays, alike, assert_alike, cases, cells, layer, named, noise, passed, run};
 use proptest::prelude::*;
 use ritornello::model::{Cell, Direction, GruReset, Merge};
 use ritornello::{Array, Isa, Model, Plan, PlanOptions, Threads};
@@ -78,9 +78,9 @@ proptest! {
                 let found = plan.run(&named(&inputs)).unwrap();
                 match &expected {
                     None => expected = Some(found),
-                    Some(expected) => prop_assert_eq!(
-                        bits(&found), bits(expected), "{} threads on {}", threads.count(), isa
-                    ),
+                    Some(expected) => passed(alike(&found, expected).map_err(|difference| {
+                        format!("{} threads on {isa}: {difference}", threads.count())
+                    }))?,
                 }
             }
         }
@@ -101,7 +101,8 @@ fn threads_may_have_nothing_to_do() {
                     .map(|threads| plan(&model, isa, threads).run(&named(&inputs)).unwrap())
                     .collect();
                 for found in &runs[1..] {
-                    assert_eq!(bits(found), bits(&runs[0]), "batch {batch}, {time} steps, {isa}");
+                    let what = format!("batch {batch}, {time} steps on {isa}");
+                    assert_alike(found, &runs[0], &what);
                 }
             }
         }
@@ -120,14 +121,15 @@ fn a_stream_may_go_through_several_threads() {
         let expected = case.run(isa);
         for threads in all_threads() {
             let mut session = plan(&case.model, isa, &threads).session(batch, 30).unwrap();
-            let whole = run(&mut session, &case.inputs);
-            assert_eq!(bits(&whole), bits(&expected), "{} threads", threads.count());
+            let what = format!("{} threads on {isa}", threads.count());
+            assert_alike(&run(&mut session, &case.inputs), &expected, &what);
             session.reset();
             let pieces = [(0, 1), (1, 2), (2, 37), (37, 40)]
                 .map(|(start, end)| run(&mut session, &case.steps(start, end)));
             let y: Vec<&Array> = pieces.iter().map(|piece| models::get(piece, "y")).collect();
-            assert_eq!(&models::join(&y, 1), models::get(&expected, "y"));
-            assert_eq!(bits(&pieces[3][1..]), bits(&expected[1..]));
+            let y = [("y".to_owned(), models::join(&y, 1))];
+            assert_alike(&y, &expected[..1], &what);
+            assert_alike(&pieces[3][1..], &expected[1..], &what);
         }
     }
 }
@@ -157,7 +159,7 @@ fn stacked_layers_may_run_at_once() {
                 for threads in &all_threads()[1..] {
                     let mut session = plan(&model, isa, threads).session(batch, 150).unwrap();
                     for _ in 0..5 {
-                        assert_eq!(bits(&run(&mut session, &inputs)), bits(&expected), "{isa}");
+                        assert_alike(&run(&mut session, &inputs), &expected, isa.name());
                         session.reset();
                     }
                 }
@@ -185,13 +187,17 @@ fn units_may_be_shared() {
                 for batch in [1, 3] {
                     let inputs = input(batch, 90, 7, 12);
                     for isa in Isa::available() {
-                        let expected = plan(&model, isa, &Threads::one()).run(&named(&inputs));
-                        let expected = bits(&expected.unwrap());
+                        let expected =
+                            plan(&model, isa, &Threads::one()).run(&named(&inputs)).unwrap();
                         for threads in &all_threads()[1..] {
                             let mut session =
                                 plan(&model, isa, threads).session(batch, 90).unwrap();
+                            let count = threads.count();
+                            let what = format!(
+                                "{cell:?}, batch {batch}, {count} threads on {isa}, {busy} cores busy"
+                            );
                             for _ in 0..4 {
-                                assert_eq!(bits(&run(&mut session, &inputs)), expected, "{isa}");
+                                assert_alike(&run(&mut session, &inputs), &expected, &what);
                                 session.reset();
                             }
                         }
@@ -215,7 +221,7 @@ fn a_model_may_be_given_up_for_its_plan() {
         assert_eq!(given_up.inputs(), kept.inputs());
         assert_eq!(given_up.outputs(), kept.outputs());
         let runs = [given_up, kept].map(|plan| plan.run(&named(&inputs)).unwrap());
-        assert_eq!(bits(&runs[0]), bits(&runs[1]));
+        assert_alike(&runs[0], &runs[1], isa.name());
     }
 }
 
@@ -238,8 +244,8 @@ fn a_plan_is_shared_by_threads() {
                     for _ in 0..3 {
                         let inputs = input(5, 30, 6, seed);
                         let fresh = plan.run(&named(&inputs)).unwrap();
-                        assert_eq!(bits(&fresh), bits(expected));
-                        assert_eq!(bits(&run(&mut session, &inputs)), bits(expected));
+                        assert_alike(&fresh, expected, "a clone");
+                        assert_alike(&run(&mut session, &inputs), expected, "a session");
                     }
                 });
             }

@@ -117,6 +117,37 @@ pub(crate) fn bits_of(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
 }
 
+/// Whether arrays are the same by [`bits`]; `Err` says where they differ first.
+pub(crate) fn alike(found: &[(String, Array)], expected: &[(String, Array)]) -> Result<(), String> {
+    if found.len() != expected.len() {
+        return Err(format!("{} arrays, expected {}", found.len(), expected.len()));
+    }
+    for ((name, array), (other_name, other)) in found.iter().zip(expected) {
+        let (shape, other_shape) = (array.shape(), other.shape());
+        if name != other_name || shape != other_shape {
+            return Err(format!("{name} {shape:?}, expected {other_name} {other_shape:?}"));
+        }
+        let [numbers, others] = [array, other].map(|array| array.as_f32().expect("real"));
+        let differs = |(x, y): (&u32, &u32)| x != y;
+        let Some(at) = bits_of(numbers).iter().zip(&bits_of(others)).position(differs) else {
+            continue;
+        };
+        let (x, y) = (numbers[at], others[at]);
+        return Err(format!(
+            "{name} {shape:?} differs first in number {at}: {x:?}, expected {y:?}"
+        ));
+    }
+    Ok(())
+}
+
+/// Fails where arrays differ first, and does not print the others.
+#[track_caller]
+pub(crate) fn assert_alike(found: &[(String, Array)], expected: &[(String, Array)], what: &str) {
+    if let Err(difference) = alike(found, expected) {
+        panic!("{what}: {difference}");
+    }
+}
+
 pub(crate) fn time_axis(axes: SequenceAxes) -> usize {
     usize::from(axes == SequenceAxes::BatchTime)
 }
