@@ -168,12 +168,22 @@ fn stacked_layers_may_run_at_once() {
     }
 }
 
+/// Ends what waits for a flag, also when a test fails: a scope waits for all its threads.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Few rows of a long layer: threads share its units, and meet after every step. On cores that are
 /// busy with something else they keep each other waiting, and the leader goes on alone.
 #[test]
 fn units_may_be_shared() {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _stop = SetWhenDropped(&stop);
         for busy in [0, 4] {
             for _ in 0..busy {
                 scope.spawn(|| {
@@ -205,7 +215,6 @@ fn units_may_be_shared() {
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }
 
