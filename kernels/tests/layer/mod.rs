@@ -4,10 +4,20 @@
 
 use proptest::prelude::*;
 use ritornello_kernels::{
-    Activation, AlignedBuffer, CellKind, CellSource, Kernels, PackedCell, RecurArgs,
+    Activation, AlignedBuffer, CellKind, CellSource, Isa, Kernels, PackedCell, RecurArgs,
     RecurrentSource, Reset, View, ViewMut, state_stride,
 };
 use ritornello_reference as reference;
+
+pub(crate) const TANH: Activation = Activation::Tanh;
+pub(crate) const SIGMOID: Activation = Activation::Sigmoid;
+pub(crate) const RNN: CellKind = CellKind::Simple { activation: TANH };
+pub(crate) const LSTM: CellKind =
+    CellKind::Lstm { activation: TANH, recurrent_activation: SIGMOID };
+pub(crate) const GRU_AFTER: CellKind =
+    CellKind::Gru { reset: Reset::After, activation: TANH, recurrent_activation: SIGMOID };
+pub(crate) const GRU_BEFORE: CellKind =
+    CellKind::Gru { reset: Reset::Before, activation: TANH, recurrent_activation: SIGMOID };
 
 /// A layer with its input and initial state.
 #[derive(Clone, Debug)]
@@ -40,9 +50,22 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// For comparisons in which NaN equals NaN and -0 differs from 0.
     pub(crate) fn bits(&self) -> [Vec<u32>; 3] {
-        [&self.output, &self.hidden, &self.cell]
-            .map(|numbers| numbers.iter().map(|x| x.to_bits()).collect())
+        [&self.output, &self.hidden, &self.cell].map(|numbers| bits(numbers))
     }
+}
+
+pub(crate) fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|x| x.to_bits()).collect()
+}
+
+/// Whether the level rounds a product and its sum once.
+pub(crate) fn fused(kernels: &Kernels) -> bool {
+    kernels.isa() != Isa::Portable
+}
+
+/// `a b + c` as the level rounds it.
+pub(crate) fn multiply_add(kernels: &Kernels, a: f32, b: f32, c: f32) -> f32 {
+    if fused(kernels) { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// Numbers in [-1, 1) from a seed: xorshift64*.
@@ -97,6 +120,24 @@ impl Layer {
             hidden: draw(states),
             cell: if kind.has_cell_state() { draw(states) } else { Vec::new() },
         }
+    }
+
+    /// A layer whose gates do what their biases say: each gate's weights are scaled by `scale`.
+    pub(crate) fn with_gates(
+        kind: CellKind,
+        [size, time, batch]: [usize; 3],
+        gates: &[(f32, f32)],
+    ) -> Self {
+        let depth = 3;
+        let mut layer = Self::random(kind, false, [true, false], [depth, size, time, batch], 77);
+        let bias = layer.bias.as_mut().expect("a bias");
+        for (gate, &(scale, value)) in gates.iter().enumerate() {
+            let rows = |columns: usize| gate * size * columns..(gate + 1) * size * columns;
+            layer.input_weights[rows(depth)].iter_mut().for_each(|weight| *weight *= scale);
+            layer.recurrent_weights[rows(size)].iter_mut().for_each(|weight| *weight *= scale);
+            bias[rows(1)].fill(value);
+        }
+        layer
     }
 
     pub(crate) fn packed(&self, kernels: &Kernels) -> PackedCell {
