@@ -1,7 +1,7 @@
 //! Random models give what the equations say, on every level.
 //!
 //! Every node of every model is held against f64 with exact inputs and a derived bound; the scheme
-//! is in `models/judge.rs`.
+//! is in `models/judge/mod.rs`.
 
 mod models;
 

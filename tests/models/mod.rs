@@ -1,17 +1,21 @@
 //! Random models with their data, through the public API only, and a judge that knows the truth.
 //!
-//! A [`Recipe`] (in `recipe.rs`) is what proptest draws and shrinks; it makes a [`Case`]: a model,
-//! and arrays to run it on. The judge (`judge.rs`) holds every node of the model against f64.
+//! A [`Recipe`] (in `recipe.rs`) is what proptest draws and shrinks; it grows (in `growth.rs`) into a
+//! [`Case`]: a model, and arrays to run it on. The judge (`judge/`) holds every node of the model
+//! against f64.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+mod growth;
 mod judge;
 mod recipe;
 
 #[allow(unused_imports, reason = "each test file uses a part")]
+pub(crate) use growth::layer;
+#[allow(unused_imports, reason = "each test file uses a part")]
 pub(crate) use judge::judge;
 #[allow(unused_imports, reason = "each test file uses a part")]
-pub(crate) use recipe::{Kind, cells, layer, recipes};
+pub(crate) use recipe::{Kind, cells, recipes};
 
 use proptest::prelude::*;
 use ritornello::model::{Element, Extent, Input, SequenceAxes, Shape};
