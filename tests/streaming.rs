@@ -5,12 +5,13 @@ mod models;
 use std::collections::HashMap;
 
 use models::{
-    Arrays, Case, Kind, batch_axis, bits, bits_of, cases, cells, get, join, layer, named, noise,
-    pick, recipes, run, time_axis,
+    Arrays, Case, Kind, batch_axis, bits, cases, cells, get, join, layer, named, noise, pick,
+    recipes, run, time_axis,
 };
 use proptest::prelude::*;
 use ritornello::model::{
-    Direction, Extent, Matrix, Merge, Op, Port, Recurrent, Select, Shape, StateScope, Value,
+    Activation, Cell, CellWeights, Direction, Element, Extent, Matrix, Merge, Op, Port, Recurrent,
+    RecurrentWeights, Select, Shape, StateScope, Value,
 };
 use ritornello::{Array, Isa, Model, State};
 
@@ -237,20 +238,16 @@ proptest! {
     }
 }
 
-fn bidirectional(merge: Merge) -> Recurrent {
-    let mut both = layer(ritornello::model::Cell::LSTM, Direction::Bidirectional, [3, 5], 1);
-    both.merge = merge;
-    both
-}
-
 #[test]
 fn a_model_that_needs_whole_sequences_refuses_a_step() {
     let time = |op: Op| {
         let chain = Model::chain(3).then(op);
         chain.build().unwrap()
     };
+    let mut both = layer(Cell::LSTM, Direction::Bidirectional, [3, 5], 1);
+    both.merge = Merge::Sum;
     for (model, node) in [
-        (Model::chain(3).recurrent(bidirectional(Merge::Sum)).build().unwrap(), "lstm_0"),
+        (Model::chain(3).recurrent(both).build().unwrap(), "lstm_0"),
         (time(Op::MeanOverTime), "mean_time_0"),
         (time(Op::MaxOverTime), "max_time_0"),
         (time(Op::Select(Select::Step(0))), "select_0"),
@@ -270,8 +267,7 @@ fn a_model_that_needs_whole_sequences_refuses_a_step() {
 fn a_state_of_session_scope_goes_on() {
     let (batch, time) = (2, 5);
     for scope in [StateScope::Run, StateScope::Session] {
-        let mut stateful =
-            layer(ritornello::model::Cell::LSTM, Direction::Bidirectional, [3, 7], 5);
+        let mut stateful = layer(Cell::LSTM, Direction::Bidirectional, [3, 7], 5);
         let given = stateful.clone();
         stateful.state_scope = scope;
         let plan_of = |layer: Recurrent, states: bool| {
@@ -311,124 +307,12 @@ fn a_state_of_session_scope_goes_on() {
     }
 }
 
-/// A stacked model with every kind of output.
-fn stacked() -> Model {
-    let mut graph = Model::graph();
-    let x = graph.sequence("x", 3);
-    let first = graph.recurrent(
-        "gru",
-        layer(
-            ritornello::model::Cell::gru(ritornello::model::GruReset::AfterMatmul),
-            Direction::Forward,
-            [3, 6],
-            2,
-        ),
-        x,
-    );
-    let lstm = layer(ritornello::model::Cell::LSTM, Direction::Forward, [6, 5], 3);
-    let second = graph.recurrent("lstm", lstm, first.sequence);
-    graph.output("y", second.sequence);
-    graph.output("last", second.last);
-    graph.output("h", second.h_n);
-    graph.output("c", second.c_n);
-    graph.build().unwrap()
-}
-
-#[test]
-fn no_steps_leave_the_states_and_give_empty_sequences() {
-    for isa in Isa::available() {
-        let mut session = models::plan(&stacked(), isa).session(2, 4).unwrap();
-        let mut next = noise(1);
-        let x = Array::new(&[2, 3, 3], (0..18).map(|_| next()).collect()).unwrap();
-        let none = Array::new(&[2, 0, 3], Vec::new()).unwrap();
-        for _ in 0..2 {
-            let (before, last) =
-                (session.state().unwrap(), session.run_arrays(&[("x", &none)]).unwrap());
-            assert_eq!(bits(session.state().unwrap().arrays()), bits(before.arrays()));
-            assert_eq!(get(&last, "y").shape(), [2, 0, 5]);
-            assert_eq!(get(&last, "last").as_f32(), before.get("lstm.h").unwrap().as_f32());
-            assert_eq!(get(&last, "h"), before.get("lstm.h").unwrap());
-            assert_eq!(get(&last, "c"), before.get("lstm.c").unwrap());
-            session.run_arrays(&[("x", &x)]).unwrap();
-        }
-        let mut chain = models::plan(
-            &Model::chain(3).recurrent(bidirectional(Merge::Concat)).build().unwrap(),
-            isa,
-        )
-        .session(2, 4)
-        .unwrap();
-        assert_eq!(chain.run(&[]).unwrap(), Vec::<f32>::new());
-    }
-}
-
-/// The last step of no steps is zero, whatever ran before; a mean of nothing is NaN, a maximum
-/// minus infinity.
-#[test]
-fn what_is_made_of_no_steps_is_defined() {
-    for (op, expected) in [
-        (Op::Select(Select::Step(-1)), 0.0),
-        (Op::Select(Select::Step(1)), 0.0),
-        (Op::MeanOverTime, f32::NAN),
-        (Op::MaxOverTime, f32::NEG_INFINITY),
-    ] {
-        // Once in the caller's memory, once in the session's.
-        for inner in [false, true] {
-            let mut chain = Model::chain(2).then(op.clone());
-            if inner {
-                chain = chain.then(Op::Select(Select::Features { start: 0, end: 2 }));
-            }
-            let plan = models::plan(&chain.build().unwrap(), Isa::Portable);
-            let mut session = plan.session(1, 4).unwrap();
-            session.run(&[1.0, 2.0, 3.0, 4.0]).unwrap();
-            let mut y = [7.0; 2];
-            session.run_into(&[], &mut y).unwrap();
-            assert_eq!(bits_of(&y), bits_of(&[expected; 2]), "{op:?}, inner: {inner}");
-        }
-    }
-}
-
-#[test]
-fn an_empty_batch_is_run() {
-    for isa in Isa::available() {
-        for model in [
-            stacked(),
-            Model::chain(3).recurrent(bidirectional(Merge::Mul)).last().build().unwrap(),
-            Model::chain(3).recurrent(bidirectional(Merge::Concat)).build().unwrap(),
-        ] {
-            let plan = models::plan(&model, isa);
-            let x = Array::new(&[0, 4, 3], Vec::new()).unwrap();
-            let found = plan.run(&[("x", &x)]).unwrap();
-            for (output, (name, array)) in model.outputs().iter().zip(&found) {
-                let expected = match model.shape(output.value).unwrap() {
-                    Shape::Sequence { features, .. } => vec![0, 4, features],
-                    Shape::Vector { features } => vec![0, features],
-                    Shape::States { count, features } => vec![count, 0, features],
-                };
-                assert_eq!(array.shape(), expected, "{name}");
-            }
-            let mut session = plan.session(0, 2).unwrap();
-            assert_eq!(session.batch(), 0);
-            session.reset();
-            let state = session.state().unwrap();
-            session.set_state(&state).unwrap();
-        }
-        let mut session = models::plan(&stacked_stream(), isa).session(0, 2).unwrap();
-        session.step(&[], &mut []).unwrap();
-        assert_eq!(session.run(&[]).unwrap(), Vec::<f32>::new());
-    }
-}
-
-fn stacked_stream() -> Model {
-    let lstm = layer(ritornello::model::Cell::LSTM, Direction::Forward, [3, 5], 3);
-    Model::chain(3).recurrent(lstm).build().unwrap()
-}
-
 /// An output may be shown under two names, and an input may be an output.
 #[test]
 fn values_may_be_shown_twice() {
     let mut graph = Model::graph();
     let x = graph.sequence("x", 3);
-    let lstm = layer(ritornello::model::Cell::LSTM, Direction::Forward, [3, 5], 3);
+    let lstm = layer(Cell::LSTM, Direction::Forward, [3, 5], 3);
     let values = graph.recurrent("lstm", lstm, x);
     for (name, value) in [("a", values.sequence), ("b", values.sequence), ("same", x)] {
         graph.output(name, value);
@@ -447,7 +331,7 @@ fn values_may_be_shown_twice() {
 fn a_layer_whose_sequence_nobody_wants_still_has_a_state() {
     let mut graph = Model::graph();
     let x = graph.sequence("x", 3);
-    let lstm = layer(ritornello::model::Cell::LSTM, Direction::Forward, [3, 5], 3);
+    let lstm = layer(Cell::LSTM, Direction::Forward, [3, 5], 3);
     let values = graph.recurrent("lstm", lstm.clone(), x);
     graph.output("same", x);
     let unseen = graph.build().unwrap();
@@ -478,7 +362,7 @@ fn a_fixed_sequence_beside_a_free_one_is_run_or_refused() {
         let mut graph = Model::graph();
         let x = graph.sequence("x", 2);
         let fixed = Shape::Sequence { time: Extent::Fixed(5), features: 2 };
-        let fixed = graph.input("f", fixed, ritornello::model::Element::F32);
+        let fixed = graph.input("f", fixed, Element::F32);
         let sum = graph.node("sum", Op::Add, &[x, fixed]);
         graph.output("y", sum);
         let plan = models::plan(&graph.build().unwrap(), Isa::Portable);
@@ -501,16 +385,13 @@ fn a_fixed_sequence_beside_a_free_one_is_run_or_refused() {
 #[test]
 fn the_state_is_the_last_output() {
     let one = Matrix::new(1, 1, vec![1.0]).unwrap();
-    let weights = ritornello::model::CellWeights {
+    let weights = CellWeights {
         input: one.clone(),
-        recurrent: ritornello::model::RecurrentWeights::Matrix(
-            Matrix::new(1, 1, vec![10.0]).unwrap(),
-        ),
+        recurrent: RecurrentWeights::Matrix(Matrix::new(1, 1, vec![10.0]).unwrap()),
         bias: None,
         recurrent_bias: None,
     };
-    let linear =
-        ritornello::model::Cell::SimpleRnn { activation: ritornello::model::Activation::Linear };
+    let linear = Cell::SimpleRnn { activation: Activation::Linear };
     let digits = Recurrent::new(linear, Direction::Forward, vec![weights]).unwrap();
     let model = Model::chain(1).recurrent(digits).build().unwrap();
     assert_eq!(model.nodes()[0].name, "rnn_0");
