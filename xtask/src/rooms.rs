@@ -85,6 +85,7 @@ const RULES: &[Rule] = &[
             "kernels/src/recurrence/",
             "kernels/src/pack.rs",
             "kernels/src/simd.rs",
+            "kernels/src/times.rs",
         ],
         &[],
     ),
