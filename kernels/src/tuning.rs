@@ -1,14 +1,19 @@
-//! Numbers that decide speed and never a bit, except [`chains`], which is part of the numerics.
+//! Numbers that decide speed and never a bit, except [`chains`], which is part of the numerics, and,
+//! on the portable level, [`MATRIXMULTIPLY_WEIGHTS`].
 
 use crate::simd::Simd;
 
 /// The longest part of a dot product that a projection sums before it goes to the next panel.
+///
+/// To be seen with `ritornello bench --layer lstm:1024:64 --batch 16`.
 pub(crate) const KC: usize = 512;
 
 /// Rows of the next tile when `left` are left: 6, 4, 3, 2 or 1, and no more than the accumulators
 /// hold of `vectors` each.
 ///
 /// Rows are shared out evenly: a tile of one row would wait for the latency of its few sums.
+///
+/// To be seen with `cargo bench --bench recurrence -- throughput`.
 #[inline(always)]
 pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
     let tiles = left.div_ceil(max_rows(S::ACCUMULATORS, vectors));
@@ -17,11 +22,15 @@ pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
 }
 
 /// Sums that hide each other's latency: an addition takes 4 cycles, and two start in each.
+///
+/// To be seen with `cargo bench --bench recurrence -- stream`.
 pub(crate) const SUMS_AT_ONCE: usize = 8;
 
 /// Panels of `vectors` each that a tile of a recurrence takes at once, at most 4.
 ///
 /// A row alone takes as many as hide the latency of its sums, rows together as many as fit.
+///
+/// To be seen with `cargo bench --bench recurrence`, its streams and its throughput.
 #[inline(always)]
 pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
     let rows = batch.clamp(1, max_rows(S::ACCUMULATORS, vectors));
@@ -31,18 +40,26 @@ pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
 }
 
 /// The highest tile on a level that has so many accumulators.
+///
+/// To be seen with `cargo bench --bench projection -- throughput`.
 #[inline(always)]
 pub(crate) fn max_rows(accumulators: usize, vectors: usize) -> usize {
     (accumulators / vectors).clamp(1, 6)
 }
 
 /// Weights of a matrix from which on a tile fetches those of the next panel: what an L2 does not hold.
+///
+/// Fetching was measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12`.
 pub(crate) const WEIGHTS_TO_FETCH: usize = 64 * 1024;
 
 /// Steps of a dot product between two fetches.
+///
+/// To be seen with `ritornello bench --layer lstm:512:512 --batch 16`.
 pub(crate) const FETCH_EVERY: usize = 16;
 
 /// Weights from which on the portable level's projection is left to `matrixmultiply`.
+///
+/// To be seen with `cargo bench --bench projection -- portable`.
 pub(crate) const MATRIXMULTIPLY_WEIGHTS: usize = 2048;
 
 /// The number of partial sums that a recurrent dot product of `hidden_size` terms is made of.
@@ -50,6 +67,8 @@ pub(crate) const MATRIXMULTIPLY_WEIGHTS: usize = 2048;
 /// Short products wait for the latency of their own additions; several chains wait at once. The
 /// number depends on the layer's shape alone, on every level, because it decides bits: chain c sums
 /// the terms k ≡ c, chain 0 starting from the projection, and the result is (0 + 1) + (2 + 3).
+///
+/// To be seen with `cargo bench --bench recurrence -- stream`.
 #[must_use]
 pub fn chains(hidden_size: usize) -> usize {
     match hidden_size {
