@@ -47,6 +47,11 @@ pub(crate) fn max_rows(accumulators: usize, vectors: usize) -> usize {
     (accumulators / vectors).clamp(1, 6)
 }
 
+/// Weights of a matrix up to which rows go one by one: the nearest cache holds them beside all else.
+///
+/// Measured by `ritornello bench --layer lstm:16:32 --batch 16`.
+pub(crate) const WEIGHTS_FOR_ROWS_ALONE: usize = 6 * 1024;
+
 /// Weights of a matrix from which on a tile fetches those of the next panel: what an L2 does not hold.
 ///
 /// Fetching was measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12`.

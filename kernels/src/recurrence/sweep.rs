@@ -8,7 +8,8 @@
 //!
 //! 1. A row alone is multiplied by several panels at once: enough sums to hide each other's latency.
 //! 2. Rows together share the weights of a panel: they are read once for as many rows as registers
-//!    hold sums of, and stay near for the other rows.
+//!    hold sums of, and stay near for the other rows. Where the nearest cache holds all weights there is
+//!    nothing to share, and rows go one by one.
 //! 3. Panels are visited forwards on even steps and backwards on odd ones, so that the part of U that
 //!    the cache still holds is read first.
 //! 4. A tile is a function of its own ([`Simd::fenced`]): it has all registers for itself. Only for a
@@ -20,7 +21,9 @@ use super::{Place, Tile};
 use crate::gemm::tile::{Ahead, Sums, accumulate, accumulate_one};
 use crate::pack::{Columns, PackedMatrix};
 use crate::simd::{Simd, Work};
-use crate::tuning::{SUMS_AT_ONCE, WEIGHTS_TO_FETCH, panels_at_once, tile_height};
+use crate::tuning::{
+    SUMS_AT_ONCE, WEIGHTS_FOR_ROWS_ALONE, WEIGHTS_TO_FETCH, panels_at_once, tile_height,
+};
 
 /// The rows that are multiplied: `[batch, stride]`.
 #[derive(Clone, Copy)]
@@ -87,8 +90,10 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
 ) {
     debug_assert_eq!(product.weights.layout.lanes, S::LANES, "packed for another level");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
-    let at_once = panels_at_once::<S>(VECTORS, product.rows.batch);
-    let mut walk = Walk { product, panels, tile };
+    let batch = product.rows.batch;
+    let near = T::BLOCKS == 1 && product.weights.weights.len() <= WEIGHTS_FOR_ROWS_ALONE;
+    let at_once = panels_at_once::<S>(VECTORS, if near { batch.min(1) } else { batch });
+    let mut walk = Walk { product, panels, near, tile };
     while !walk.panels.is_empty() {
         let left = walk.panels.len();
         // One more than a tile takes are two tiles of much the same size.
@@ -111,6 +116,8 @@ struct Walk<'p, 't, T> {
     product: Product<'p>,
     /// Those to be visited.
     panels: Range<usize>,
+    /// Whether rows go one by one.
+    near: bool,
     tile: &'t mut T,
 }
 
@@ -133,8 +140,15 @@ impl<T> Walk<'_, '_, T> {
             self.panels.end
         };
         let batch = self.product.rows.batch;
-        if batch == 1 && const { T::BLOCKS == 1 && BLOCKS <= SUMS_AT_ONCE.div_ceil(VECTORS) } {
+        let alone = const { T::BLOCKS == 1 && BLOCKS <= SUMS_AT_ONCE.div_ceil(VECTORS) };
+        if alone && batch == 1 {
             self.tile_of::<1, BLOCKS, VECTORS>(0, first_panel, Ahead::NOTHING).run(s);
+            return;
+        }
+        if alone && self.near {
+            for row in 0..batch {
+                self.tile_of::<1, BLOCKS, VECTORS>(row, first_panel, Ahead::NOTHING).run(s);
+            }
             return;
         }
         let next = self.next_panels::<S, BLOCKS, VECTORS>();
