@@ -7,7 +7,9 @@ use models::{
     noise, pick, recipes, time_axis,
 };
 use proptest::prelude::*;
-use ritornello::model::{Cell, Direction, Extent, Op, OutputOrder, Select, Shape};
+use ritornello::model::{
+    Cell, Direction, Element, Embedding, Extent, Matrix, Op, OutputOrder, Select, Shape,
+};
 use ritornello::{Array, Error, Isa, Model, PlanOptions, Threads};
 
 /// A length of at most `time` for each row.
@@ -216,6 +218,24 @@ fn threads_change_no_bit() {
             }
         }
     }
+}
+
+/// Lengths are of sequences of free length: one of a fixed length beside them has no padding.
+#[test]
+fn a_wrong_index_in_a_sequence_of_fixed_length_is_named() {
+    let mut graph = Model::graph();
+    let x = graph.sequence("x", 2);
+    let fixed = Shape::Sequence { time: Extent::Fixed(3), features: 1 };
+    let words = graph.input("words", fixed, Element::Index);
+    let table = Embedding::new(Matrix::new(2, 2, vec![0.5; 4]).unwrap());
+    let words = graph.embedding("table", table, words);
+    graph.output("x", x);
+    graph.output("words", words);
+    let plan = graph.build().unwrap().plan(PlanOptions::default()).unwrap();
+    let x = Array::new(&[2, 4, 2], vec![0.5; 16]).unwrap();
+    let words = Array::from_indices(&[2, 3], vec![0, 1, 0, 1, 0, 7]).unwrap();
+    let wrong = plan.run_lengths(&[("x", &x), ("words", &words)], &[1, 2]).unwrap_err().to_string();
+    assert!(wrong.contains("index 5 of input 'words'"), "{wrong}");
 }
 
 #[test]

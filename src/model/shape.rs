@@ -46,6 +46,11 @@ impl Shape {
         }
     }
 
+    /// Whether it is a sequence with as many steps as the caller gives.
+    pub(crate) fn has_free_time(self) -> bool {
+        matches!(self, Self::Sequence { time: Extent::Input(_), .. })
+    }
+
     /// The same shape with rows of another size.
     #[must_use]
     pub fn with_features(self, features: usize) -> Self {

@@ -133,8 +133,8 @@ impl Session {
             let StageKind::Select(Select::Step(step)) = stage.kind else { continue };
             let shape = inner.values[stage.inputs[0]].shape;
             let whole = time(stage.inputs[0]);
-            let free = matches!(shape, Shape::Sequence { time: Extent::Input(_), .. });
-            let rows = lengths.filter(|_| free).unwrap_or(std::slice::from_ref(&whole));
+            let lengths = lengths.filter(|_| shape.has_free_time());
+            let rows = lengths.unwrap_or(std::slice::from_ref(&whole));
             let short = rows.iter().position(|&time| {
                 time > 0 && (step.unsigned_abs() > time || step == time.cast_signed())
             });
@@ -178,6 +178,7 @@ impl Session {
         let plan = &*self.plan.inner;
         let Source::Index(indices) = source else { return Ok(()) };
         let time = self.times[input];
+        let lengths = lengths.filter(|_| plan.inputs[input].shape.has_free_time());
         let is_padding = |place: usize| {
             let (step, row) = match plan.axes {
                 SequenceAxes::BatchTime => (place % time, place / time),

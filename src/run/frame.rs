@@ -77,9 +77,7 @@ impl<'a, 'b> Frame<'a, 'b> {
 
     /// The steps of each row of a value, if they are not all the same.
     pub(crate) fn row_times(&self, value: usize) -> Option<RowTimes<'a>> {
-        let free =
-            matches!(self.plan.values[value].shape, Shape::Sequence { time: Extent::Input(_), .. });
-        let lengths = self.lengths.filter(|_| free)?;
+        let lengths = self.lengths.filter(|_| self.plan.values[value].shape.has_free_time())?;
         Some(RowTimes { lengths, start: self.piece_start(value), time: self.extent(value)[0] })
     }
 
