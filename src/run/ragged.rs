@@ -12,8 +12,6 @@
 //! A row's states stay as its last step left them, since no later step counts it. Backwards, a row
 //! starts at its own last step. Its bits are those that it has alone.
 
-use std::ops::Range;
-
 use ritornello_kernels::{AlignedBuffer, Pick, RecurArgs, ViewMut, state_stride};
 
 use super::frame::{Frame, RowTimes};
@@ -90,10 +88,13 @@ impl RaggedWalk<'_> {
             all.push(self);
             return;
         }
-        let steps =
-            |rows: Range<usize>| -> usize { rows.map(|row| self.times.of(self.first + row)).sum() };
-        let share = steps(0..batch) / parts;
-        let at = (1..batch).find(|&at| steps(0..at) >= share).unwrap_or(batch - 1);
+        let steps = |row: usize| self.times.of(self.first + row);
+        let share = (0..batch).map(steps).sum::<usize>() / parts;
+        let (mut at, mut done) = (1, steps(0));
+        while at + 1 < batch && done < share {
+            done += steps(at);
+            at += 1;
+        }
         let (left, right) = self.walk.split_rows(at);
         all.push(Self { walk: left, ..self });
         let right = Self { walk: right, first: self.first + at, ..self };
