@@ -3,13 +3,13 @@
 //! Ids: `forward-{cell}-f32-{level}/{family}/T…_B…_I…_H…_L…`. Every bench is first held against the
 //! same steps one by one, to the bit.
 
+mod noise;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ritornello::model::{
-    Activation, Cell, CellWeights, Dense, Direction, GruReset, Matrix, Model, Recurrent,
-    RecurrentWeights,
-};
+use noise::Noise;
+use ritornello::model::{Activation, Cell, Dense, GruReset, Matrix, Model};
 use ritornello::{Isa, PlanOptions, Session, Threads};
 
 /// Family, and `[time, batch, input_size, hidden_size, layers]`.
@@ -25,50 +25,17 @@ const SHAPES: [(&str, [usize; 5]); 7] = [
 
 const OUTPUTS: usize = 10;
 
-/// Numbers in [-1, 1) from a seed: xorshift64*.
-struct Noise(u64);
-
-impl Noise {
-    fn numbers(&mut self, count: usize, bound: f32) -> Vec<f32> {
-        let mut next = || {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
-            bound * (high as f32 / 8_388_608.0 - 1.0)
-        };
-        (0..count).map(|_| next()).collect()
+fn model(noise: &mut Noise, cell: Cell, input_size: usize, size: usize, layers: usize) -> Model {
+    let mut chain = Model::chain(input_size);
+    for layer in 0..layers {
+        let features = if layer == 0 { input_size } else { size };
+        chain = chain.recurrent(noise.layer(cell, features, size));
     }
-
-    /// Weights as PyTorch draws them.
-    fn layer(&mut self, cell: Cell, input_size: usize, size: usize) -> Recurrent {
-        let rows = cell.gates().len() * size;
-        let bound = 1.0 / (size as f32).sqrt();
-        let mut matrix = |columns: usize| {
-            Matrix::new(rows, columns, self.numbers(rows * columns, bound)).expect("fits")
-        };
-        let weights = CellWeights {
-            input: matrix(input_size),
-            recurrent: RecurrentWeights::Matrix(matrix(size)),
-            bias: Some(self.numbers(rows, bound)),
-            recurrent_bias: Some(self.numbers(rows, bound)),
-        };
-        Recurrent::new(cell, Direction::Forward, vec![weights]).expect("fits")
-    }
-
-    fn model(&mut self, cell: Cell, input_size: usize, size: usize, layers: usize) -> Model {
-        let mut chain = Model::chain(input_size);
-        for layer in 0..layers {
-            let features = if layer == 0 { input_size } else { size };
-            chain = chain.recurrent(self.layer(cell, features, size));
-        }
-        let bound = 1.0 / (size as f32).sqrt();
-        let weights =
-            Matrix::new(OUTPUTS, size, self.numbers(OUTPUTS * size, bound)).expect("fits");
-        let bias = self.numbers(OUTPUTS, bound);
-        let dense = Dense::new(weights, Some(bias), Activation::Softmax).expect("fits");
-        chain.dense(dense).build().expect("a chain")
-    }
+    let bound = 1.0 / (size as f32).sqrt();
+    let weights = Matrix::new(OUTPUTS, size, noise.numbers(OUTPUTS * size, bound)).expect("fits");
+    let bias = noise.numbers(OUTPUTS, bound);
+    let dense = Dense::new(weights, Some(bias), Activation::Softmax).expect("fits");
+    chain.dense(dense).build().expect("a chain")
 }
 
 /// What the whole sequence gave, against single steps from the same state. Both are batch-major.
@@ -99,7 +66,7 @@ fn forward(criterion: &mut Criterion) {
             let mut group = criterion.benchmark_group(name);
             for (family, [time, batch, input_size, size, layers]) in SHAPES {
                 let mut noise = Noise(1);
-                let model = noise.model(cell, input_size, size, layers);
+                let model = model(&mut noise, cell, input_size, size, layers);
                 let options = PlanOptions::default().isa(isa).threads(Threads::one());
                 let plan = model.into_plan(options).expect("a level of this CPU");
                 let mut session = plan.session(batch, time).expect("fits");

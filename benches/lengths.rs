@@ -4,50 +4,18 @@
 //! Ids: `lengths-{cell}-f32-{level}/{way}/T…_B…_I…_H…`; the lengths are 1 to T, evenly spread and in
 //! no order. The three are first held against each other, to the bit. Elements are steps that count.
 
+mod noise;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ritornello::model::{
-    Cell, CellWeights, Direction, GruReset, Matrix, Model, Recurrent, RecurrentWeights,
-};
+use noise::Noise;
+use ritornello::model::{Cell, GruReset, Model};
 use ritornello::{Isa, PlanOptions, Session, Threads};
 
 /// `[time, batch, input_size, hidden_size]`
 const SHAPES: [[usize; 4]; 4] =
     [[100, 16, 16, 32], [100, 16, 64, 128], [100, 32, 256, 256], [1000, 8, 64, 128]];
-
-/// Numbers in [-1, 1) from a seed: xorshift64*.
-struct Noise(u64);
-
-impl Noise {
-    fn numbers(&mut self, count: usize, bound: f32) -> Vec<f32> {
-        let mut next = || {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
-            bound * (high as f32 / 8_388_608.0 - 1.0)
-        };
-        (0..count).map(|_| next()).collect()
-    }
-
-    /// A layer with weights as PyTorch draws them.
-    fn model(&mut self, cell: Cell, input_size: usize, size: usize) -> Model {
-        let rows = cell.gates().len() * size;
-        let bound = 1.0 / (size as f32).sqrt();
-        let mut matrix = |columns: usize| {
-            Matrix::new(rows, columns, self.numbers(rows * columns, bound)).expect("fits")
-        };
-        let weights = CellWeights {
-            input: matrix(input_size),
-            recurrent: RecurrentWeights::Matrix(matrix(size)),
-            bias: Some(self.numbers(rows, bound)),
-            recurrent_bias: Some(self.numbers(rows, bound)),
-        };
-        let layer = Recurrent::new(cell, Direction::Forward, vec![weights]).expect("fits");
-        Model::chain(input_size).recurrent(layer).build().expect("a chain")
-    }
-}
 
 /// Evenly from 1 to `time`, in an order that has nothing to do with it.
 fn lengths(time: usize, batch: usize) -> Vec<usize> {
@@ -113,7 +81,8 @@ fn lengths_of_rows(criterion: &mut Criterion) {
             for shape in SHAPES {
                 let [time, batch, input_size, size] = shape;
                 let mut noise = Noise(1);
-                let model = noise.model(cell, input_size, size);
+                let layer = noise.layer(cell, input_size, size);
+                let model = Model::chain(input_size).recurrent(layer).build().expect("a chain");
                 let options = PlanOptions::default().isa(isa).threads(Threads::one());
                 let plan = model.into_plan(options).expect("a level of this CPU");
                 let mut ways = Ways {
