@@ -224,7 +224,8 @@ impl Plan {
         Session::new(self.clone(), batch, max_time)
     }
 
-    /// The bytes that a session allocates.
+    /// The bytes that a session allocates, but for what the first call with lengths takes
+    /// ([`Session::run_lengths`]).
     #[must_use]
     pub fn workspace_bytes(&self, batch: usize, max_time: usize) -> usize {
         Session::bytes(self, batch, max_time)

@@ -141,6 +141,7 @@ impl<T> Walk<'_, '_, T> {
         };
         let batch = self.product.rows.batch;
         let alone = const { T::BLOCKS == 1 && BLOCKS <= SUMS_AT_ONCE.div_ceil(VECTORS) };
+        // By itself: a loop over rows would cost a single one some percent.
         if alone && batch == 1 {
             self.tile_of::<1, BLOCKS, VECTORS>(0, first_panel, Ahead::NOTHING).run(s);
             return;
