@@ -57,6 +57,11 @@ pub(crate) const WEIGHTS_FOR_ROWS_ALONE: usize = 6 * 1024;
 /// Fetching was measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12`.
 pub(crate) const WEIGHTS_TO_FETCH: usize = 64 * 1024;
 
+/// Rows from which on it does: fewer are done before the next panel could come, and would only wait.
+///
+/// Measured by `ritornello bench --layer lstm:256:256 --batch 2` and likewise for 4 and 8 rows.
+pub(crate) const ROWS_TO_FETCH: usize = 8;
+
 /// Steps of a dot product between two fetches.
 ///
 /// To be seen with `ritornello bench --layer lstm:512:512 --batch 16`.

@@ -20,7 +20,7 @@ use std::ops::Range;
 use self::tile::Ahead;
 use crate::pack::{Order, PackedMatrix};
 use crate::simd::Simd;
-use crate::tuning::{KC, WEIGHTS_TO_FETCH, tile_height};
+use crate::tuning::{KC, ROWS_TO_FETCH, WEIGHTS_TO_FETCH, tile_height};
 use crate::view::{View, ViewMut};
 
 /// What a projection reads and writes.
@@ -103,7 +103,8 @@ unsafe fn project_panel<S: Simd, const VECTORS: usize>(
 ) {
     let rows = args.input.time() * args.input.batch();
     let mut row = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
-    let next = next_part(args, panel, start, end);
+    let next =
+        if rows >= ROWS_TO_FETCH { next_part(args, panel, start, end) } else { Ahead::NOTHING };
     let mut done = 0;
     while done < rows {
         let height = tile_height::<S>(rows - done, VECTORS);

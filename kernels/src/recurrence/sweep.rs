@@ -22,7 +22,8 @@ use crate::gemm::tile::{Ahead, Sums, accumulate, accumulate_one};
 use crate::pack::{Columns, PackedMatrix};
 use crate::simd::{Simd, Work};
 use crate::tuning::{
-    SUMS_AT_ONCE, WEIGHTS_FOR_ROWS_ALONE, WEIGHTS_TO_FETCH, panels_at_once, tile_height,
+    ROWS_TO_FETCH, SUMS_AT_ONCE, WEIGHTS_FOR_ROWS_ALONE, WEIGHTS_TO_FETCH, panels_at_once,
+    tile_height,
 };
 
 /// The rows that are multiplied: `[batch, stride]`.
@@ -172,8 +173,9 @@ impl<T> Walk<'_, '_, T> {
     /// The panels to be visited next.
     #[inline(always)]
     fn next_panels<S: Simd, const BLOCKS: usize, const VECTORS: usize>(&self) -> Ahead {
-        let weights = self.product.weights;
-        if self.panels.len() < BLOCKS || weights.weights.len() < WEIGHTS_TO_FETCH {
+        let Product { weights, rows, .. } = self.product;
+        let pays = weights.weights.len() >= WEIGHTS_TO_FETCH && rows.batch >= ROWS_TO_FETCH;
+        if self.panels.len() < BLOCKS || !pays {
             return Ahead::NOTHING;
         }
         let first = if self.product.step.is_multiple_of(2) {
