@@ -30,6 +30,8 @@ fn layer(cell: Cell, input_size: usize, size: usize) -> Recurrent {
         recurrent: RecurrentWeights::Matrix(matrix(size)),
         bias: Some(numbers(rows, bound)),
         recurrent_bias: Some(numbers(rows, bound)),
+        peepholes: None,
+        projection: None,
     };
     Recurrent::new(cell, Direction::Forward, vec![weights]).expect("fits")
 }

@@ -8,8 +8,8 @@ mod layer;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use layer::{Layer, projection_places};
-use ritornello_kernels::{Activation, AlignedBuffer, CellKind, Isa, Kernels, Reset, View, ViewMut};
+use layer::{Extras, Layer, projection_places};
+use ritornello_kernels::{Activation, AlignedBuffer, Cell, GruReset, Isa, Kernels, View, ViewMut};
 use ritornello_reference::{Rounding, affine, dot_tolerance, widen};
 
 /// Family, and `[time, batch, input_size, hidden_size]`.
@@ -22,12 +22,12 @@ const SHAPES: [(&str, [usize; 4]); 6] = [
     ("throughput", [100, 32, 40, 20]),
 ];
 
-fn kinds() -> [(&'static str, CellKind); 3] {
+fn kinds() -> [(&'static str, Cell); 3] {
     let (activation, recurrent_activation) = (Activation::Tanh, Activation::Sigmoid);
     [
-        ("rnn", CellKind::Simple { activation }),
-        ("lstm", CellKind::Lstm { activation, recurrent_activation }),
-        ("gru", CellKind::Gru { reset: Reset::After, activation, recurrent_activation }),
+        ("rnn", Cell::simple_rnn(activation)),
+        ("lstm", Cell::lstm(activation, recurrent_activation)),
+        ("gru", Cell::gru(GruReset::AfterMatmul)),
     ]
 }
 
@@ -58,7 +58,7 @@ fn projection(criterion: &mut Criterion) {
                 criterion.benchmark_group(format!("projection-{word}-f32-{}", kernels.isa()));
             for (family, [time, batch, input_size, hidden_size]) in SHAPES {
                 let shape = [input_size, hidden_size, time, batch];
-                let layer = Layer::random(kind, false, [true, false], shape, 1);
+                let layer = Layer::random(kind, Extras::NONE, [true, false], shape, 1);
                 let packed = layer.packed(kernels);
                 let width = packed.projection_width();
                 let mut output = AlignedBuffer::zeroed(time * batch * width);

@@ -9,9 +9,9 @@ mod layer;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use layer::Layer;
+use layer::{Extras, Layer};
 use ritornello_kernels::{
-    Activation, AlignedBuffer, CellKind, Isa, Kernels, PackedCell, RecurArgs, Reset, View, ViewMut,
+    Activation, AlignedBuffer, Cell, GruReset, Isa, Kernels, PackedCell, RecurArgs, View, ViewMut,
     state_stride,
 };
 use ritornello_reference::{Rounding, State, widen};
@@ -28,16 +28,16 @@ const SHAPES: [(&str, [usize; 3]); 8] = [
     ("throughput", [20, 32, 512]),
 ];
 
-fn kinds() -> [CellKind; 6] {
+fn kinds() -> [Cell; 6] {
     let (activation, recurrent_activation) = (Activation::Tanh, Activation::Sigmoid);
     [
-        CellKind::Simple { activation },
-        CellKind::Simple { activation: Activation::Relu },
-        CellKind::Lstm { activation, recurrent_activation },
-        CellKind::Gru { reset: Reset::After, activation, recurrent_activation },
-        CellKind::Gru { reset: Reset::Before, activation, recurrent_activation },
+        Cell::simple_rnn(activation),
+        Cell::simple_rnn(Activation::Relu),
+        Cell::lstm(activation, recurrent_activation),
+        Cell::gru(GruReset::AfterMatmul),
+        Cell::gru(GruReset::BeforeMatmul),
         // Has no fused kernel.
-        CellKind::Lstm { activation, recurrent_activation: Activation::HARD_SIGMOID },
+        Cell::lstm(activation, Activation::HARD_SIGMOID),
     ]
 }
 
@@ -135,7 +135,8 @@ fn recurrence(criterion: &mut Criterion) {
     for kernels in Kernels::available() {
         for kind in kinds() {
             for (family, [time, batch, size]) in SHAPES {
-                let layer = Layer::random(kind, false, [true, true], [8, size, time, batch], 1);
+                let layer =
+                    Layer::random(kind, Extras::NONE, [true, true], [8, size, time, batch], 1);
                 let packed = layer.packed(kernels);
                 let mut stream = Stream::new(kernels, &packed, &layer);
                 stream.run();

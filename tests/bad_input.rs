@@ -207,6 +207,8 @@ fn weights_may_be_nan() {
             recurrent: RecurrentWeights::Matrix(Matrix::new(20, 5, recurrent).unwrap()),
             bias: None,
             recurrent_bias: None,
+            peepholes: None,
+            projection: None,
         }
     };
     let lstm = |at: Option<usize>| {

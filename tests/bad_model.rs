@@ -6,10 +6,10 @@ mod refusal;
 use models::layer;
 use refusal::{lstm, refused, zeros};
 use ritornello::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Element, Embedding, Extent, GruReset, Matrix,
-    Op, Recurrent, RecurrentWeights, ScaleShift, Select, Shape,
+    Activation, Cell, CellWeights, Coupling, Dense, Direction, Element, Embedding, Extent, Gru,
+    GruReset, Lstm, Matrix, Op, Recurrent, RecurrentWeights, ScaleShift, Select, Shape,
 };
-use ritornello::{Array, Model, keras, pytorch};
+use ritornello::{Array, Error, Model, keras, pytorch};
 
 #[test]
 fn arrays_have_as_many_numbers_as_they_say() {
@@ -130,6 +130,8 @@ fn weights_must_fit() {
         ),
         bias: Some(vec![0.0; bias]),
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
     let lstm = |weights| Recurrent::new(Cell::LSTM, Direction::Forward, vec![weights]);
     assert!(lstm(weights(20, 3, [20, 5], 20)).is_ok());
@@ -148,9 +150,6 @@ fn weights_must_fit() {
         Recurrent::new(Cell::LSTM, Direction::Bidirectional, both),
         &["lstm (backward)", "input_weights", "input=3", "[20, 4]"],
     );
-    let identity =
-        CellWeights { recurrent: RecurrentWeights::Identity, ..weights(20, 3, [20, 5], 20) };
-    refused(lstm(identity), &["lstm", "identity", "simple RNN"]);
     let matrix = || Matrix::new(2, 3, vec![0.0; 6]).unwrap();
     refused(
         Dense::new(matrix(), Some(vec![0.0; 3]), Activation::Linear),
@@ -163,15 +162,97 @@ fn weights_must_fit() {
     );
 }
 
+/// The weights of a cell of 5 units and 3 inputs, without biases.
+fn usual(cell: Cell) -> CellWeights {
+    let zeros = |columns: usize| {
+        let rows = 5 * cell.gates().len();
+        Matrix::new(rows, columns, vec![0.0; rows * columns]).unwrap()
+    };
+    CellWeights::new(zeros(3), RecurrentWeights::Matrix(zeros(5)))
+}
+
+fn one(cell: Cell, weights: CellWeights) -> Result<Recurrent, Error> {
+    Recurrent::new(cell, Direction::Forward, vec![weights])
+}
+
+#[test]
+fn what_only_an_lstm_has_is_refused_elsewhere_and_must_fit_there() {
+    let zeros = |rows: usize, columns: usize| {
+        Matrix::new(rows, columns, vec![0.0; rows * columns]).unwrap()
+    };
+    let gru = Cell::gru(GruReset::AfterMatmul);
+    let with_peepholes =
+        |cell: Cell, count: usize| CellWeights { peepholes: Some(vec![0.0; count]), ..usual(cell) };
+    refused(one(gru, with_peepholes(gru, 15)), &["gru", "peepholes", "only an LSTM"]);
+    assert!(one(Cell::LSTM, with_peepholes(Cell::LSTM, 15)).is_ok());
+    refused(one(Cell::LSTM, with_peepholes(Cell::LSTM, 20)), &["peepholes", "3×hidden=15", "[20]"]);
+    let coupled = Cell::Lstm(Lstm { coupling: Coupling::InputFromForget, ..Lstm::DEFAULT });
+    assert!(one(coupled, with_peepholes(coupled, 10)).is_ok());
+    refused(one(coupled, with_peepholes(coupled, 15)), &["peepholes", "2×hidden=10", "[15]"]);
+
+    let projected = |projection: Matrix, recurrent: RecurrentWeights| CellWeights {
+        projection: Some(projection),
+        recurrent,
+        ..usual(Cell::LSTM)
+    };
+    let matrix = |rows, columns| RecurrentWeights::Matrix(zeros(rows, columns));
+    let layer = one(Cell::LSTM, projected(zeros(2, 5), matrix(20, 2))).unwrap();
+    assert_eq!((layer.hidden_size(), layer.state_size(), layer.output_size()), (5, 2, 2));
+    refused(
+        one(Cell::LSTM, projected(zeros(2, 5), matrix(20, 5))),
+        &["recurrent_weights", "state=2", "[20, 5]"],
+    );
+    refused(
+        one(Cell::LSTM, projected(zeros(2, 4), matrix(20, 2))),
+        &["projection", "state=2, hidden=5", "[2, 4]"],
+    );
+    refused(
+        one(Cell::LSTM, projected(zeros(0, 5), matrix(20, 0))),
+        &["projection", "without rows"],
+    );
+    refused(
+        one(Cell::LSTM, projected(zeros(5, 5), RecurrentWeights::Identity)),
+        &["projection", "recurrent_weights"],
+    );
+    let clip = Some(1.0);
+    let clipped = Cell::Lstm(Lstm { projection_clip: clip, ..Lstm::DEFAULT });
+    refused(one(clipped, usual(clipped)), &["lstm", "projection_clip", "no projection"]);
+    let both = vec![projected(zeros(2, 5), matrix(20, 2)), usual(Cell::LSTM)];
+    refused(
+        Recurrent::new(Cell::LSTM, Direction::Bidirectional, both),
+        &["lstm (backward)", "recurrent_weights", "state=2", "[20, 5]"],
+    );
+}
+
+#[test]
+fn clips_are_positive_and_diagonals_have_a_number_for_each_gate_and_unit() {
+    for clip in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let cell = Cell::Gru(Gru { clip: Some(clip), ..Gru::new(GruReset::BeforeMatmul) });
+        refused(one(cell, usual(cell)), &["gru", "clip", "positive", &clip.to_string()]);
+        let cell = Cell::Lstm(Lstm { cell_clip: Some(clip), ..Lstm::DEFAULT });
+        refused(one(cell, usual(cell)), &["lstm", "cell_clip", "positive", &clip.to_string()]);
+    }
+    let diagonal = |count: usize| CellWeights {
+        recurrent: RecurrentWeights::Diagonal(vec![0.0; count]),
+        ..usual(Cell::LSTM)
+    };
+    assert!(one(Cell::LSTM, diagonal(20)).is_ok());
+    refused(one(Cell::LSTM, diagonal(5)), &["recurrent_weights", "4×hidden=20", "[5]"]);
+}
+
 #[test]
 fn activations_of_whole_rows_do_not_belong_in_cells() {
     for activation in [Activation::Softmax, Activation::LogSoftmax] {
         let gate = Activation::Sigmoid;
         for cell in [
-            Cell::SimpleRnn { activation },
-            Cell::Lstm { activation, recurrent_activation: gate },
-            Cell::Lstm { activation: gate, recurrent_activation: activation },
-            Cell::Gru { reset: GruReset::AfterMatmul, activation, recurrent_activation: gate },
+            Cell::simple_rnn(activation),
+            Cell::lstm(activation, gate),
+            Cell::lstm(gate, activation),
+            Cell::Gru(Gru {
+                activation,
+                recurrent_activation: gate,
+                ..Gru::new(GruReset::AfterMatmul)
+            }),
         ] {
             let rows = cell.gates().len() * 2;
             let weights = CellWeights {
@@ -181,6 +262,8 @@ fn activations_of_whole_rows_do_not_belong_in_cells() {
                 ),
                 bias: None,
                 recurrent_bias: None,
+                peepholes: None,
+                projection: None,
             };
             let result = Recurrent::new(cell, Direction::Forward, vec![weights]);
             refused(result, &[activation.name(), cell.name(), "after the layer"]);

@@ -143,9 +143,9 @@ fn cells_in_a_loop_are_those_of_keras() {
 /// The arrays that Keras's `get_weights()` gives, of a loaded layer: transposed, in Keras's order.
 fn get_weights(layer: &Recurrent) -> Vec<Array> {
     let order: &[Gate] = match layer.cell() {
-        Cell::Lstm { .. } => &[Gate::Input, Gate::Forget, Gate::Candidate, Gate::Output],
-        Cell::SimpleRnn { .. } => &[Gate::Hidden],
-        Cell::Gru { .. } => panic!("its bias has two rows"),
+        Cell::Lstm(_) => &[Gate::Input, Gate::Forget, Gate::Candidate, Gate::Output],
+        Cell::SimpleRnn(_) => &[Gate::Hidden],
+        Cell::Gru(_) => panic!("its bias has two rows"),
     };
     let blocks = |of: &dyn Fn(Gate) -> Matrix| {
         let blocks: Vec<Matrix> = order.iter().map(|&gate| of(gate)).collect();
@@ -234,7 +234,7 @@ fn hand_made_cells_with_copied_weights_are_the_sequence_to_the_bit() {
         _ => None,
     });
     let dense: Dense = dense.unwrap();
-    let relu = Cell::SimpleRnn { activation: Activation::Relu };
+    let relu = Cell::simple_rnn(Activation::Relu);
     let copied = keras::recurrent(relu, &get_weights(&rnn)).unwrap();
     assert_eq!(copied, rnn);
     let mut head = Model::graph();
@@ -272,8 +272,10 @@ fn an_identity_cell_adds_its_state() {
         recurrent: RecurrentWeights::Identity,
         bias: Some(vec![0.125, -0.5]),
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
-    let relu = Cell::SimpleRnn { activation: Activation::Relu };
+    let relu = Cell::simple_rnn(Activation::Relu);
     let layer = Recurrent::new(relu, Direction::Forward, vec![weights]).unwrap();
     let x = Array::new(&[1, 2], vec![1.0, 2.0]).unwrap();
     let h = Array::new(&[1, 2], vec![3.0, -4.0]).unwrap();

@@ -40,6 +40,8 @@ fn layer_on(inputs: usize, cell: Cell, direction: Direction) -> Recurrent {
         recurrent: RecurrentWeights::Matrix(matrix(UNITS)),
         bias: None,
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
     Recurrent::new(cell, direction, vec![weights; direction.count()]).unwrap()
 }
@@ -91,7 +93,7 @@ fn cells_differ() {
     let read = [25, 15, 75, 45, 12, 20].map(|numbers| (4 * numbers, 4.0));
     let cells = [
         (Cell::SIMPLE_RNN, 1.0, 18.0, 4.0 * (2.0 + 3.0 + 14.0)),
-        (Cell::SimpleRnn { activation: Activation::Relu }, 1.0, 3.0, 4.0 * (2.0 + 3.0)),
+        (Cell::simple_rnn(Activation::Relu), 1.0, 3.0, 4.0 * (2.0 + 3.0)),
         (Cell::gru(GruReset::AfterMatmul), 3.0, 44.0, 4.0 * (2.0 + 3.0 + 28.0)),
         (Cell::gru(GruReset::BeforeMatmul), 3.0, 44.0, 4.0 * (2.0 * 5.0 + 28.0)),
     ];
@@ -117,6 +119,8 @@ fn an_identity_is_read_and_summed_by_nobody() {
         recurrent: RecurrentWeights::Identity,
         bias: None,
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
     let layer = Recurrent::new(Cell::SIMPLE_RNN, Direction::Forward, vec![weights]).unwrap();
     let model = Model::chain(INPUTS).recurrent(layer).build().unwrap();

@@ -315,8 +315,8 @@ fn keras_2_had_another_hard_sigmoid() {
     let model = ritornello::load(&path).unwrap();
     let fifth = ritornello::model::Activation::HARD_SIGMOID_FIFTH;
     let ritornello::model::Op::Recurrent(layer) = &model.nodes()[0].op else { panic!() };
-    let ritornello::model::Cell::Lstm { recurrent_activation, .. } = layer.cell() else { panic!() };
-    assert_eq!(recurrent_activation, fifth);
+    let ritornello::model::Cell::Lstm(lstm) = layer.cell() else { panic!() };
+    assert_eq!(lstm.recurrent_activation, fifth);
 }
 
 #[test]

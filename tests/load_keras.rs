@@ -7,8 +7,8 @@ mod load_fixtures;
 use load_fixtures::{assert_fits_case, assert_round_trip, fixture, folders_with};
 use ritornello::load::keras;
 use ritornello::model::{
-    Activation, Cell, Direction, Element, Gate, GruReset, Merge, Model, Op, OutputOrder, Recurrent,
-    StateScope,
+    Activation, Cell, Direction, Element, Gate, Gru, GruReset, Merge, Model, Op, OutputOrder,
+    Recurrent, StateScope,
 };
 use ritornello::{Array, Error};
 
@@ -58,14 +58,14 @@ fn parameters_are_as_many_as_keras_counts() {
 #[test]
 fn attributes_are_honoured() {
     let relu = load("simple-rnn-relu-dense");
-    assert_eq!(recurrent(&relu, "rnn").cell(), Cell::SimpleRnn { activation: Activation::Relu });
+    assert_eq!(recurrent(&relu, "rnn").cell(), Cell::simple_rnn(Activation::Relu));
     let variants = load("lstm-variants");
     assert_eq!(
         recurrent(&variants, "lstm").cell(),
-        Cell::Lstm { activation: Activation::Relu, recurrent_activation: Activation::HARD_SIGMOID }
+        Cell::lstm(Activation::Relu, Activation::HARD_SIGMOID)
     );
     let reset = |name| match recurrent(&variants, name).cell() {
-        Cell::Gru { reset, activation: Activation::Softsign, .. } => reset,
+        Cell::Gru(Gru { reset, activation: Activation::Softsign, .. }) => reset,
         other => panic!("{other:?}"),
     };
     assert_eq!(reset("gru_after"), GruReset::AfterMatmul);
@@ -144,7 +144,7 @@ fn gate_columns_become_gate_rows() {
     assert_eq!(weights.bias.as_deref().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     assert_eq!(weights.recurrent_bias.as_deref().unwrap(), [6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
     let before = keras::gru(&[counted(&[2, 6]), counted(&[2, 6]), counted(&[6])]).unwrap();
-    assert!(matches!(before.cell(), Cell::Gru { reset: GruReset::BeforeMatmul, .. }));
+    assert!(matches!(before.cell(), Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. })));
 }
 
 #[test]

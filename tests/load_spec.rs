@@ -8,9 +8,9 @@ use load_fixtures::{assert_round_trip, scratch};
 use proptest::prelude::*;
 use ritornello::load::{Spec, load_with_spec, npz};
 use ritornello::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Element, Embedding, Extent, GruReset, Matrix,
-    Merge, Model, Op, OutputOrder, Recurrent, RecurrentWeights, ScaleShift, Select, SequenceAxes,
-    Shape, StateScope,
+    Activation, Cell, CellWeights, Coupling, Dense, Direction, Element, Embedding, Extent, Gru,
+    GruReset, Lstm, Matrix, Merge, Model, Op, OutputOrder, Recurrent, RecurrentWeights, ScaleShift,
+    Select, SequenceAxes, Shape, SimpleRnn, StateScope,
 };
 use ritornello::{Array, Error};
 
@@ -23,19 +23,39 @@ fn matrix(rows: usize, columns: usize, seed: usize) -> Matrix {
     Matrix::new(rows, columns, values(rows * columns, seed)).unwrap()
 }
 
+/// What is beside W and biases: `recurrence` 1 is a diagonal, 2 the identity.
+#[derive(Clone, Copy, Debug)]
+struct Extras {
+    recurrence: usize,
+    peepholes: bool,
+    projection: Option<usize>,
+}
+
 fn layer(
     cell: Cell,
     direction: Direction,
-    input: usize,
-    hidden: usize,
+    [input, hidden]: [usize; 2],
     biases: [bool; 4],
+    extras: Extras,
 ) -> Recurrent {
     let rows = cell.gates().len() * hidden;
+    let state = extras.projection.unwrap_or(hidden);
     let weights = (0..direction.count()).map(|side| CellWeights {
         input: matrix(rows, input, side),
-        recurrent: RecurrentWeights::Matrix(matrix(rows, hidden, side + 7)),
+        recurrent: match extras.recurrence {
+            0 => RecurrentWeights::Matrix(matrix(rows, state, side + 7)),
+            1 => RecurrentWeights::Diagonal(values(rows, side + 9)),
+            _ => RecurrentWeights::Identity,
+        },
         bias: biases[2 * side].then(|| values(rows, side + 3)),
         recurrent_bias: biases[2 * side + 1].then(|| values(rows, side + 5)),
+        peepholes: match cell {
+            Cell::Lstm(lstm) if extras.peepholes => {
+                Some(values(lstm.peephole_gates().len() * hidden, side + 11))
+            }
+            _ => None,
+        },
+        projection: extras.projection.map(|state| matrix(state, hidden, side + 13)),
     });
     Recurrent::new(cell, direction, weights.collect()).unwrap()
 }
@@ -51,16 +71,41 @@ fn any_activation() -> impl Strategy<Value = Activation> {
     })
 }
 
-fn any_cell() -> impl Strategy<Value = Cell> {
+fn any_clip() -> impl Strategy<Value = Option<f32>> {
+    prop::option::of(any::<f32>().prop_map(|clip| clip.abs()))
+        .prop_map(|clip| clip.filter(|&clip| clip > 0.0 && clip.is_finite()))
+}
+
+fn any_layer() -> impl Strategy<Value = (Cell, Extras)> {
     let inside = || any_activation().prop_filter("rows", |a| !a.works_on_rows());
-    (0..3, inside(), inside(), any::<bool>()).prop_map(
-        |(kind, activation, recurrent_activation, after)| {
+    let activations = (inside(), inside(), inside());
+    let couplings = prop_oneof![
+        Just(Coupling::None),
+        Just(Coupling::ForgetFromInput),
+        Just(Coupling::InputFromForget)
+    ];
+    let clips = (any_clip(), any_clip(), any_clip());
+    let extras = (0_usize..3, any::<bool>(), prop::option::of(1_usize..4));
+    (0..3, activations, any::<bool>(), couplings, clips, extras).prop_map(
+        |(kind, activations, after, coupling, clips, (recurrence, peepholes, projection))| {
+            let (activation, recurrent_activation, output_activation) = activations;
             let reset = if after { GruReset::AfterMatmul } else { GruReset::BeforeMatmul };
-            match kind {
-                0 => Cell::SimpleRnn { activation },
-                1 => Cell::Lstm { activation, recurrent_activation },
-                _ => Cell::Gru { reset, activation, recurrent_activation },
-            }
+            let (clip, cell_clip, projection_clip) = clips;
+            let projection = projection.filter(|_| recurrence == 0 && kind == 1);
+            let cell = match kind {
+                0 => Cell::SimpleRnn(SimpleRnn { activation, clip }),
+                1 => Cell::Lstm(Lstm {
+                    activation,
+                    recurrent_activation,
+                    output_activation,
+                    coupling,
+                    clip,
+                    cell_clip,
+                    projection_clip: projection_clip.filter(|_| projection.is_some()),
+                }),
+                _ => Cell::Gru(Gru { reset, activation, recurrent_activation, clip }),
+            };
+            (cell, Extras { recurrence, peepholes, projection })
         },
     )
 }
@@ -68,7 +113,7 @@ fn any_cell() -> impl Strategy<Value = Cell> {
 proptest! {
     #[test]
     fn every_model_has_a_spec(
-        cell in any_cell(),
+        (cell, extras) in any_layer(),
         direction in prop_oneof![Just(Direction::Forward), Just(Direction::Reverse), Just(Direction::Bidirectional)],
         merge in prop_oneof![Just(Merge::Concat), Just(Merge::Sum), Just(Merge::Mul), Just(Merge::Average)],
         activation in any_activation(),
@@ -76,7 +121,8 @@ proptest! {
         biases in any::<[bool; 4]>(),
         (processing, stateful, initial, time_major, fixed, dense_bias) in any::<(bool, bool, bool, bool, bool, bool)>(),
     ) {
-        let mut recurrent = layer(cell, direction, features, hidden, biases);
+        let mut recurrent = layer(cell, direction, [features, hidden], biases, extras);
+        let sizes = [recurrent.state_size(), hidden];
         if direction == Direction::Bidirectional {
             recurrent.merge = merge;
         }
@@ -94,7 +140,11 @@ proptest! {
         let time = if fixed { Extent::Fixed(6) } else { Extent::Input(0) };
         let x = graph.input("x", Shape::Sequence { time, features }, Element::F32);
         let states = if cell.has_cell_state() { &["h", "c"][..] } else { &["h"] };
-        let states: Vec<_> = states.iter().map(|name| graph.states(name, direction.count(), hidden)).collect();
+        let states: Vec<_> = states
+            .iter()
+            .zip(sizes)
+            .map(|(name, size)| graph.states(name, direction.count(), size))
+            .collect();
         let rnn = graph.recurrent_from("rnn", recurrent, x, if initial { &states } else { &[] });
         let bias = dense_bias.then(|| values(3, 1));
         let dense = graph.dense("head", Dense::new(matrix(3, outputs, 9), bias, activation).unwrap(), rnn.sequence);
@@ -152,6 +202,8 @@ fn every_operation_round_trips() {
         recurrent: RecurrentWeights::Identity,
         bias: Some(values(2, 1)),
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
     let mut graph = Model::graph();
     graph.axes(SequenceAxes::TimeBatch); // No sequence among the inputs says so.
@@ -167,8 +219,9 @@ fn every_operation_round_trips() {
 fn names_that_would_be_ambiguous_are_refused() {
     let mut graph = Model::graph();
     let x = graph.sequence("x", 2);
-    let rnn =
-        graph.recurrent("rnn", layer(Cell::SIMPLE_RNN, Direction::Forward, 2, 2, [true; 4]), x);
+    let usual = Extras { recurrence: 0, peepholes: false, projection: None };
+    let recurrent = layer(Cell::SIMPLE_RNN, Direction::Forward, [2, 2], [true; 4], usual);
+    let rnn = graph.recurrent("rnn", recurrent, x);
     let other = graph.activation("rnn.last", Activation::Relu, rnn.sequence);
     graph.output("y", other);
     let error = Spec::from_model(&graph.build().unwrap()).unwrap_err();

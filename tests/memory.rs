@@ -33,6 +33,8 @@ fn recurrent(cell: Cell, direction: Direction, input_size: usize, size: usize) -
         recurrent: RecurrentWeights::Matrix(matrix(rows, size)),
         bias: Some(numbers(rows)),
         recurrent_bias: Some(numbers(rows)),
+        peepholes: None,
+        projection: None,
     };
     let sets = (0..direction.count()).map(|_| weights()).collect();
     Recurrent::new(cell, direction, sets).unwrap()
@@ -148,6 +150,8 @@ fn a_long_sequence_needs_little_workspace() {
         ),
         bias: None,
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
     let layer = Recurrent::new(Cell::LSTM, Direction::Forward, vec![weights]).unwrap();
     let model = Model::chain(hidden).recurrent(layer).build().unwrap();

@@ -5,8 +5,8 @@ mod allocator;
 
 use allocator::calls;
 use ritornello::model::{
-    Activation, Cell, CellWeights, Dense, Direction, GruReset, Matrix, Merge, Model, Op,
-    OutputOrder, Recurrent, RecurrentWeights, ScaleShift, StateScope,
+    Activation, Cell, CellWeights, Coupling, Dense, Direction, Gru, GruReset, Lstm, Matrix, Merge,
+    Model, Op, OutputOrder, Recurrent, RecurrentWeights, ScaleShift, StateScope,
 };
 use ritornello::{Isa, PlanOptions, Session, Threads};
 
@@ -28,6 +28,8 @@ fn recurrent(cell: Cell, direction: Direction, input_size: usize, size: usize) -
         recurrent: RecurrentWeights::Matrix(matrix(rows, size)),
         bias: Some(numbers(rows)),
         recurrent_bias: Some(numbers(rows)),
+        peepholes: None,
+        projection: None,
     };
     let sets = (0..direction.count()).map(|_| weights()).collect();
     Recurrent::new(cell, direction, sets).unwrap()
@@ -39,8 +41,33 @@ fn identity(input_size: usize, size: usize) -> Recurrent {
         recurrent: RecurrentWeights::Identity,
         bias: Some(numbers(size)),
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
     Recurrent::new(Cell::SIMPLE_RNN, Direction::Forward, vec![weights]).unwrap()
+}
+
+/// An LSTM with peepholes and a state of 4 features.
+fn projected(direction: Direction, input_size: usize, size: usize) -> Recurrent {
+    let weights = || CellWeights {
+        bias: Some(numbers(4 * size)),
+        peepholes: Some(numbers(3 * size)),
+        projection: Some(matrix(4, size)),
+        ..CellWeights::new(
+            matrix(4 * size, input_size),
+            RecurrentWeights::Matrix(matrix(4 * size, 4)),
+        )
+    };
+    let sets = (0..direction.count()).map(|_| weights()).collect();
+    Recurrent::new(Cell::LSTM, direction, sets).unwrap()
+}
+
+/// A GRU each of whose units sees only itself.
+fn diagonal(input_size: usize, size: usize) -> Recurrent {
+    let recurrent = RecurrentWeights::Diagonal(numbers(3 * size));
+    let weights = CellWeights::new(matrix(3 * size, input_size), recurrent);
+    let gru = Cell::gru(GruReset::AfterMatmul);
+    Recurrent::new(gru, Direction::Forward, vec![weights]).unwrap()
 }
 
 fn dense(outputs: usize, inputs: usize, activation: Activation) -> Dense {
@@ -48,18 +75,21 @@ fn dense(outputs: usize, inputs: usize, activation: Activation) -> Dense {
 }
 
 /// Every cell with a kernel of its own, and some that the general step runs.
-fn cells() -> [Cell; 9] {
+fn cells() -> [Cell; 11] {
+    let (clip, cell_clip) = (Some(0.5), Some(0.7));
     let (activation, recurrent_activation) = (Activation::Softsign, Activation::HARD_SIGMOID);
     [
         Cell::SIMPLE_RNN,
-        Cell::SimpleRnn { activation: Activation::Relu },
+        Cell::simple_rnn(Activation::Relu),
         Cell::LSTM,
         Cell::gru(GruReset::AfterMatmul),
         Cell::gru(GruReset::BeforeMatmul),
-        Cell::SimpleRnn { activation: Activation::Gelu },
-        Cell::Lstm { activation, recurrent_activation },
-        Cell::Gru { reset: GruReset::AfterMatmul, activation, recurrent_activation },
-        Cell::Gru { reset: GruReset::BeforeMatmul, activation, recurrent_activation },
+        Cell::simple_rnn(Activation::Gelu),
+        Cell::lstm(activation, recurrent_activation),
+        Cell::Gru(Gru { activation, ..Gru::new(GruReset::AfterMatmul) }),
+        Cell::Gru(Gru { activation, ..Gru::new(GruReset::BeforeMatmul) }),
+        Cell::Lstm(Lstm { coupling: Coupling::ForgetFromInput, clip, ..Lstm::DEFAULT }),
+        Cell::Lstm(Lstm { coupling: Coupling::InputFromForget, cell_clip, ..Lstm::DEFAULT }),
     ]
 }
 
@@ -146,6 +176,19 @@ fn an_identity_recurrence_and_other_nodes_do_not_allocate() {
         .build()
         .unwrap();
     check_all_levels("identity", &model);
+}
+
+#[test]
+fn other_weights_than_the_usual_do_not_allocate() {
+    let causal = Model::chain(3)
+        .recurrent(projected(Direction::Forward, 3, 9))
+        .recurrent(diagonal(4, 6))
+        .build()
+        .unwrap();
+    check_all_levels("a projection, and a diagonal", &causal);
+    let both_ways =
+        Model::chain(3).recurrent(projected(Direction::Bidirectional, 3, 9)).build().unwrap();
+    check_all_levels("a projection, both ways", &both_ways);
 }
 
 #[test]

@@ -390,8 +390,10 @@ fn the_state_is_the_last_output() {
         recurrent: RecurrentWeights::Matrix(Matrix::new(1, 1, vec![10.0]).unwrap()),
         bias: None,
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     };
-    let linear = Cell::SimpleRnn { activation: Activation::Linear };
+    let linear = Cell::simple_rnn(Activation::Linear);
     let digits = Recurrent::new(linear, Direction::Forward, vec![weights]).unwrap();
     let model = Model::chain(1).recurrent(digits).build().unwrap();
     assert_eq!(model.nodes()[0].name, "rnn_0");

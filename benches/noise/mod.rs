@@ -29,6 +29,8 @@ impl Noise {
             recurrent: RecurrentWeights::Matrix(matrix(size)),
             bias: Some(self.numbers(rows, bound)),
             recurrent_bias: Some(self.numbers(rows, bound)),
+            peepholes: None,
+            projection: None,
         };
         Recurrent::new(cell, Direction::Forward, vec![weights]).expect("fits")
     }

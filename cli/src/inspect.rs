@@ -53,8 +53,8 @@ pub(crate) fn tensors(model: &Model) -> Vec<(String, &[f32])> {
         match &node.op {
             Op::Recurrent(layer) => {
                 for (weights, side) in layer.weights().iter().zip(["", ".backward"]) {
-                    for (name, values) in weights.tensors() {
-                        add(&format!("{name}{side}"), values);
+                    for tensor in weights.tensors() {
+                        add(&format!("{}{side}", tensor.name), tensor.values);
                     }
                 }
             }

@@ -51,6 +51,8 @@ impl Numbers {
                 recurrent: RecurrentWeights::Matrix(self.matrix(rows, layer.hidden_size, scale)?),
                 bias: Some(self.take(rows, scale)),
                 recurrent_bias: None,
+                peepholes: None,
+                projection: None,
             });
         }
         Recurrent::new(layer.cell, layer.direction, weights)
@@ -82,7 +84,7 @@ impl Layer {
         let mut parts = text.split(':');
         let cell = match parts.next().unwrap_or_default() {
             "rnn" => Cell::SIMPLE_RNN,
-            "rnn-relu" => Cell::SimpleRnn { activation: Activation::Relu },
+            "rnn-relu" => Cell::simple_rnn(Activation::Relu),
             "lstm" => Cell::LSTM,
             "gru" => Cell::gru(GruReset::AfterMatmul),
             "gru-before" => Cell::gru(GruReset::BeforeMatmul),
@@ -168,14 +170,10 @@ pub(crate) fn operations(model: &Model, batch: usize, time: usize) -> Result<f64
     for node in model.nodes() {
         let weights = match &node.op {
             Op::Recurrent(layer) => {
-                let product = |weights: &CellWeights| {
-                    let recurrent = match &weights.recurrent {
-                        RecurrentWeights::Matrix(matrix) => matrix.values().len(),
-                        RecurrentWeights::Identity => 0,
-                    };
-                    weights.input.values().len() + recurrent
-                };
-                layer.weights().iter().map(product).sum()
+                // Matrices only: what each unit has for itself is no product.
+                let tensors = layer.weights().iter().flat_map(CellWeights::tensors);
+                let matrices = tensors.filter(|tensor| tensor.shape.len() == 2);
+                matrices.map(|tensor| tensor.values.len()).sum()
             }
             Op::Dense(dense) => dense.weights().values().len(),
             _ => 0,

@@ -34,15 +34,6 @@ fn every_fixture_passes() {
     assert!(count > 35, "only {count} fixtures");
 }
 
-#[test]
-fn a_projection_is_refused_by_name() {
-    let room = Room::new("verify-proj");
-    let folder = fixture("torch-lstm-proj");
-    let [model, spec] = ["model.safetensors", "spec.json"].map(|file| folder.join(file));
-    let line = ["inspect", model.to_str().unwrap(), "--spec", spec.to_str().unwrap()];
-    room.run(line).expect(3, &["weight_hr_l0"]);
-}
-
 /// A room with the model `m` and its own answer to `x`.
 fn room(name: &str) -> (Room, Array, Array) {
     let room = Room::new(name);

@@ -5,10 +5,11 @@ use std::ops::Range;
 use crate::activation::Activation;
 use crate::buffer::AlignedBuffer;
 use crate::calibrate::Probe;
+use crate::cell::{Cell, Gru, GruReset, SimpleRnn};
 use crate::gemm::ProjectArgs;
 use crate::isa::Isa;
 use crate::pack::{MatrixSource, PackedMatrix};
-use crate::recurrence::{self, CellKind, CellSource, PackedCell, ProductArgs, RecurArgs, Reset};
+use crate::recurrence::{self, CellSource, PackedCell, ProductArgs, RecurArgs};
 use crate::tuning::max_rows;
 use crate::view::{View, ViewMut};
 
@@ -268,11 +269,11 @@ impl Kernels {
             return;
         }
         let recurrence = match cell.kind() {
-            CellKind::Simple { activation: Activation::Relu } => self.simple_relu,
-            CellKind::Simple { .. } => self.simple_tanh,
-            CellKind::Lstm { .. } => self.lstm,
-            CellKind::Gru { reset: Reset::After, .. } => self.gru_after,
-            CellKind::Gru { reset: Reset::Before, .. } => self.gru_before,
+            Cell::SimpleRnn(SimpleRnn { activation: Activation::Relu, .. }) => self.simple_relu,
+            Cell::SimpleRnn(_) => self.simple_tanh,
+            Cell::Lstm(_) => self.lstm,
+            Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }) => self.gru_after,
+            Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => self.gru_before,
         };
         // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
         // the cell is packed for vectors of this length, and each kind has its own kernel.
@@ -313,10 +314,10 @@ impl Kernels {
     #[must_use]
     pub fn cell_name(&self, cell: &PackedCell) -> String {
         let variant = match cell.kind() {
-            CellKind::Simple { activation } => format!("rnn_{}", activation.name()),
-            CellKind::Lstm { .. } => "lstm".into(),
-            CellKind::Gru { reset: Reset::After, .. } => "gru".into(),
-            CellKind::Gru { reset: Reset::Before, .. } => "gru_before".into(),
+            Cell::SimpleRnn(SimpleRnn { activation, .. }) => format!("rnn_{}", activation.name()),
+            Cell::Lstm(_) => "lstm".into(),
+            Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }) => "gru".into(),
+            Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => "gru_before".into(),
         };
         let tile = match cell.is_fused() {
             true => self.tile(cell.recurrent().widest_panel()),

@@ -25,6 +25,7 @@
 mod activation;
 mod buffer;
 mod calibrate;
+mod cell;
 mod gemm;
 mod isa;
 mod kernels;
@@ -39,12 +40,12 @@ mod view;
 pub use activation::{Activation, UnknownActivation};
 pub use buffer::AlignedBuffer;
 pub use calibrate::Calibration;
+pub use cell::{Cell, Coupling, Gate, Gru, GruReset, Lstm, SimpleRnn};
 pub use isa::{Isa, IsaError};
 pub use kernels::{Kernels, Precision, UnknownPrecision};
 pub use pack::{MatrixSource, PackedMatrix};
 pub use recurrence::{
-    CellKind, CellSource, Meeting, PackedCell, RecurArgs, RecurrentSource, Reset, Share,
-    state_stride,
+    CellSource, Meeting, PackedCell, RecurArgs, RecurrentSource, Share, state_stride,
 };
 pub use tuning::chains;
 pub use view::{Pick, View, ViewMut};

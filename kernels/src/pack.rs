@@ -236,6 +236,17 @@ impl PackedMatrix {
     }
 }
 
+/// A number for each gate and unit, in the order of the columns of gates packed together.
+pub(crate) fn interleave(
+    numbers: &[f32],
+    units: usize,
+    gates: usize,
+    lanes: usize,
+) -> AlignedBuffer {
+    let source = MatrixSource { weights: &[], bias: Some(numbers), depth: 0 };
+    PackedMatrix::from_gates(source, units, 0..gates, lanes).bias
+}
+
 /// Columns of the matrix that are packed at once: what is written of them is still in the cache when
 /// the next vector is, and what is read comes in runs of several lines.
 const BLOCK: usize = 128;
@@ -286,7 +297,7 @@ fn copy_flushed(to: &mut [f32], from: &[f32]) {
 }
 
 /// Zero for numbers too small to count; NaN stays.
-fn flushed(value: f32) -> f32 {
+pub(crate) fn flushed(value: f32) -> f32 {
     if value.abs() < TINY { 0.0 } else { value }
 }
 

@@ -2,8 +2,8 @@
 
 mod layer;
 
-use layer::{Layer, Outcome, fused, multiply_add};
-use ritornello_kernels::{Activation, CellKind, Kernels, chains};
+use layer::{Extras, Layer, Outcome, fused, multiply_add};
+use ritornello_kernels::{Activation, Cell, Kernels, chains};
 
 /// The contract of a recurrence in scalar code, for the cell that scalar code can follow to the
 /// bit: p partial chains k mod p, chain 0 from the projection, (0 + 1) + (2 + 3), relu, flush.
@@ -50,11 +50,12 @@ fn relu_network(kernels: &Kernels, layer: &Layer) -> Outcome {
 
 #[test]
 fn a_recurrence_is_the_sum_of_its_chains_to_the_bit() {
-    let kind = CellKind::Simple { activation: Activation::Relu };
+    let kind = Cell::simple_rnn(Activation::Relu);
     for size in (1..=70).chain([96, 127, 128, 129, 200, 257, 300]) {
         for batch in [1, 2, 3, 4, 5, 6, 7, 13] {
             let biases = [size % 3 != 0, size % 2 == 0];
-            let mut layer = Layer::random(kind, false, biases, [3, size, 4, batch], size as u64);
+            let mut layer =
+                Layer::random(kind, Extras::NONE, biases, [3, size, 4, batch], size as u64);
             // Gain above what relu takes away, so that the state neither fades nor explodes.
             layer.recurrent_weights.iter_mut().for_each(|weight| *weight *= 2.0);
             let mut of_levels: Vec<[Vec<u32>; 3]> = Vec::new();

@@ -3,7 +3,7 @@
 mod layer;
 
 use layer::{GRU_AFTER, GRU_BEFORE, LSTM, Layer, SIGMOID, TANH, bits, noise};
-use ritornello_kernels::{Activation, CellKind, Kernels};
+use ritornello_kernels::{Activation, Cell, Kernels};
 
 /// The smallest state that counts.
 const TINY: f32 = f32::from_bits((127 - 96) << 23);
@@ -19,11 +19,11 @@ fn a_state_that_fades_becomes_zero_at_two_to_the_minus_96() {
     let starts = [1.0, -1.0, 1.5, -0.75, 2.0_f32.powi(-95), -TINY, 1.999 * TINY];
     let (size, steps) = (starts.len(), 130);
     let shape = [size, steps, 2];
-    let general = CellKind::Lstm { activation: Activation::Linear, recurrent_activation: SIGMOID };
+    let general = Cell::lstm(Activation::Linear, SIGMOID);
     // Every gate's sum is 0, so that gates are exactly a half; the candidate is 0.
     let half = [(0.0, 0.0); 4];
     for kind in [LSTM, general, GRU_AFTER, GRU_BEFORE] {
-        let mut layer = Layer::with_gates(kind, shape, &half[..kind.gates()]);
+        let mut layer = Layer::with_gates(kind, shape, &half[..kind.gates().len()]);
         let start = starts.repeat(2);
         if kind.has_cell_state() {
             layer.cell = start;
@@ -59,7 +59,7 @@ fn a_state_that_fades_becomes_zero_at_two_to_the_minus_96() {
 #[test]
 fn a_simple_network_that_fades_becomes_zero() {
     for activation in [TANH, Activation::Relu, Activation::Linear] {
-        let kind = CellKind::Simple { activation };
+        let kind = Cell::simple_rnn(activation);
         let size = 7;
         let mut layer = Layer::with_gates(kind, [size, 130, 2], &[(0.0, 0.0)]);
         let mut next = noise(1);

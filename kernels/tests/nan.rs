@@ -2,21 +2,21 @@
 
 mod layer;
 
-use layer::{GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
-use ritornello_kernels::{Activation, CellKind, Kernels, Reset};
+use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
+use ritornello_kernels::{Activation, Cell, GruReset, Kernels};
 
 /// The default cells, and one that the general step runs.
-fn all_kinds() -> [CellKind; 8] {
+fn all_kinds() -> [Cell; 8] {
     let (activation, recurrent_activation) = (Activation::Softsign, Activation::HARD_SIGMOID);
     [
         RNN,
-        CellKind::Simple { activation: Activation::Relu },
+        Cell::simple_rnn(Activation::Relu),
         LSTM,
         GRU_AFTER,
         GRU_BEFORE,
-        CellKind::Lstm { activation, recurrent_activation },
-        CellKind::Gru { reset: Reset::After, activation, recurrent_activation },
-        CellKind::Gru { reset: Reset::Before, activation, recurrent_activation },
+        Cell::lstm(activation, recurrent_activation),
+        Cell::gru(GruReset::AfterMatmul),
+        Cell::gru(GruReset::BeforeMatmul),
     ]
 }
 
@@ -29,7 +29,7 @@ fn row_of(numbers: &[f32], row: usize, [batch, size]: [usize; 2]) -> Vec<u32> {
 fn nan_and_infinity_stay_in_their_row() {
     for kind in all_kinds() {
         for [size, batch] in [[1, 2], [5, 3], [19, 7], [70, 4]] {
-            let clean = Layer::random(kind, false, [true, true], [4, size, 5, batch], 9);
+            let clean = Layer::random(kind, Extras::NONE, [true, true], [4, size, 5, batch], 9);
             let bad_row = 1;
             for what in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut layers = vec![clean.clone(), clean.clone()];
@@ -77,7 +77,7 @@ fn nan_in_c_stays_in_its_unit_for_one_step() {
     let (size, batch, unit) = (19, 3, 4);
     let kinds = all_kinds();
     for kind in kinds.into_iter().filter(|kind| kind.has_cell_state()) {
-        let clean = Layer::random(kind, false, [true, true], [4, size, 2, batch], 9);
+        let clean = Layer::random(kind, Extras::NONE, [true, true], [4, size, 2, batch], 9);
         let mut layer = clean.clone();
         layer.cell[size + unit] = f32::NAN;
         for kernels in Kernels::available() {

@@ -136,6 +136,8 @@ fn two_biases_are_one() {
                 recurrent: RecurrentSource::Matrix(&recurrent),
                 bias: Some(bias),
                 recurrent_bias,
+                peepholes: None,
+                projection: None,
             });
             let mut output = vec![0.0; 3 * packed.projection_width()];
             let shape = [3, 1, packed.projection_width()];

@@ -2,7 +2,7 @@
 
 mod layer;
 
-use layer::{Layer, layers};
+use layer::{Extras, Layer, layers};
 use proptest::prelude::*;
 use ritornello_kernels::{Isa, Kernels};
 use ritornello_reference::{Rounding, State, widen};
@@ -21,27 +21,18 @@ fn check_steps(layer: &Layer, kernels: &Kernels) -> Result<(), TestCaseError> {
             let before = State::from_f32(&one.hidden, &one.cell);
             let expected = reference.step(&widen(&one.input), &before);
             let tolerance = reference.tolerance(&before, &expected, rounding);
-            let size = layer.hidden_size;
-            for unit in 0..size {
-                let found = f64::from(outcome.hidden[row * size + unit]);
-                let error = (found - expected.state.hidden[unit]).abs();
-                prop_assert!(
-                    error <= tolerance.hidden[unit],
-                    "{}: h[{unit}] of row {row} after step {t} is {found}, expected {}: off by \
-                     {error:e} of {:e}",
-                    kernels.isa(),
-                    expected.state.hidden[unit],
-                    tolerance.hidden[unit]
-                );
-                if let Some(&bound) = tolerance.cell.get(unit) {
-                    let found = f64::from(outcome.cell[row * size + unit]);
-                    let error = (found - expected.state.cell[unit]).abs();
+            for (name, found, expected, bounds) in [
+                ("h", &outcome.hidden, expected.state.hidden, tolerance.hidden),
+                ("c", &outcome.cell, expected.state.cell, tolerance.cell),
+            ] {
+                for (unit, (expected, bound)) in expected.iter().zip(&bounds).enumerate() {
+                    let found = f64::from(found[row * bounds.len() + unit]);
+                    let error = (found - expected).abs();
                     prop_assert!(
-                        error <= bound,
-                        "{}: c[{unit}] of row {row} after step {t} is {found}, expected {}: off \
-                         by {error:e} of {bound:e}",
+                        error <= *bound,
+                        "{}: {name}[{unit}] of row {row} after step {t} is {found}, expected \
+                         {expected}: off by {error:e} of {bound:e}",
                         kernels.isa(),
-                        expected.state.cell[unit]
                     );
                 }
             }
@@ -66,7 +57,7 @@ proptest! {
     fn a_row_does_not_depend_on_its_neighbours(layer in layers()) {
         for kernels in Kernels::available() {
             let whole = layer.run(kernels);
-            let size = layer.hidden_size;
+            let size = layer.state_size();
             for row in 0..layer.batch {
                 let alone = layer.row(row).run(kernels);
                 let in_batch: Vec<u32> = whole
@@ -120,17 +111,17 @@ proptest! {
 /// Larger than the tiles and cache blocks: long dot products, many panels.
 #[test]
 fn large_layers_are_right() {
-    use ritornello_kernels::{Activation, CellKind, Reset};
+    use ritornello_kernels::{Activation, Cell, GruReset};
     let (activation, recurrent_activation) = (Activation::Tanh, Activation::Sigmoid);
     let kinds = [
-        CellKind::Simple { activation },
-        CellKind::Lstm { activation, recurrent_activation },
-        CellKind::Gru { reset: Reset::Before, activation, recurrent_activation },
-        CellKind::Gru { reset: Reset::After, activation, recurrent_activation },
+        Cell::simple_rnn(activation),
+        Cell::lstm(activation, recurrent_activation),
+        Cell::gru(GruReset::BeforeMatmul),
+        Cell::gru(GruReset::AfterMatmul),
     ];
     for (seed, kind) in (1..).zip(kinds) {
         for shape in [[1100, 70, 2, 3], [9, 300, 2, 1], [40, 130, 3, 17]] {
-            let layer = Layer::random(kind, false, [true, true], shape, seed);
+            let layer = Layer::random(kind, Extras::NONE, [true, true], shape, seed);
             for kernels in Kernels::available() {
                 check_steps(&layer, kernels).unwrap_or_else(|e| panic!("{kind:?} {shape:?}: {e}"));
             }

@@ -2,7 +2,7 @@
 
 mod layer;
 
-use layer::{GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
+use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
 use ritornello_kernels::Kernels;
 use ritornello_reference::{State, widen};
 
@@ -89,7 +89,7 @@ fn a_gru_whose_update_gate_is_open_keeps_h_for_ever() {
 fn infinite_inputs_saturate_the_default_cells() {
     for kind in [RNN, LSTM, GRU_AFTER, GRU_BEFORE] {
         for what in [f32::INFINITY, f32::NEG_INFINITY] {
-            let mut layer = Layer::random(kind, false, [true, true], [4, 19, 1, 2], 3);
+            let mut layer = Layer::random(kind, Extras::NONE, [true, true], [4, 19, 1, 2], 3);
             layer.input[2] = what;
             let reference = layer.reference();
             for kernels in Kernels::available() {

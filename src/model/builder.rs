@@ -13,8 +13,8 @@ use crate::Error;
 /// # use ritornello::model::{Activation, Cell, CellWeights, Dense, Direction, Matrix, Model};
 /// # use ritornello::model::{Recurrent, RecurrentWeights};
 /// # fn layer() -> Result<(Recurrent, Dense), ritornello::Error> {
-/// # let weights = CellWeights { input: Matrix::new(12, 5, vec![0.1; 60])?,
-/// #     recurrent: RecurrentWeights::Matrix(Matrix::new(12, 3, vec![0.1; 36])?), bias: None, recurrent_bias: None };
+/// # let recurrent = RecurrentWeights::Matrix(Matrix::new(12, 3, vec![0.1; 36])?);
+/// # let weights = CellWeights::new(Matrix::new(12, 5, vec![0.1; 60])?, recurrent);
 /// # Ok((Recurrent::new(Cell::LSTM, Direction::Forward, vec![weights])?,
 /// #     Dense::new(Matrix::new(2, 3, vec![0.1; 6])?, None, Activation::Linear)?)) }
 /// # fn main() -> Result<(), ritornello::Error> { let (lstm, dense) = layer()?;

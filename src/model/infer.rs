@@ -65,30 +65,32 @@ fn recurrent_shapes(layer: &Recurrent, inputs: &[Shape]) -> Result<[Option<Shape
         Some(&Shape::Sequence { time, features }) if features == layer.input_size() => time,
         _ => return Err(misfit(name, "the input", &wanted, &inputs[..inputs.len().min(1)])),
     };
-    let (directions, hidden) = (layer.direction().count(), layer.hidden_size());
-    let states = 1 + usize::from(layer.cell().has_cell_state());
-    if inputs.len() != 1 && inputs.len() != 1 + states {
-        let expected = if states == 1 { "none, or h" } else { "none, or h and c" };
+    let directions = layer.direction().count();
+    let axes = if layer.state_size() == layer.hidden_size() { "hidden" } else { "state" };
+    let states = [(axes, layer.state_size()), ("hidden", layer.hidden_size())];
+    let states = &states[..1 + usize::from(layer.cell().has_cell_state())];
+    if inputs.len() != 1 && inputs.len() != 1 + states.len() {
+        let expected = if states.len() == 1 { "none, or h" } else { "none, or h and c" };
         return Err(misfit(name, "the initial states", expected, &inputs[1..]));
     }
-    for &state in &inputs[1..] {
+    for (&state, &(axis, size)) in inputs[1..].iter().zip(states) {
         let fits = match state {
-            Shape::States { count, features } => count == directions && features == hidden,
-            Shape::Vector { features } => directions == 1 && features == hidden,
+            Shape::States { count, features } => count == directions && features == size,
+            Shape::Vector { features } => directions == 1 && features == size,
             Shape::Sequence { .. } => false,
         };
         if !fits {
-            let expected = format!("[directions={directions}, batch, hidden={hidden}]");
+            let expected = format!("[directions={directions}, batch, {axis}={size}]");
             return Err(misfit(name, "an initial state", &expected, &[state]));
         }
     }
     let features = layer.output_size();
-    let states = Shape::States { count: directions, features: hidden };
+    let finals = |features| Shape::States { count: directions, features };
     Ok([
         Some(Shape::Sequence { time, features }),
         Some(Shape::Vector { features }),
-        Some(states),
-        layer.cell().has_cell_state().then_some(states),
+        Some(finals(layer.state_size())),
+        layer.cell().has_cell_state().then_some(finals(layer.hidden_size())),
     ])
 }
 

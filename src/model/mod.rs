@@ -16,9 +16,10 @@ mod weights;
 
 pub use activation::Activation;
 pub use builder::{ChainBuilder, GraphBuilder, RecurrentValues};
-pub use cell::{Cell, Gate, GruReset};
+#[doc(inline)]
+pub use cell::{Cell, Coupling, Gate, Gru, GruReset, Lstm, SimpleRnn};
 pub use dense::{Dense, Embedding, ScaleShift};
 pub use graph::{Input, Model, Node, Op, Output, Port, Select, Value};
 pub use recurrent::{Direction, Merge, OutputOrder, Recurrent, StateScope};
 pub use shape::{Element, Extent, SequenceAxes, Shape};
-pub use weights::{CellWeights, Matrix, RecurrentWeights};
+pub use weights::{CellTensor, CellWeights, Matrix, RecurrentWeights};

@@ -61,13 +61,14 @@ pub enum StateScope {
 
 /// A recurrent layer.
 ///
-/// Its output is a sequence with [`output_size`](Self::output_size) features; its states are
-/// `[directions, batch, hidden_size]`, forward first.
+/// Its output is a sequence with [`output_size`](Self::output_size) features. Its states are
+/// `[directions, batch, state_size]` and, of an LSTM, `[directions, batch, hidden_size]`, forward first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recurrent {
     cell: Cell,
     input_size: usize,
     hidden_size: usize,
+    state_size: usize,
     direction: Direction,
     weights: Vec<CellWeights>,
     /// How two directions are merged.
@@ -85,8 +86,9 @@ impl Recurrent {
     ///
     /// # Errors
     ///
-    /// If the number of sets, or the shape of anything in them, does not fit; or if the cell is given an activation
-    /// that works on whole rows (softmax).
+    /// If the number of sets, or the shape of anything in them, does not fit; if the cell has no use for something in
+    /// them, or lacks what it clips; if a clip is no positive number; or if the cell is given an activation that works
+    /// on whole rows (softmax).
     pub fn new(cell: Cell, direction: Direction, weights: Vec<CellWeights>) -> Result<Self, Error> {
         let name = cell.name();
         if weights.len() != direction.count() {
@@ -96,12 +98,7 @@ impl Recurrent {
                 found: weights.len().to_string(),
             });
         }
-        if let Some(activation) = cell.activations().find(|a| a.works_on_rows()) {
-            return Err(Error::Unsupported {
-                what: format!("activation {activation} inside a {name} cell"),
-                advice: "softmax works on whole rows and belongs after the layer".into(),
-            });
-        }
+        check_cell(cell)?;
         let gates = cell.gates().len();
         let (rows, input_size) = (weights[0].input.rows(), weights[0].input.columns());
         if rows == 0 || rows % gates != 0 {
@@ -112,45 +109,17 @@ impl Recurrent {
             });
         }
         let hidden_size = rows / gates;
+        let state_size = weights[0].projection.as_ref().map_or(hidden_size, Matrix::rows);
         for (index, weights) in weights.iter().enumerate() {
             let side = if index == 0 { "" } else { " (backward)" };
-            check_matrix(
-                name,
-                side,
-                "input_weights",
-                &weights.input,
-                gates,
-                hidden_size,
-                input_size,
-            )?;
-            match &weights.recurrent {
-                RecurrentWeights::Matrix(matrix) => {
-                    let what = "recurrent_weights";
-                    check_matrix(name, side, what, matrix, gates, hidden_size, hidden_size)?;
-                }
-                RecurrentWeights::Identity if gates == 1 => {}
-                RecurrentWeights::Identity => {
-                    return Err(Error::Unsupported {
-                        what: format!("{name}{side}: identity recurrence"),
-                        advice: "only a simple RNN can add its state without a matrix".into(),
-                    });
-                }
-            }
-            let biases = [("bias", &weights.bias), ("recurrent_bias", &weights.recurrent_bias)];
-            for (what, bias) in biases {
-                if let Some(bias) = bias.as_ref().filter(|bias| bias.len() != rows) {
-                    return Err(Error::Shape {
-                        what: format!("{name}{side}: {what}"),
-                        expected: format!("[{gates}×hidden={rows}]"),
-                        found: format!("[{}]", bias.len()),
-                    });
-                }
-            }
+            let sizes = Sizes { gates, input_size, hidden_size, state_size };
+            check_weights(cell, weights, sizes, &format!("{name}{side}"))?;
         }
         Ok(Self {
             cell,
             input_size,
             hidden_size,
+            state_size,
             direction,
             weights,
             merge: Merge::default(),
@@ -177,6 +146,12 @@ impl Recurrent {
         self.hidden_size
     }
 
+    /// Features of h in one direction: the units, or the rows of an LSTM's projection.
+    #[must_use]
+    pub fn state_size(&self) -> usize {
+        self.state_size
+    }
+
     /// The way it walks.
     #[must_use]
     pub fn direction(&self) -> Direction {
@@ -193,8 +168,8 @@ impl Recurrent {
     #[must_use]
     pub fn output_size(&self) -> usize {
         match (self.direction, self.merge) {
-            (Direction::Bidirectional, Merge::Concat) => 2 * self.hidden_size,
-            _ => self.hidden_size,
+            (Direction::Bidirectional, Merge::Concat) => 2 * self.state_size,
+            _ => self.state_size,
         }
     }
 
@@ -203,20 +178,20 @@ impl Recurrent {
     /// `None` if the cell has no such gate or the layer no such direction. Keras shows the transposed matrix.
     #[must_use]
     pub fn input_gate(&self, direction: usize, gate: Gate) -> Option<Matrix> {
-        let position = self.cell.gates().iter().position(|&g| g == gate)?;
+        let position = self.cell.gate(gate)?;
         let weights = self.weights.get(direction)?;
         Some(self.gate_rows(&weights.input, position))
     }
 
-    /// The recurrent weights `[hidden_size, hidden_size]` of one gate; `direction` is 0 for forward, 1 for backward.
+    /// The recurrent weights `[hidden_size, state_size]` of one gate; `direction` is 0 for forward, 1 for backward.
     ///
     /// `None` if the cell has no such gate, the layer no such direction, or the recurrence no matrix.
     #[must_use]
     pub fn recurrent_gate(&self, direction: usize, gate: Gate) -> Option<Matrix> {
-        let position = self.cell.gates().iter().position(|&g| g == gate)?;
+        let position = self.cell.gate(gate)?;
         match &self.weights.get(direction)?.recurrent {
             RecurrentWeights::Matrix(matrix) => Some(self.gate_rows(matrix, position)),
-            RecurrentWeights::Identity => None,
+            RecurrentWeights::Diagonal(_) | RecurrentWeights::Identity => None,
         }
     }
 
@@ -225,23 +200,110 @@ impl Recurrent {
     }
 }
 
-fn check_matrix(
-    name: &str,
-    side: &str,
-    what: &str,
-    matrix: &Matrix,
+/// The sizes that a cell's weights must have.
+#[derive(Clone, Copy)]
+struct Sizes {
     gates: usize,
+    input_size: usize,
     hidden_size: usize,
-    columns: usize,
-) -> Result<(), Error> {
-    let rows = gates * hidden_size;
-    if (matrix.rows(), matrix.columns()) == (rows, columns) {
-        return Ok(());
+    state_size: usize,
+}
+
+/// Refuses a cell that computes nothing sensible.
+fn check_cell(cell: Cell) -> Result<(), Error> {
+    let name = cell.name();
+    if let Some(activation) = cell.activations().find(|a| a.works_on_rows()) {
+        return Err(Error::Unsupported {
+            what: format!("activation {activation} inside a {name} cell"),
+            advice: "softmax works on whole rows and belongs after the layer".into(),
+        });
     }
-    let axis = if what == "input_weights" { "input" } else { "hidden" };
-    Err(Error::Shape {
-        what: format!("{name}{side}: {what}"),
-        expected: format!("[{gates}×hidden={rows}, {axis}={columns}]"),
-        found: format!("[{}, {}]", matrix.rows(), matrix.columns()),
-    })
+    match cell.clips().find(|&(_, clip)| !(clip > 0.0 && clip.is_finite())) {
+        None => Ok(()),
+        Some((which, clip)) => Err(Error::Shape {
+            what: format!("{name}: {which}"),
+            expected: "a positive number".into(),
+            found: clip.to_string(),
+        }),
+    }
+}
+
+/// Checks one direction's weights; `name` says which.
+fn check_weights(cell: Cell, weights: &CellWeights, sizes: Sizes, name: &str) -> Result<(), Error> {
+    let Sizes { gates, input_size, hidden_size, state_size } = sizes;
+    let rows = gates * hidden_size;
+    let gate_rows = format!("{gates}×hidden={rows}");
+    let unsupported = |what: &str, advice: &str| {
+        Err(Error::Unsupported { what: format!("{name}: {what}"), advice: advice.into() })
+    };
+    let matrix = |what: &str, matrix: &Matrix, shape: [usize; 2], axes: [String; 2]| {
+        if [matrix.rows(), matrix.columns()] == shape {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            what: format!("{name}: {what}"),
+            expected: format!("[{}, {}]", axes[0], axes[1]),
+            found: format!("[{}, {}]", matrix.rows(), matrix.columns()),
+        })
+    };
+    let vector = |what: &str, numbers: &[f32], count: usize, axis: &str| {
+        if numbers.len() == count {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            what: format!("{name}: {what}"),
+            expected: format!("[{axis}]"),
+            found: format!("[{}]", numbers.len()),
+        })
+    };
+    let axes = [gate_rows.clone(), format!("input={input_size}")];
+    matrix("input_weights", &weights.input, [rows, input_size], axes)?;
+    match &weights.recurrent {
+        RecurrentWeights::Matrix(weights) => {
+            let features = if state_size == hidden_size { "hidden" } else { "state" };
+            let axes = [gate_rows.clone(), format!("{features}={state_size}")];
+            matrix("recurrent_weights", weights, [rows, state_size], axes)?;
+        }
+        _ if weights.projection.is_some() => {
+            return unsupported(
+                "a projection without a recurrent matrix",
+                "give recurrent_weights [gates×hidden, state], the state being the projection's",
+            );
+        }
+        RecurrentWeights::Diagonal(weights) => {
+            vector("recurrent_weights", weights, rows, &gate_rows)?;
+        }
+        RecurrentWeights::Identity => {}
+    }
+    for (what, bias) in [("bias", &weights.bias), ("recurrent_bias", &weights.recurrent_bias)] {
+        if let Some(bias) = bias {
+            vector(what, bias, rows, &gate_rows)?;
+        }
+    }
+    let Cell::Lstm(lstm) = cell else {
+        if weights.peepholes.is_some() || weights.projection.is_some() {
+            let what = if weights.peepholes.is_some() { "peepholes" } else { "a projection" };
+            return unsupported(what, "only an LSTM has them");
+        }
+        return Ok(());
+    };
+    match (&weights.projection, lstm.projection_clip) {
+        (None, Some(_)) => {
+            return unsupported("projection_clip", "there is no projection whose result it bounds");
+        }
+        (Some(_), _) if state_size == 0 => {
+            return unsupported("a projection without rows", "a state needs features");
+        }
+        _ => {}
+    }
+    if let Some(peepholes) = &weights.peepholes {
+        let count = lstm.peephole_gates().len();
+        let axis = format!("{count}×hidden={}", count * hidden_size);
+        vector("peepholes", peepholes, count * hidden_size, &axis)?;
+    }
+    if let Some(projection) = &weights.projection {
+        let axes = [format!("state={state_size}"), format!("hidden={hidden_size}")];
+        matrix("projection", projection, [state_size, hidden_size], axes)?;
+    }
+    Ok(())
 }

@@ -99,9 +99,12 @@ impl std::fmt::Debug for Matrix {
 /// What a layer multiplies its previous hidden state by.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecurrentWeights {
-    /// A matrix `[gates × hidden_size, hidden_size]`.
+    /// A matrix `[gates × hidden_size, state_size]`.
     Matrix(Matrix),
-    /// Nothing: the state itself is added, `h' = activation(W x + b + h)`.
+    /// A number for each gate and unit, `[gates × hidden_size]`: a unit sees only itself, `u ⊙ h`
+    /// (Li et al., 2018, "IndRNN").
+    Diagonal(Vec<f32>),
+    /// Nothing: the state itself is added, as in `h' = activation(W x + b + h)`.
     Identity,
 }
 
@@ -110,38 +113,78 @@ pub enum RecurrentWeights {
 pub struct CellWeights {
     /// W, `[gates × hidden_size, input_size]`.
     pub input: Matrix,
-    /// U, `[gates × hidden_size, hidden_size]`.
+    /// U, over h.
     pub recurrent: RecurrentWeights,
     /// `[gates × hidden_size]`: added to the input product.
     pub bias: Option<Vec<f32>>,
     /// `[gates × hidden_size]`: added to the recurrent product. The distinction matters only to the candidate of a GRU
     /// that resets after the product; elsewhere both biases are summed once, in f32.
     pub recurrent_bias: Option<Vec<f32>>,
+    /// p of an LSTM, `[gates with one × hidden_size]` in the order of
+    /// [`Lstm::peephole_gates`](super::Lstm::peephole_gates): each gate of them sees its unit's cell state.
+    pub peepholes: Option<Vec<f32>>,
+    /// V of an LSTM, `[state_size, hidden_size]`: h is V times what it would be without (PyTorch `weight_hr`).
+    pub projection: Option<Matrix>,
 }
 
 impl CellWeights {
+    /// W and U, and nothing else.
+    #[must_use]
+    pub fn new(input: Matrix, recurrent: RecurrentWeights) -> Self {
+        let (bias, recurrent_bias, peepholes, projection) = (None, None, None, None);
+        Self { input, recurrent, bias, recurrent_bias, peepholes, projection }
+    }
+
     /// The number of weights and biases.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        let recurrent = match &self.recurrent {
-            RecurrentWeights::Matrix(matrix) => matrix.values().len(),
-            RecurrentWeights::Identity => 0,
-        };
-        let bias = self.bias.as_ref().map_or(0, Vec::len);
-        let recurrent_bias = self.recurrent_bias.as_ref().map_or(0, Vec::len);
-        self.input.values().len() + recurrent + bias + recurrent_bias
+        self.tensors().map(|tensor| tensor.values.len()).sum()
     }
 
-    /// Every group of values with its name.
-    pub fn tensors(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
+    /// Every group of values with its name and shape.
+    pub fn tensors(&self) -> impl Iterator<Item = CellTensor<'_>> {
         let recurrent = match &self.recurrent {
-            RecurrentWeights::Matrix(matrix) => Some(("recurrent_weights", matrix.values())),
+            RecurrentWeights::Matrix(matrix) => {
+                Some(CellTensor::matrix("recurrent_weights", matrix))
+            }
+            RecurrentWeights::Diagonal(weights) => {
+                Some(CellTensor::vector("recurrent_weights", weights))
+            }
             RecurrentWeights::Identity => None,
         };
-        let bias = self.bias.as_deref().map(|bias| ("bias", bias));
-        let recurrent_bias = self.recurrent_bias.as_deref().map(|bias| ("recurrent_bias", bias));
-        [Some(("input_weights", self.input.values())), recurrent, bias, recurrent_bias]
+        let vectors = [
+            ("bias", &self.bias),
+            ("recurrent_bias", &self.recurrent_bias),
+            ("peepholes", &self.peepholes),
+        ];
+        let vectors =
+            vectors.map(|(name, values)| Some(CellTensor::vector(name, values.as_ref()?)));
+        let projection = self.projection.as_ref();
+        [Some(CellTensor::matrix("input_weights", &self.input)), recurrent]
             .into_iter()
+            .chain(vectors)
+            .chain([projection.map(|matrix| CellTensor::matrix("projection", matrix))])
             .flatten()
+    }
+}
+
+/// One group of a cell's weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellTensor<'a> {
+    /// The name of its field; of `U`, `recurrent_weights`; of `W`, `input_weights`.
+    pub name: &'static str,
+    /// Its sizes, the outermost first.
+    pub shape: Vec<usize>,
+    /// Row by row.
+    pub values: &'a [f32],
+}
+
+impl<'a> CellTensor<'a> {
+    fn matrix(name: &'static str, matrix: &'a Matrix) -> Self {
+        Self { name, shape: vec![matrix.rows(), matrix.columns()], values: matrix.values() }
+    }
+
+    fn vector(name: &'static str, values: &'a [f32]) -> Self {
+        Self { name, shape: vec![values.len()], values }
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ritornello_kernels::{
-    CellKind, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource, Reset,
+    CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource,
 };
 
 use crate::model::{
-    Activation, Cell, CellWeights, Direction, GruReset, Merge, Op, OutputOrder, Recurrent,
-    RecurrentWeights, Select, StateScope,
+    Activation, Cell, CellWeights, Coupling, Direction, Gru, GruReset, Matrix, Merge, Op,
+    OutputOrder, Recurrent, RecurrentWeights, Select, SimpleRnn, StateScope,
 };
 
 /// A node with packed weights and chosen kernels. Values are known by their place in the plan.
@@ -50,7 +50,8 @@ pub(crate) struct RecurrentStage {
     /// One for each direction, forward first.
     pub(crate) cells: Vec<Arc<PackedCell>>,
     pub(crate) input_size: usize,
-    /// Recurrent weights of a direction, padding left out; 0 if the state is added as it is.
+    /// Recurrent weights of a direction and those of its projection, padding left out; 0 if a unit sees
+    /// only itself.
     pub(crate) recurrent_weights: usize,
     pub(crate) direction: Direction,
     pub(crate) merge: Merge,
@@ -65,8 +66,11 @@ impl RecurrentStage {
         let pack =
             |weights: &CellWeights| Arc::new(kernels.pack_cell(&cell_source(layer, weights)));
         let recurrent = layer.weights().iter().map(|weights| match &weights.recurrent {
-            RecurrentWeights::Matrix(matrix) => matrix.values().len(),
-            RecurrentWeights::Identity => 0,
+            RecurrentWeights::Matrix(matrix) => {
+                let projection = weights.projection.as_ref().map_or(0, |v| v.values().len());
+                matrix.values().len() + projection
+            }
+            RecurrentWeights::Diagonal(_) | RecurrentWeights::Identity => 0,
         });
         Self {
             cells: layer.weights().iter().map(pack).collect(),
@@ -89,45 +93,36 @@ impl RecurrentStage {
         self.cells[0].hidden_size()
     }
 
+    /// Features of h in one direction.
+    pub(crate) fn state_size(&self) -> usize {
+        self.cells[0].state_size()
+    }
+
     pub(crate) fn has_cell_state(&self) -> bool {
         self.cells[0].kind().has_cell_state()
     }
 
     /// Multiplications and additions of one step of one row in one direction.
     pub(crate) fn work_per_row(&self) -> usize {
-        self.cells[0].projection_width() * (self.input_size + self.hidden_size())
+        self.cells[0].projection_width() * (self.input_size + self.state_size())
     }
 }
 
 fn cell_source<'a>(layer: &Recurrent, weights: &'a CellWeights) -> CellSource<'a> {
     CellSource {
-        kind: cell_kind(layer.cell()),
+        kind: layer.cell(),
         input_size: layer.input_size(),
         hidden_size: layer.hidden_size(),
         input_weights: weights.input.values(),
         recurrent: match &weights.recurrent {
             RecurrentWeights::Matrix(matrix) => RecurrentSource::Matrix(matrix.values()),
+            RecurrentWeights::Diagonal(numbers) => RecurrentSource::Diagonal(numbers),
             RecurrentWeights::Identity => RecurrentSource::Identity,
         },
         bias: weights.bias.as_deref(),
         recurrent_bias: weights.recurrent_bias.as_deref(),
-    }
-}
-
-fn cell_kind(cell: Cell) -> CellKind {
-    match cell {
-        Cell::SimpleRnn { activation } => CellKind::Simple { activation },
-        Cell::Lstm { activation, recurrent_activation } => {
-            CellKind::Lstm { activation, recurrent_activation }
-        }
-        Cell::Gru { reset, activation, recurrent_activation } => CellKind::Gru {
-            reset: match reset {
-                GruReset::BeforeMatmul => Reset::Before,
-                GruReset::AfterMatmul => Reset::After,
-            },
-            activation,
-            recurrent_activation,
-        },
+        peepholes: weights.peepholes.as_deref(),
+        projection: weights.projection.as_ref().map(Matrix::values),
     }
 }
 
@@ -195,7 +190,9 @@ impl StageKind {
     /// The bytes that its weights occupy.
     pub(crate) fn packed_bytes(&self) -> usize {
         match self {
-            Self::Recurrent(stage) => stage.cells.iter().map(|cell| cell.bytes()).sum(),
+            Self::Recurrent(stage) => {
+                stage.cells.iter().map(|cell| cell.bytes() + size_of_val(&**cell)).sum()
+            }
             Self::Dense { weights, .. } => weights.bytes(),
             Self::Embedding { table, .. } => size_of_val(&table[..]),
             Self::ScaleShift { scale, shift } => size_of_val(&scale[..]) + size_of_val(&shift[..]),
@@ -218,16 +215,45 @@ pub(crate) fn describe(op: &Op) -> String {
                     Merge::Average => " bidirectional, average",
                 },
             };
-            let cell = match layer.cell() {
-                Cell::SimpleRnn { activation } => format!("rnn {activation}"),
-                Cell::Gru { reset: GruReset::BeforeMatmul, .. } => "gru reset before".into(),
-                other => other.name().into(),
-            };
-            format!("{cell}({}){direction}", layer.hidden_size())
+            format!("{}({}){direction}{}", cell_word(layer), layer.hidden_size(), extras(layer))
         }
         Op::Dense(dense) if dense.activation() == Activation::Linear => "dense".into(),
         Op::Dense(dense) => format!("dense {}", dense.activation()),
         Op::Activation(activation) => activation.to_string(),
         other => other.name().into(),
     }
+}
+
+fn cell_word(layer: &Recurrent) -> String {
+    match layer.cell() {
+        Cell::SimpleRnn(SimpleRnn { activation, .. }) => format!("rnn {activation}"),
+        Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => "gru reset before".into(),
+        other => other.name().into(),
+    }
+}
+
+/// What a layer has beyond its cell's usual weights and bounds.
+fn extras(layer: &Recurrent) -> String {
+    let mut extras = Vec::new();
+    let weights = &layer.weights()[0];
+    match &weights.recurrent {
+        RecurrentWeights::Matrix(_) => {}
+        RecurrentWeights::Diagonal(_) => extras.push("diagonal".into()),
+        RecurrentWeights::Identity => extras.push("identity".into()),
+    }
+    if let Cell::Lstm(lstm) = layer.cell() {
+        match lstm.coupling {
+            Coupling::None => {}
+            Coupling::ForgetFromInput => extras.push("f = 1 - i".into()),
+            Coupling::InputFromForget => extras.push("i = 1 - f".into()),
+        }
+    }
+    if weights.peepholes.is_some() {
+        extras.push("peepholes".into());
+    }
+    if weights.projection.is_some() {
+        extras.push(format!("projection to {}", layer.state_size()));
+    }
+    extras.extend(layer.cell().clips().map(|(name, clip)| format!("{name} {clip}")));
+    extras.iter().map(|extra| format!(", {extra}")).collect()
 }

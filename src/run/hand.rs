@@ -9,8 +9,8 @@ use crate::{Error, PlanOptions, Session};
 /// ```
 /// # use ritornello::model::{Cell, CellWeights, Direction, Matrix, Recurrent, RecurrentWeights};
 /// # fn main() -> Result<(), ritornello::Error> {
-/// # let weights = CellWeights { input: Matrix::new(12, 5, vec![0.1; 60])?, bias: None,
-/// #     recurrent: RecurrentWeights::Matrix(Matrix::new(12, 3, vec![0.1; 36])?), recurrent_bias: None };
+/// # let recurrent = RecurrentWeights::Matrix(Matrix::new(12, 3, vec![0.1; 36])?);
+/// # let weights = CellWeights::new(Matrix::new(12, 5, vec![0.1; 60])?, recurrent);
 /// # let layer = Recurrent::new(Cell::LSTM, Direction::Forward, vec![weights])?;
 /// let batch = 2;
 /// let mut cell = ritornello::HandCell::new(&layer, batch, Default::default())?;
@@ -26,6 +26,7 @@ pub struct HandCell {
     batch: usize,
     input_size: usize,
     hidden_size: usize,
+    state_size: usize,
     has_cell_state: bool,
 }
 
@@ -48,22 +49,23 @@ impl HandCell {
             batch,
             input_size: layer.input_size(),
             hidden_size: layer.hidden_size(),
+            state_size: layer.state_size(),
             has_cell_state: layer.cell().has_cell_state(),
         })
     }
 
-    /// Takes one step: `x` is `[batch, input_size]`, `h` and `c` are `[batch, hidden_size]`, before
-    /// the step and then after it. `c` is empty unless the cell is an LSTM.
+    /// Takes one step: `x` is `[batch, input_size]`, `h` is `[batch, state_size]` and `c`
+    /// `[batch, hidden_size]`, before the step and then after it. `c` is empty unless the cell is an
+    /// LSTM; both sizes are the same unless it has a projection.
     ///
     /// # Errors
     ///
     /// If a length does not fit.
     pub fn step(&mut self, x: &[f32], h: &mut [f32], c: &mut [f32]) -> Result<(), Error> {
-        let states = self.batch * self.hidden_size;
-        let cells = if self.has_cell_state { states } else { 0 };
+        let cells = if self.has_cell_state { self.batch * self.hidden_size } else { 0 };
         for (what, found, expected) in [
             ("x [batch, input_size]", x.len(), self.batch * self.input_size),
-            ("h [batch, hidden_size]", h.len(), states),
+            ("h [batch, state_size]", h.len(), self.batch * self.state_size),
             ("c [batch, hidden_size]", c.len(), cells),
         ] {
             if found != expected {
@@ -99,6 +101,8 @@ mod tests {
             recurrent: RecurrentWeights::Matrix(matrix(3)),
             bias: Some(matrix(1).values().to_vec()),
             recurrent_bias: None,
+            peepholes: None,
+            projection: None,
         };
         Recurrent::new(cell, direction, vec![weights; direction.count()]).unwrap()
     }

@@ -12,7 +12,7 @@
 //! A row's states stay as its last step left them, since no later step counts it. Backwards, a row
 //! starts at its own last step. Its bits are those that it has alone.
 
-use ritornello_kernels::{AlignedBuffer, Pick, RecurArgs, ViewMut, state_stride};
+use ritornello_kernels::{AlignedBuffer, Pick, RecurArgs, ViewMut};
 
 use super::frame::{Frame, RowTimes};
 use super::recurrent::{Order, Sharing, Walk, Walks, sharing};
@@ -127,19 +127,19 @@ impl RaggedWalk<'_> {
         ragged: &mut RaggedScratch,
     ) {
         let Walk { kernels, cell, .. } = self.walk;
-        let (width, units) = (cell.projection_width(), cell.hidden_size());
+        let (width, features) = (cell.projection_width(), cell.state_size());
         ragged.pick([start, end], self.order);
         let count = ragged.picks.len();
         let projection = &mut projection[..count * width];
         let rows = ViewMut::time_major(projection, [1, count, width]);
         kernels.project(cell, self.walk.input.picked(&ragged.picks), rows);
-        let cells = if cell.kind().has_cell_state() { usize::MAX } else { 0 };
-        let gives = if self.walk.output.is_some() { units } else { 0 };
+        let of_cell = if cell.kind().has_cell_state() { cell.cell_stride() } else { 0 };
+        let gives = if self.walk.output.is_some() { features } else { 0 };
         let (mut step, mut done) = (start, 0);
         while step < end {
             let batch = ragged.active(step);
             let time = end.min(ragged.rows[batch - 1].time) - step;
-            let shape = [time, batch, units];
+            let shape = [time, batch, features];
             let output = &mut ragged.output[done * gives..];
             kernels.recur(
                 cell,
@@ -147,8 +147,8 @@ impl RaggedWalk<'_> {
                     time,
                     batch,
                     projection: &projection[done * width..][..time * batch * width],
-                    hidden: states(&mut ragged.hidden, batch, units),
-                    cell: states(&mut ragged.cell, cells.min(batch), units),
+                    hidden: &mut ragged.hidden[..batch * cell.hidden_stride()],
+                    cell: &mut ragged.cell[..batch * of_cell],
                     scratch: &mut recurrence[..cell.scratch_len(batch)],
                     output: (gives > 0).then(|| ViewMut::time_major(output, shape)),
                     share: None,
@@ -163,11 +163,6 @@ impl RaggedWalk<'_> {
     }
 }
 
-/// The states of the first rows.
-fn states(all: &mut [f32], batch: usize, units: usize) -> &mut [f32] {
-    &mut all[..batch * state_stride(units)]
-}
-
 impl RaggedScratch {
     /// Makes room for any lengths of a walk's rows, in chunks of at most `numbers` pre-activations.
     fn reserve(&mut self, walk: &Walk<'_>, numbers: usize) {
@@ -176,7 +171,7 @@ impl RaggedScratch {
         self.rows.reserve(walk.input.batch());
         self.picks.clear();
         self.picks.reserve(picks);
-        let output = if walk.output.is_some() { picks * walk.cell.hidden_size() } else { 0 };
+        let output = if walk.output.is_some() { picks * walk.cell.state_size() } else { 0 };
         let sizes = [walk.hidden.len(), walk.cell_state.len(), output];
         for (buffer, size) in
             [&mut self.hidden, &mut self.cell, &mut self.output].into_iter().zip(sizes)
@@ -223,8 +218,10 @@ impl RaggedScratch {
 
     /// Copies the states of all rows in their new order.
     fn gather(&mut self, walk: &Walk<'_>) {
-        let stride = state_stride(walk.cell.hidden_size());
-        for (to, from) in [(&mut self.hidden, &walk.hidden), (&mut self.cell, &walk.cell_state)] {
+        for (stride, to, from) in [
+            (walk.cell.hidden_stride(), &mut self.hidden, &walk.hidden),
+            (walk.cell.cell_stride(), &mut self.cell, &walk.cell_state),
+        ] {
             for (row, to) in self.rows.iter().zip(to[..from.len()].chunks_mut(stride)) {
                 to.copy_from_slice(&from[row.batch * stride..][..stride]);
             }
@@ -233,8 +230,10 @@ impl RaggedScratch {
 
     /// Copies them back.
     fn give_back(&self, walk: &mut Walk<'_>) {
-        let stride = state_stride(walk.cell.hidden_size());
-        for (from, to) in [(&self.hidden, &mut walk.hidden), (&self.cell, &mut walk.cell_state)] {
+        for (stride, from, to) in [
+            (walk.cell.hidden_stride(), &self.hidden, &mut walk.hidden),
+            (walk.cell.cell_stride(), &self.cell, &mut walk.cell_state),
+        ] {
             for (row, from) in self.rows.iter().zip(from[..to.len()].chunks(stride)) {
                 to[row.batch * stride..][..stride].copy_from_slice(from);
             }

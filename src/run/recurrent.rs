@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use ritornello_kernels::{
-    AlignedBuffer, Kernels, PackedCell, RecurArgs, View, ViewMut, state_stride,
-};
+use ritornello_kernels::{AlignedBuffer, Kernels, PackedCell, RecurArgs, View, ViewMut};
 
 use super::crew;
 use super::elementwise;
@@ -32,7 +30,7 @@ pub(crate) fn run(
 ) {
     load_given_states(frame, stage, layer, state);
     let [time, batch, _] = frame.extent(stage.inputs[0]);
-    let hidden = layer.hidden_size();
+    let features = layer.state_size();
     let both = layer.direction == Direction::Bidirectional;
     let mut sequence = stage.outputs[Port::Main.index()].map(|value| (value, frame.take(value)));
     {
@@ -41,11 +39,11 @@ pub(crate) fn run(
         // The second direction's half of the output, or a place to wait for the merge.
         let (first, second) = match (output, both, layer.merge) {
             (Some(output), true, Merge::Concat) => {
-                let (left, right) = output.split_columns(hidden);
+                let (left, right) = output.split_columns(features);
                 (Some(left), Some(right))
             }
             (Some(output), true, _) => {
-                let waiting = ViewMut::time_major(scratch.merge, [time, batch, hidden]);
+                let waiting = ViewMut::time_major(scratch.merge, [time, batch, features]);
                 (Some(output), Some(waiting))
             }
             (output, _, _) => (output, None),
@@ -58,7 +56,7 @@ pub(crate) fn run(
     }
     if let (Some((value, taken)), true) = (&mut sequence, both && layer.merge != Merge::Concat) {
         let output = frame.view_mut(*value, taken);
-        let waiting = View::time_major(scratch.merge, [time, batch, hidden]);
+        let waiting = View::time_major(scratch.merge, [time, batch, features]);
         elementwise::merge(layer.merge, output, waiting);
     }
     if let Some((_, taken)) = sequence {
@@ -91,13 +89,11 @@ pub(crate) fn load_given_states(
     if frame.piece.start > 0 {
         return;
     }
-    let (hidden, stride) = (state.hidden_size, state_stride(state.hidden_size));
     let states = [&mut state.hidden, &mut state.cell];
-    for (&value, padded) in stage.inputs[1..].iter().zip(states) {
+    for (&value, states) in stage.inputs[1..].iter().zip(states) {
         let given = frame.view(value);
-        for (row, to) in padded.chunks_mut(stride).enumerate() {
-            let from = given.row(row / frame.batch, row % frame.batch);
-            to[..hidden].copy_from_slice(from);
+        for (row, to) in states.rows_mut().enumerate() {
+            to.copy_from_slice(given.row(row / frame.batch, row % frame.batch));
         }
     }
 }
@@ -110,10 +106,8 @@ fn walks_of<'a>(
     input: View<'a>,
     [first_output, second_output]: [Option<ViewMut<'a>>; 2],
 ) -> Walks<'a> {
-    let states = frame.batch * state_stride(state.hidden_size);
-    let (hidden, cell) = (&mut state.hidden[..], &mut state.cell[..]);
-    let (first_hidden, second_hidden) = hidden.split_at_mut(states);
-    let (first_cell, second_cell) = cell.split_at_mut(cell.len().min(states));
+    let [(first_hidden, second_hidden), (first_cell, second_cell)] =
+        [&mut state.hidden, &mut state.cell].map(|states| states.split_direction(frame.batch));
     let walk = |direction: usize, output, hidden, cell_state| Walk {
         kernels: frame.plan.kernels,
         cell: &layer.cells[direction],
@@ -261,13 +255,12 @@ impl<'a> Walk<'a> {
     /// Rows `0..at` of the batch, and the others.
     pub(crate) fn split_rows(self, at: usize) -> (Self, Self) {
         let batch = self.input.batch();
-        let stride = state_stride(self.cell.hidden_size());
         let (left_output, right_output) = match self.output.map(|output| output.split_rows(at)) {
             Some((left, right)) => (Some(left), Some(right)),
             None => (None, None),
         };
-        let (left_hidden, right_hidden) = self.hidden.split_at_mut(at * stride);
-        let cells = self.cell_state.len().min(at * stride);
+        let (left_hidden, right_hidden) = self.hidden.split_at_mut(at * self.cell.hidden_stride());
+        let cells = self.cell_state.len().min(at * self.cell.cell_stride());
         let (left_cell, right_cell) = self.cell_state.split_at_mut(cells);
         let left = Walk {
             input: self.input.rows(0, at),
@@ -340,13 +333,12 @@ pub(crate) fn give_states(
     layer: &RecurrentStage,
     state: &LayerState,
 ) {
-    let extent = [layer.cells.len(), frame.batch, state.hidden_size];
-    let hidden = without_padding(&state.hidden, extent);
-    for (port, padded) in [(Port::FinalHidden, &state.hidden), (Port::FinalCell, &state.cell)] {
+    let hidden = state.hidden.view(frame.batch);
+    for (port, states) in [(Port::FinalHidden, &state.hidden), (Port::FinalCell, &state.cell)] {
         let Some(value) = stage.outputs[port.index()] else { continue };
         let mut taken = frame.take(value);
         let output = frame.view_mut(value, &mut taken);
-        elementwise::copy(without_padding(padded, extent), output);
+        elementwise::copy(states.view(frame.batch), output);
         frame.put(taken);
     }
     if let Some(value) = stage.outputs[Port::Last.index()] {
@@ -354,7 +346,7 @@ pub(crate) fn give_states(
         let output = frame.view_mut(value, &mut taken);
         match (layer.direction, layer.merge) {
             (Direction::Bidirectional, Merge::Concat) => {
-                let (left, right) = output.split_columns(state.hidden_size);
+                let (left, right) = output.split_columns(layer.state_size());
                 elementwise::copy(hidden.steps(0, 1), left);
                 elementwise::copy(hidden.steps(1, 2), right);
             }
@@ -367,10 +359,4 @@ pub(crate) fn give_states(
         }
         frame.put(taken);
     }
-}
-
-/// States in the kernels' layout as `[directions, batch, hidden_size]`.
-fn without_padding(padded: &[f32], [directions, batch, hidden_size]: [usize; 3]) -> View<'_> {
-    let stride = state_stride(hidden_size);
-    View::new(padded, [directions, batch, hidden_size], [batch * stride, stride])
 }

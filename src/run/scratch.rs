@@ -1,6 +1,6 @@
 //! The memory that means nothing between calls.
 
-use ritornello_kernels::{AlignedBuffer, state_stride};
+use ritornello_kernels::AlignedBuffer;
 
 use super::ragged::RaggedScratch;
 use super::state::LayerState;
@@ -82,17 +82,17 @@ impl Sizes {
                 let step = batch.checked_mul(cell.projection_width())?;
                 let whole = step.checked_mul(time)?;
                 // No less than the cell's scratch and the layer's states, which are not checked again.
-                let stride = state_stride(cell.hidden_size());
+                let stride = cell.hidden_stride().max(cell.cell_stride());
                 step.checked_add(batch.checked_mul(stride)?.checked_mul(3)?)?;
                 let chunk = chunk_numbers(batch, cell.projection_width())?;
                 sizes.projection = sizes.projection.max(whole.min(chunk));
                 sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch));
             }
-            let kinds = 1 + usize::from(layer.has_cell_state());
-            let states = LayerState::len(layer, batch).checked_mul(kinds)?;
-            sizes.states = sizes.states.checked_add(states)?;
+            for states in LayerState::lengths(layer, batch) {
+                sizes.states = sizes.states.checked_add(states)?;
+            }
             if layer.cells.len() == 2 && layer.merge != Merge::Concat {
-                let numbers = time.checked_mul(batch)?.checked_mul(layer.hidden_size())?;
+                let numbers = time.checked_mul(batch)?.checked_mul(layer.state_size())?;
                 sizes.merge = sizes.merge.max(numbers);
             }
         }

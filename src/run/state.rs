@@ -1,25 +1,31 @@
 //! The memory that outlives a call: h and c of every recurrent layer.
 
-use ritornello_kernels::{AlignedBuffer, state_stride};
+use ritornello_kernels::{AlignedBuffer, View, state_stride};
 
 use crate::plan::{PlanInner, RecurrentStage, StageKind};
 use crate::{Array, Error};
 
-/// The states of one recurrent layer, in the kernels' layout.
+/// The states of one recurrent layer.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerState {
     pub(crate) name: String,
-    pub(crate) directions: usize,
-    pub(crate) hidden_size: usize,
-    has_cell_state: bool,
-    /// `[directions, batch, stride]`
-    pub(crate) hidden: AlignedBuffer,
-    /// Likewise; empty for a cell without one.
-    pub(crate) cell: AlignedBuffer,
+    pub(crate) hidden: States,
+    /// Without rows for a cell without one.
+    pub(crate) cell: States,
 }
 
-/// The states of a session: arrays `[directions, batch, hidden_size]`, named `LAYER.h` and, of an
-/// LSTM, `LAYER.c`.
+/// h or c of one layer: `[directions, batch, features]` in the kernels' layout.
+#[derive(Clone, Debug)]
+pub(crate) struct States {
+    directions: usize,
+    features: usize,
+    /// Rows are `state_stride(features)` apart.
+    numbers: AlignedBuffer,
+}
+
+/// The states of a session: arrays `[directions, batch, features]`, named `LAYER.h` and, of an
+/// LSTM, `LAYER.c`. Features are the units of a direction, those of an h that is projected the
+/// projection's rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     arrays: Vec<(String, Array)>,
@@ -45,6 +51,62 @@ impl State {
     }
 }
 
+impl States {
+    fn new(directions: usize, features: usize, batch: usize) -> Self {
+        let numbers = AlignedBuffer::zeroed(directions * batch * state_stride(features));
+        Self { directions, features, numbers }
+    }
+
+    /// Every row without padding, direction after direction.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.numbers.chunks(state_stride(self.features)).map(|row| &row[..self.features])
+    }
+
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        let rows = self.numbers.chunks_mut(state_stride(self.features));
+        rows.map(|row| &mut row[..self.features])
+    }
+
+    /// All rows with their padding.
+    pub(crate) fn padded_mut(&mut self) -> &mut [f32] {
+        &mut self.numbers
+    }
+
+    /// The rows of the first direction and those of the second, with padding.
+    pub(crate) fn split_direction(&mut self, batch: usize) -> (&mut [f32], &mut [f32]) {
+        let first = self.numbers.len().min(batch * state_stride(self.features));
+        self.numbers.split_at_mut(first)
+    }
+
+    /// `[directions, batch, features]`
+    pub(crate) fn view(&self, batch: usize) -> View<'_> {
+        let stride = state_stride(self.features);
+        let extent = [self.directions, batch, self.features];
+        View::new(&self.numbers, extent, [batch * stride, stride])
+    }
+
+    fn is_empty(&self) -> bool {
+        self.directions == 0
+    }
+
+    fn reset(&mut self) {
+        self.numbers.fill(0.0);
+    }
+
+    /// Takes states without padding.
+    fn load(&mut self, given: &[f32]) {
+        let features = self.features;
+        for (to, from) in self.rows_mut().zip(given.chunks(features)) {
+            to.copy_from_slice(from);
+        }
+    }
+
+    fn array(&self, batch: usize) -> Result<Array, Error> {
+        let numbers = self.rows().flatten().copied().collect();
+        Array::new(&[self.directions, batch, self.features], numbers)
+    }
+}
+
 impl LayerState {
     /// The states of every recurrent layer of a plan, zero.
     pub(crate) fn all(plan: &PlanInner, batch: usize) -> Vec<Self> {
@@ -57,60 +119,46 @@ impl LayerState {
 
     fn new(name: &str, layer: &RecurrentStage, batch: usize) -> Self {
         let directions = layer.cells.len();
-        let len = Self::len(layer, batch);
+        let with_cell = if layer.has_cell_state() { directions } else { 0 };
         Self {
             name: name.into(),
-            directions,
-            hidden_size: layer.hidden_size(),
-            has_cell_state: layer.has_cell_state(),
-            hidden: AlignedBuffer::zeroed(len),
-            cell: AlignedBuffer::zeroed(if layer.has_cell_state() { len } else { 0 }),
+            hidden: States::new(directions, layer.state_size(), batch),
+            cell: States::new(with_cell, layer.hidden_size(), batch),
         }
     }
 
-    /// Numbers in the hidden states of a layer.
-    pub(crate) fn len(layer: &RecurrentStage, batch: usize) -> usize {
-        layer.cells.len() * batch * state_stride(layer.hidden_size())
+    /// Numbers in the states of a layer: of h, and of c if there is one.
+    pub(crate) fn lengths(layer: &RecurrentStage, batch: usize) -> impl Iterator<Item = usize> {
+        let sizes = [layer.state_size(), layer.hidden_size()];
+        let kinds = 1 + usize::from(layer.has_cell_state());
+        let rows = layer.cells.len() * batch;
+        sizes.into_iter().take(kinds).map(move |size| rows * state_stride(size))
     }
 
     pub(crate) fn reset(&mut self) {
-        self.hidden.fill(0.0);
-        self.cell.fill(0.0);
+        self.hidden.reset();
+        self.cell.reset();
     }
 
     /// Takes states without padding; an empty cell state where there is none.
     pub(crate) fn load(&mut self, hidden: &[f32], cell: &[f32]) {
-        let size = self.hidden_size;
-        for (padded, given) in [(&mut self.hidden, hidden), (&mut self.cell, cell)] {
-            for (to, from) in padded.chunks_mut(state_stride(size)).zip(given.chunks(size)) {
-                to[..size].copy_from_slice(from);
-            }
-        }
+        self.hidden.load(hidden);
+        self.cell.load(cell);
     }
 
     /// Gives the cell states without padding.
     pub(crate) fn store_cell(&self, cell: &mut [f32]) {
-        let size = self.hidden_size;
-        let rows = self.cell.chunks(state_stride(size));
-        for (to, from) in cell.chunks_mut(size).zip(rows) {
-            to.copy_from_slice(&from[..size]);
+        let features = self.cell.features;
+        for (to, from) in cell.chunks_mut(features).zip(self.cell.rows()) {
+            to.copy_from_slice(from);
         }
-    }
-
-    /// The states without the kernels' padding.
-    fn exported(&self, padded: &[f32]) -> Vec<f32> {
-        let rows = padded.chunks(state_stride(self.hidden_size));
-        rows.flat_map(|row| &row[..self.hidden_size]).copied().collect()
     }
 
     /// Both states as arrays with their names.
     pub(crate) fn arrays(&self, batch: usize) -> Result<Vec<(String, Array)>, Error> {
-        let shape = [self.directions, batch, self.hidden_size];
-        let mut arrays =
-            vec![(format!("{}.h", self.name), Array::new(&shape, self.exported(&self.hidden))?)];
-        if self.has_cell_state {
-            arrays
-                .push((format!("{}.c", self.name), Array::new(&shape, self.exported(&self.cell))?));
+        let mut arrays = vec![(format!("{}.h", self.name), self.hidden.array(batch)?)];
+        if !self.cell.is_empty() {
+            arrays.push((format!("{}.c", self.name), self.cell.array(batch)?));
         }
         Ok(arrays)
     }
@@ -142,7 +190,7 @@ pub(crate) fn import(layers: &mut [LayerState], batch: usize, state: &State) -> 
         };
         if array.shape() != known.shape() || array.as_f32().is_none() {
             return Err(Error::Shape {
-                what: format!("state '{name}' [directions, batch, hidden]"),
+                what: format!("state '{name}' [directions, batch, features]"),
                 expected: format!("f32 {:?}", known.shape()),
                 found: format!("{:?}", array.shape()),
             });

@@ -83,8 +83,8 @@ fn walk_all<'b>(
                 // Every chunk has its own.
                 input,
                 output: None,
-                hidden: &mut state.hidden,
-                cell_state: &mut state.cell,
+                hidden: state.hidden.padded_mut(),
+                cell_state: state.cell.padded_mut(),
             }),
             output: output.map_or_else(Vec::new, |output| cut(output, chunk)),
             done: AtomicUsize::new(0),

@@ -7,7 +7,7 @@ use ritornello::model::{
 };
 use ritornello::{Array, Model};
 
-use super::recipe::{Initial, Kind, Move, Recipe, Way};
+use super::recipe::{Extras, Initial, Kind, Move, Recipe, Recurrence, Way};
 use super::{Arrays, Case, noise};
 
 /// A layer with weights as frameworks draw them, U(±1/√hidden), each gate with a scale of its own,
@@ -24,12 +24,12 @@ pub(crate) fn layer(
         order: OutputOrder::default(),
         biases: [true, true],
     };
-    draw_layer(cell, false, way, [input_size, hidden_size], &mut noise(seed))
+    draw_layer(cell, Extras::NONE, way, [input_size, hidden_size], &mut noise(seed))
 }
 
 fn draw_layer(
     cell: Cell,
-    identity: bool,
+    extras: Extras,
     way: Way,
     [input_size, hidden_size]: [usize; 2],
     next: &mut dyn FnMut() -> f32,
@@ -40,16 +40,35 @@ fn draw_layer(
         let scale = |row: usize| bound * [1.0, 0.8, 1.2, 0.9][row / hidden_size];
         (0..rows * columns).map(|at| scale(at / columns) * next()).collect()
     };
+    let state_size = extras.projection.unwrap_or(hidden_size);
     let mut side = || CellWeights {
         input: Matrix::new(rows, input_size, numbers(input_size)).expect("as drawn"),
-        recurrent: if identity {
-            RecurrentWeights::Identity
-        } else {
-            let matrix = Matrix::new(rows, hidden_size, numbers(hidden_size));
-            RecurrentWeights::Matrix(matrix.expect("as drawn"))
+        recurrent: match extras.recurrence {
+            Recurrence::Identity => RecurrentWeights::Identity,
+            Recurrence::Diagonal => RecurrentWeights::Diagonal(numbers(1)),
+            Recurrence::Matrix => {
+                let matrix = Matrix::new(rows, state_size, numbers(state_size));
+                RecurrentWeights::Matrix(matrix.expect("as drawn"))
+            }
         },
         bias: way.biases[0].then(|| numbers(1)),
         recurrent_bias: way.biases[1].then(|| numbers(1)),
+        peepholes: match cell {
+            Cell::Lstm(lstm) if extras.peepholes => {
+                let mut all = numbers(1);
+                all.truncate(lstm.peephole_gates().len() * hidden_size);
+                Some(all)
+            }
+            _ => None,
+        },
+        projection: extras.projection.map(|size| {
+            let numbers = (0..size).flat_map(|_| {
+                let mut row = numbers(1);
+                row.truncate(hidden_size);
+                row
+            });
+            Matrix::new(size, hidden_size, numbers.collect()).expect("as drawn")
+        }),
     };
     let weights = (0..way.direction.count()).map(|_| side()).collect();
     let mut layer = Recurrent::new(cell, way.direction, weights).expect("as drawn");
@@ -146,9 +165,9 @@ impl Growth {
         let any = |_: Shape| true;
         let sequence = |shape: Shape| matches!(shape, Shape::Sequence { .. });
         match one {
-            Move::Recurrent { cell, identity, way, hidden, of, initial } => {
+            Move::Recurrent { cell, extras, way, hidden, of, initial } => {
                 let (input, shape) = self.find(*of, sequence)?;
-                self.recurrent(*cell, *identity, *way, *hidden, (input, shape), *initial);
+                self.recurrent((*cell, *extras), *way, *hidden, (input, shape), *initial);
             }
             Move::Dense { activation, outputs, bias, of } => {
                 let (input, shape) = self.find(*of, any)?;
@@ -270,40 +289,42 @@ impl Growth {
 
     fn recurrent(
         &mut self,
-        cell: Cell,
-        identity: bool,
+        (cell, extras): (Cell, Extras),
         way: Way,
         hidden: usize,
         (input, shape): (Value, Shape),
         initial: Initial,
     ) {
-        let layer = draw_layer(cell, identity, way, [shape.features(), hidden], &mut self.next);
+        let layer = draw_layer(cell, extras, way, [shape.features(), hidden], &mut self.next);
         let directions = way.direction.count();
-        let states = 1 + usize::from(cell.has_cell_state());
-        let fits = |shape: Shape| match shape {
-            Shape::States { count, features } => count == directions && features == hidden,
-            Shape::Vector { features } => directions == 1 && features == hidden,
+        let sizes = [layer.state_size(), hidden];
+        let sizes = &sizes[..1 + usize::from(cell.has_cell_state())];
+        let fits = |shape: Shape, size: usize| match shape {
+            Shape::States { count, features } => count == directions && features == size,
+            Shape::Vector { features } => directions == 1 && features == size,
             Shape::Sequence { .. } => false,
         };
         let initial: Vec<Value> = match initial {
             Initial::Zero => Vec::new(),
             Initial::Input { vectors } => {
                 let vectors = vectors && directions == 1;
-                (0..states).map(|_| self.state_input(directions, hidden, vectors)).collect()
+                sizes.iter().map(|&size| self.state_input(directions, size, vectors)).collect()
             }
             Initial::Found => {
-                let found = (0..states).map(|back| self.find(back, fits).map(|(value, _)| value));
+                let found = sizes.iter().enumerate().map(|(back, &size)| {
+                    self.find(back, |shape| fits(shape, size)).map(|(value, _)| value)
+                });
                 found.collect::<Option<_>>().unwrap_or_default()
             }
         };
         let features = layer.output_size();
         let name = self.name(cell.name());
         let values = self.graph.recurrent_from(&name, layer, input, &initial);
-        let states = Shape::States { count: directions, features: hidden };
+        let states = |features| Shape::States { count: directions, features };
         if cell.has_cell_state() {
-            self.pool.push((values.c_n, states));
+            self.pool.push((values.c_n, states(hidden)));
         }
-        self.pool.push((values.h_n, states));
+        self.pool.push((values.h_n, states(sizes[0])));
         self.pool.push((values.last, Shape::Vector { features }));
         self.pool.push((values.sequence, shape.with_features(features)));
     }

@@ -7,13 +7,14 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use ritornello::model::{
-    Activation, Cell, Direction, GruReset, Merge, Op, OutputOrder, SequenceAxes,
+    Activation, Cell, Coupling, Direction, Gru, GruReset, Lstm, Merge, Op, OutputOrder,
+    SequenceAxes, SimpleRnn,
 };
 
 /// One node more. Numbers called `of` and `with` count back from the youngest value that fits.
 #[derive(Clone, Debug)]
 pub(crate) enum Move {
-    Recurrent { cell: Cell, identity: bool, way: Way, hidden: usize, of: usize, initial: Initial },
+    Recurrent { cell: Cell, extras: Extras, way: Way, hidden: usize, of: usize, initial: Initial },
     Dense { activation: Activation, outputs: usize, bias: bool, of: usize },
     Activation { activation: Activation, of: usize },
     ScaleShift { of: usize },
@@ -26,6 +27,29 @@ pub(crate) enum Move {
     OverTime { op: Op, of: usize },
     Flatten { of: usize },
     Embedding { rows: usize, features: usize },
+}
+
+/// What a recurrent layer's weights are beside W and biases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extras {
+    pub(super) recurrence: Recurrence,
+    pub(super) peepholes: bool,
+    /// Features of a projected h.
+    pub(super) projection: Option<usize>,
+}
+
+impl Extras {
+    /// A recurrent matrix.
+    pub(super) const NONE: Self =
+        Self { recurrence: Recurrence::Matrix, peepholes: false, projection: None };
+}
+
+/// What a recurrent layer multiplies its state by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Recurrence {
+    Matrix,
+    Diagonal,
+    Identity,
 }
 
 /// The way of a recurrent layer through time.
@@ -105,22 +129,68 @@ const GATES: [Activation; 6] = [
 pub(crate) fn cells() -> impl Strategy<Value = Cell> {
     let reset = || select(vec![GruReset::BeforeMatmul, GruReset::AfterMatmul]);
     prop_oneof![
-        select(vec![Activation::Tanh, Activation::Relu])
-            .prop_map(|activation| Cell::SimpleRnn { activation }),
+        select(vec![Activation::Tanh, Activation::Relu]).prop_map(Cell::simple_rnn),
         Just(Cell::LSTM),
         reset().prop_map(Cell::gru),
-        select(&TAME[..]).prop_map(|activation| Cell::SimpleRnn { activation }),
-        (select(&TAME[..]), select(&GATES[..])).prop_map(|(activation, recurrent_activation)| {
-            Cell::Lstm { activation, recurrent_activation }
-        }),
-        (reset(), select(&TAME[..]), select(&GATES[..])).prop_map(
-            |(reset, activation, recurrent_activation)| Cell::Gru {
-                reset,
-                activation,
-                recurrent_activation
+        (select(&TAME[..]), clips())
+            .prop_map(|(activation, clip)| Cell::SimpleRnn(SimpleRnn { activation, clip })),
+        lstms().prop_map(Cell::Lstm),
+        (reset(), select(&TAME[..]), select(&GATES[..]), clips()).prop_map(
+            |(reset, activation, recurrent_activation, clip)| {
+                Cell::Gru(Gru { reset, activation, recurrent_activation, clip })
             }
         ),
     ]
+}
+
+fn lstms() -> impl Strategy<Value = Lstm> {
+    let couplings =
+        select(vec![Coupling::None, Coupling::ForgetFromInput, Coupling::InputFromForget]);
+    let activations = (select(&TAME[..]), select(&GATES[..]), select(&TAME[..]));
+    // A clip of a projection is drawn with the projection.
+    (activations, couplings, [clips(), clips()]).prop_map(|(activations, coupling, clips)| {
+        let (activation, recurrent_activation, output_activation) = activations;
+        let [clip, cell_clip] = clips;
+        Lstm {
+            activation,
+            recurrent_activation,
+            output_activation,
+            coupling,
+            clip,
+            cell_clip,
+            projection_clip: None,
+        }
+    })
+}
+
+/// Bounds that many sums of a random layer pass, or none.
+fn clips() -> impl Strategy<Value = Option<f32>> {
+    prop_oneof![2 => Just(None), 1 => (0.02_f32..1.0).prop_map(Some)]
+}
+
+/// A cell, and what is beside W and its biases: nothing but a matrix in half of all cases.
+fn layers() -> impl Strategy<Value = (Cell, Extras)> {
+    let recurrence = prop_oneof![
+        3 => Just(Recurrence::Matrix),
+        1 => Just(Recurrence::Diagonal),
+        1 => Just(Recurrence::Identity),
+    ];
+    let projection = prop::option::of((1..=24_usize, clips()));
+    let any = (cells(), recurrence, any::<bool>(), projection).prop_map(
+        |(mut cell, recurrence, peepholes, projection)| {
+            let mut extras = Extras { recurrence, peepholes, projection: None };
+            match (&mut cell, projection) {
+                (Cell::Lstm(lstm), Some((size, clip))) if recurrence == Recurrence::Matrix => {
+                    extras.projection = Some(size);
+                    lstm.projection_clip = clip;
+                }
+                (Cell::Lstm(_), _) => {}
+                _ => extras.peepholes = false,
+            }
+            (cell, extras)
+        },
+    );
+    prop_oneof![cells().prop_map(|cell| (cell, Extras::NONE)), any]
 }
 
 fn ways(kind: Kind) -> impl Strategy<Value = Way> {
@@ -149,11 +219,14 @@ fn initials(kind: Kind) -> BoxedStrategy<Initial> {
 fn moves(kind: Kind) -> BoxedStrategy<Move> {
     let hidden = prop_oneof![4 => 1..=20_usize, 1 => 30..=34_usize, 1 => 63..=69_usize];
     let of = || prop_oneof![3 => Just(0_usize), 1 => 0..6_usize];
-    let identity = prop::bool::weighted(0.2);
-    let recurrent = (cells(), identity, ways(kind), hidden, of(), initials(kind)).prop_map(
-        |(cell, identity, way, hidden, of, initial)| {
-            let identity = identity && cell.gates().len() == 1;
-            Move::Recurrent { cell, identity, way, hidden, of, initial }
+    let recurrent = (layers(), ways(kind), hidden, of(), initials(kind)).prop_map(
+        |((cell, extras), way, hidden, of, initial)| Move::Recurrent {
+            cell,
+            extras,
+            way,
+            hidden,
+            of,
+            initial,
         },
     );
     let activation = || select(&Activation::ALL[..]);

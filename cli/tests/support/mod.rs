@@ -158,6 +158,8 @@ pub(crate) fn layer(
         recurrent: RecurrentWeights::Matrix(matrix(rows, hidden_size, side + 2)),
         bias: Some(numbers(rows, side + 3)),
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     });
     Recurrent::new(cell, direction, weights.collect()).unwrap()
 }

@@ -27,7 +27,8 @@ mod sweep;
 pub(crate) use general::{ProductArgs, activate_vectors, general, product};
 pub(crate) use gru::{gru_after, gru_before};
 pub(crate) use lstm::lstm;
-pub use packed::{CellKind, CellSource, PackedCell, RecurrentSource, Reset};
+pub(crate) use packed::Recurrent;
+pub use packed::{CellSource, PackedCell, RecurrentSource};
 pub(crate) use simple::{simple_relu, simple_tanh};
 use sweep::{Product, Rows, sweep, sweep_plain};
 
@@ -46,13 +47,13 @@ pub struct RecurArgs<'a> {
     pub batch: usize,
     /// Pre-activations `[time, batch, cell.projection_width()]`, as the projection made them.
     pub projection: &'a [f32],
-    /// h, `[batch, stride]`: the state before the first step, then after the last.
+    /// h, `[batch, cell.hidden_stride()]`: the state before the first step, then after the last.
     pub hidden: &'a mut [f32],
-    /// c, like `hidden`; empty for a cell without one.
+    /// c, `[batch, cell.cell_stride()]`, likewise; empty for a cell without one.
     pub cell: &'a mut [f32],
     /// `cell.scratch_len(batch)` numbers that mean nothing before or after.
     pub scratch: &'a mut [f32],
-    /// Where the h of every step goes, `[time, batch, hidden_size]`, if anywhere.
+    /// Where the h of every step goes, `[time, batch, state_size]`, if anywhere.
     pub output: Option<ViewMut<'a>>,
     /// Which panels to do, if others do the rest.
     pub share: Option<Share<'a>>,

@@ -3,60 +3,28 @@
 use std::ops::Range;
 
 use super::{RecurArgs, state_stride};
-use crate::activation::Activation;
-use crate::pack::{Columns, MatrixSource, Order, PackedMatrix};
+use crate::buffer::AlignedBuffer;
+use crate::cell::{Cell, Gru, GruReset};
+use crate::pack::{Columns, MatrixSource, Order, PackedMatrix, flushed, interleave};
 use crate::tuning::chains;
-
-/// Which step to take.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum CellKind {
-    /// `h' = activation(sum)`
-    Simple {
-        /// Of the sum.
-        activation: Activation,
-    },
-    /// Gates i, f, g, o.
-    Lstm {
-        /// Of the candidate and of the new cell state.
-        activation: Activation,
-        /// Of i, f and o.
-        recurrent_activation: Activation,
-    },
-    /// Gates z, r, n.
-    Gru {
-        /// Where r enters.
-        reset: Reset,
-        /// Of the candidate.
-        activation: Activation,
-        /// Of z and r.
-        recurrent_activation: Activation,
-    },
-}
-
-/// Where the reset gate of a GRU enters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reset {
-    /// It multiplies the state before the candidate's product.
-    Before,
-    /// It multiplies the candidate's product with its bias.
-    After,
-}
 
 /// What the previous hidden state is multiplied by.
 #[derive(Clone, Copy, Debug)]
 pub enum RecurrentSource<'a> {
-    /// `[gates × hidden_size, hidden_size]`, row by row.
+    /// `[gates × hidden_size, state_size]`, row by row.
     Matrix(&'a [f32]),
+    /// `[gates × hidden_size]`: each unit sees only itself.
+    Diagonal(&'a [f32]),
     /// The state itself is added.
     Identity,
 }
 
-/// The weights of one direction of a layer, as the caller holds them: gate blocks in the order that
-/// [`CellKind`] names.
+/// The weights of one direction of a layer, as the caller holds them: gate blocks in the order of
+/// [`Cell::gates`].
 #[derive(Clone, Copy, Debug)]
 pub struct CellSource<'a> {
     /// The step.
-    pub kind: CellKind,
+    pub kind: Cell,
     /// Features of the input.
     pub input_size: usize,
     /// Units.
@@ -69,50 +37,39 @@ pub struct CellSource<'a> {
     pub bias: Option<&'a [f32]>,
     /// `[gates × hidden_size]`
     pub recurrent_bias: Option<&'a [f32]>,
+    /// `[gates with one × hidden_size]` of an LSTM, in the order of [`Lstm::peephole_gates`].
+    pub peepholes: Option<&'a [f32]>,
+    /// `[state_size, hidden_size]` of an LSTM, row by row; without it both sizes are the same.
+    pub projection: Option<&'a [f32]>,
 }
 
 /// One direction of a layer in the order in which one level's kernels read it.
 #[derive(Clone, Debug)]
 pub struct PackedCell {
-    pub(crate) kind: CellKind,
+    pub(crate) kind: Cell,
     pub(crate) hidden_size: usize,
+    /// Features of h: what the recurrent product is over.
+    pub(crate) state_size: usize,
     /// The number of partial sums of a recurrent product.
     pub(crate) chains: usize,
     /// W and the bias that starts the sums.
     pub(crate) projection: PackedMatrix,
-    /// U: nothing for an identity; of a GRU that resets before, two matrices: z r, and n.
-    recurrent: Vec<PackedMatrix>,
+    pub(crate) recurrent: Recurrent,
+    /// p, gate after gate, each `[hidden_size]`; empty without.
+    pub(crate) peepholes: Vec<f32>,
+    /// V, if h is a projection.
+    pub(crate) output: Option<Box<PackedMatrix>>,
 }
 
-impl CellKind {
-    /// Gate blocks in its weights.
-    #[must_use]
-    pub fn gates(self) -> usize {
-        match self {
-            Self::Simple { .. } => 1,
-            Self::Lstm { .. } => 4,
-            Self::Gru { .. } => 3,
-        }
-    }
-
-    /// Whether it has a cell state.
-    #[must_use]
-    pub fn has_cell_state(self) -> bool {
-        matches!(self, Self::Lstm { .. })
-    }
-
-    /// Whether sigmoid and tanh are where they usually are, so that a fused kernel runs it.
-    pub(crate) fn is_default(self) -> bool {
-        match self {
-            Self::Simple { activation } => {
-                matches!(activation, Activation::Tanh | Activation::Relu)
-            }
-            Self::Lstm { activation, recurrent_activation }
-            | Self::Gru { activation, recurrent_activation, .. } => {
-                (activation, recurrent_activation) == (Activation::Tanh, Activation::Sigmoid)
-            }
-        }
-    }
+/// What h is multiplied by.
+#[derive(Clone, Debug)]
+pub(crate) enum Recurrent {
+    /// U whole.
+    Matrix(PackedMatrix),
+    /// Of a GRU that resets before the product: z r, and n.
+    Parted(Box<[PackedMatrix; 2]>),
+    /// In the order of a row of pre-activations, with a bias where it has a chain of its own.
+    Diagonal { weights: AlignedBuffer, bias: AlignedBuffer },
 }
 
 impl PackedCell {
@@ -123,15 +80,27 @@ impl PackedCell {
     ///
     /// # Panics
     ///
-    /// If a length does not fit.
+    /// If a length does not fit, or the cell has no use for peepholes or a projection.
     pub(crate) fn new(source: &CellSource<'_>, lanes: usize) -> Self {
-        let (gates, hidden_size) = (source.kind.gates(), source.hidden_size);
+        let (gates, hidden_size) = (source.kind.gates().len(), source.hidden_size);
         let rows = gates * hidden_size;
         assert_eq!(source.input_weights.len(), rows * source.input_size, "input weights");
         for bias in [source.bias, source.recurrent_bias].into_iter().flatten() {
             assert_eq!(bias.len(), rows, "a bias");
         }
-        let after = matches!(source.kind, CellKind::Gru { reset: Reset::After, .. });
+        let peepholes = source.peepholes.unwrap_or_default();
+        let peepholes: Vec<f32> = peepholes.iter().copied().map(flushed).collect();
+        if let Cell::Lstm(lstm) = source.kind {
+            let all = lstm.peephole_gates().len() * hidden_size;
+            assert!(peepholes.is_empty() || peepholes.len() == all, "peepholes");
+        } else {
+            assert!(peepholes.is_empty() && source.projection.is_none(), "more than its weights");
+        }
+        let state_size = source.projection.map_or(hidden_size, |numbers| {
+            assert_eq!(numbers.len() % hidden_size, 0, "a projection");
+            numbers.len() / hidden_size
+        });
+        let after = matches!(source.kind, Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }));
         let own_chain = if after { 2 * hidden_size..rows } else { rows..rows };
         let at = |bias: Option<&[f32]>, row: usize| bias.map_or(0.0, |bias| bias[row]);
         let bias: Vec<f32> = (0..rows)
@@ -140,30 +109,25 @@ impl PackedCell {
                 _ => at(source.bias, row),
             })
             .collect();
-        let projection = MatrixSource {
+        let matrix = MatrixSource {
             weights: source.input_weights,
             bias: Some(&bias),
             depth: source.input_size,
         };
-        let projection = PackedMatrix::from_gates(projection, hidden_size, 0..gates, lanes);
-        let recurrent = match source.recurrent {
-            RecurrentSource::Identity => {
-                assert_eq!(gates, 1, "only a simple RNN can do without a recurrent matrix");
-                Vec::new()
-            }
-            RecurrentSource::Matrix(weights) => {
-                assert_eq!(weights.len(), rows * hidden_size, "recurrent weights");
-                let bias = source.recurrent_bias.filter(|_| after);
-                let matrix = MatrixSource { weights, bias, depth: hidden_size };
-                let pack = |range| PackedMatrix::from_gates(matrix, hidden_size, range, lanes);
-                match source.kind {
-                    CellKind::Gru { reset: Reset::Before, .. } => vec![pack(0..2), pack(2..3)],
-                    _ => vec![pack(0..gates)],
-                }
-            }
-        };
-        let chains = chains(hidden_size);
-        Self { kind: source.kind, hidden_size, chains, projection, recurrent }
+        let output = source.projection.map(|weights| {
+            let matrix = MatrixSource { weights, bias: None, depth: hidden_size };
+            Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, lanes))
+        });
+        Self {
+            kind: source.kind,
+            hidden_size,
+            state_size,
+            chains: chains(state_size),
+            projection: PackedMatrix::from_gates(matrix, hidden_size, 0..gates, lanes),
+            recurrent: Recurrent::new(source, state_size, after, lanes),
+            peepholes,
+            output,
+        }
     }
 
     /// Panics unless the buffers fit, which is what the kernels rely on.
@@ -171,9 +135,9 @@ impl PackedCell {
         let (time, batch) = (args.time, args.batch);
         let width = self.projection_width();
         assert!(args.projection.len() >= time * batch * width, "pre-activations of a recurrence");
-        let states = batch * state_stride(self.hidden_size);
+        let states = batch * state_stride(self.state_size);
         assert_eq!(args.hidden.len(), states, "hidden states of a recurrence");
-        let cells = if self.kind.has_cell_state() { states } else { 0 };
+        let cells = if self.kind.has_cell_state() { batch * self.cell_stride() } else { 0 };
         assert_eq!(args.cell.len(), cells, "cell states of a recurrence");
         assert_eq!(args.scratch.len(), self.scratch_len(batch), "scratch of a recurrence");
         if let Some(share) = &args.share {
@@ -182,33 +146,44 @@ impl PackedCell {
         }
         if let Some(output) = &args.output {
             let shape = (output.time(), output.batch(), output.features());
-            assert_eq!(shape, (time, batch, self.hidden_size), "output of a recurrence");
+            assert_eq!(shape, (time, batch, self.state_size), "output of a recurrence");
         }
     }
 
     /// U, or of a GRU that resets before the product its first two gates.
+    ///
+    /// # Panics
+    ///
+    /// If it is no matrix, which no fused kernel runs.
     pub(crate) fn recurrent(&self) -> &PackedMatrix {
-        &self.recurrent[0]
+        match &self.recurrent {
+            Recurrent::Matrix(matrix) => matrix,
+            Recurrent::Parted(parts) => &parts[0],
+            Recurrent::Diagonal { .. } => unreachable!("a diagonal is no matrix"),
+        }
     }
 
     /// The third gate of a GRU that resets before the product.
+    ///
+    /// # Panics
+    ///
+    /// Of any other cell.
     pub(crate) fn candidate(&self) -> &PackedMatrix {
-        &self.recurrent[1]
-    }
-
-    /// Whether the state is added without a matrix.
-    pub(crate) fn is_identity(&self) -> bool {
-        self.recurrent.is_empty()
+        match &self.recurrent {
+            Recurrent::Parted(parts) => &parts[1],
+            _ => unreachable!("only a GRU that resets before the product has its parts"),
+        }
     }
 
     /// Whether one of the fused kernels runs it.
     pub(crate) fn is_fused(&self) -> bool {
-        self.kind.is_default() && !self.is_identity()
+        let diagonal = matches!(self.recurrent, Recurrent::Diagonal { .. });
+        self.kind.is_default() && !diagonal && self.peepholes.is_empty() && self.output.is_none()
     }
 
     /// The step.
     #[must_use]
-    pub fn kind(&self) -> CellKind {
+    pub fn kind(&self) -> Cell {
         self.kind
     }
 
@@ -218,11 +193,29 @@ impl PackedCell {
         self.hidden_size
     }
 
+    /// Features of h: the units, or the rows of an LSTM's projection.
+    #[must_use]
+    pub fn state_size(&self) -> usize {
+        self.state_size
+    }
+
+    /// The distance of rows of h.
+    #[must_use]
+    pub fn hidden_stride(&self) -> usize {
+        state_stride(self.state_size)
+    }
+
+    /// The distance of rows of c.
+    #[must_use]
+    pub fn cell_stride(&self) -> usize {
+        state_stride(self.hidden_size)
+    }
+
     /// The parts that several threads may share, 0 if they may not: both matrices are cut into as
     /// many panels.
     #[must_use]
     pub fn panels(&self) -> usize {
-        let one_sweep = !matches!(self.kind, CellKind::Gru { reset: Reset::Before, .. });
+        let one_sweep = matches!(self.recurrent, Recurrent::Matrix(_));
         let shared = self.is_fused() && one_sweep && self.projection.order == Order::Panels;
         if shared { self.recurrent().panels() } else { 0 }
     }
@@ -248,18 +241,58 @@ impl PackedCell {
     /// Numbers of scratch that a recurrence over `batch` rows needs.
     #[must_use]
     pub fn scratch_len(&self, batch: usize) -> usize {
-        let states = batch * state_stride(self.hidden_size);
-        let before = matches!(self.kind, CellKind::Gru { reset: Reset::Before, .. });
-        match (self.is_fused(), before) {
-            (true, false) => states,
-            (true, true) => 3 * states,
-            (false, _) => 2 * states + batch * self.projection_width(),
+        let (hidden, units) = (batch * self.hidden_stride(), batch * self.cell_stride());
+        let projected = self.output.as_ref().map_or(0, |output| batch * output.width());
+        match (self.is_fused(), &self.recurrent) {
+            (true, Recurrent::Parted(_)) => 3 * hidden,
+            (true, _) => hidden,
+            (false, _) => hidden + units + batch * self.projection_width() + projected,
         }
     }
 
     /// The bytes it occupies.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.projection.bytes() + self.recurrent.iter().map(PackedMatrix::bytes).sum::<usize>()
+        let recurrent = match &self.recurrent {
+            Recurrent::Matrix(matrix) => matrix.bytes(),
+            Recurrent::Parted(parts) => parts.iter().map(PackedMatrix::bytes).sum(),
+            Recurrent::Diagonal { weights, bias } => weights.bytes() + bias.bytes(),
+        };
+        let output = self.output.as_ref().map_or(0, |output| output.bytes());
+        self.projection.bytes() + recurrent + output + size_of_val(&self.peepholes[..])
+    }
+}
+
+impl Recurrent {
+    /// `own_chain` says that the candidate's recurrent bias starts a chain of its own.
+    fn new(source: &CellSource<'_>, state_size: usize, own_chain: bool, lanes: usize) -> Self {
+        let (gates, units) = (source.kind.gates().len(), source.hidden_size);
+        let bias = source.recurrent_bias.filter(|_| own_chain);
+        let ones;
+        let diagonal = match source.recurrent {
+            RecurrentSource::Matrix(weights) => {
+                assert_eq!(weights.len(), gates * units * state_size, "recurrent weights");
+                let matrix = MatrixSource { weights, bias, depth: state_size };
+                let pack = |range| PackedMatrix::from_gates(matrix, units, range, lanes);
+                return match source.kind {
+                    Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => {
+                        Self::Parted(Box::new([pack(0..2), pack(2..3)]))
+                    }
+                    _ => Self::Matrix(pack(0..gates)),
+                };
+            }
+            RecurrentSource::Diagonal(weights) => weights,
+            RecurrentSource::Identity => {
+                ones = vec![1.0; gates * units];
+                &ones
+            }
+        };
+        assert_eq!(diagonal.len(), gates * units, "a diagonal");
+        assert_eq!(state_size, units, "the states of a diagonal");
+        let zeros = vec![0.0; gates * units];
+        Self::Diagonal {
+            weights: interleave(diagonal, units, gates, lanes),
+            bias: interleave(bias.unwrap_or(&zeros), units, gates, lanes),
+        }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use ritornello_kernels::{
-    CellKind, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource, View,
+    Cell, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource, View,
     ViewMut,
 };
 use ritornello_reference::{Dot, Rounding, affine, dot_tolerance, widen};
@@ -134,7 +134,7 @@ pub(crate) fn check_dots(
 
 /// A layer's projection seen in the order of its gates.
 pub(crate) struct Projection {
-    kind: CellKind,
+    kind: Cell,
     size: usize,
     pub(crate) product: Product,
     pub(crate) packed: PackedCell,
@@ -146,12 +146,12 @@ impl Projection {
     /// `rows` is the number of rows of input that there are.
     pub(crate) fn new(
         kernels: &Kernels,
-        kind: CellKind,
+        kind: Cell,
         depth: usize,
         size: usize,
         rows: usize,
     ) -> Self {
-        let product = Product::new(depth, kind.gates() * size, rows);
+        let product = Product::new(depth, kind.gates().len() * size, rows);
         let packed = pack(kernels, kind, &product, size);
         let places = projection_places(kernels, kind, size);
         Self { kind, size, product, packed, places }
@@ -183,8 +183,8 @@ impl Projection {
     }
 }
 
-fn pack(kernels: &Kernels, kind: CellKind, product: &Product, size: usize) -> PackedCell {
-    let recurrent = cycle(kind.gates() * size * size, 41);
+fn pack(kernels: &Kernels, kind: Cell, product: &Product, size: usize) -> PackedCell {
+    let recurrent = cycle(kind.gates().len() * size * size, 41);
     kernels.pack_cell(&CellSource {
         kind,
         input_size: product.depth,
@@ -193,5 +193,7 @@ fn pack(kernels: &Kernels, kind: CellKind, product: &Product, size: usize) -> Pa
         recurrent: RecurrentSource::Matrix(&recurrent),
         bias: Some(&product.bias),
         recurrent_bias: None,
+        peepholes: None,
+        projection: None,
     })
 }

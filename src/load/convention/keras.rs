@@ -18,8 +18,8 @@
 use super::GateOrder;
 use crate::load::tensors::{Axis, TensorView};
 use crate::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Embedding, GruReset, Matrix, Merge, Recurrent,
-    RecurrentWeights,
+    Activation, Cell, CellWeights, Dense, Direction, Embedding, Gru, GruReset, Matrix, Merge,
+    Recurrent, RecurrentWeights,
 };
 use crate::{Array, Error};
 
@@ -162,7 +162,7 @@ pub(crate) fn cell_weights(
     let vector = |values: &[f32]| GateOrder::Keras.to_canonical(&cell, values);
     let input = canonical(&kernel.transposed(&Axis::any("input"), &columns)?);
     let recurrent = canonical(&recurrent.transposed(&Axis::hidden(units), &columns)?);
-    let two_rows = matches!(cell, Cell::Gru { reset: GruReset::AfterMatmul, .. });
+    let two_rows = matches!(cell, Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }));
     let (bias, recurrent_bias) = match bias {
         None => (None, None),
         Some(bias) if two_rows => {
@@ -172,7 +172,7 @@ pub(crate) fn cell_weights(
         Some(bias) => (Some(vector(&bias.vector(&columns)?)), None),
     };
     let recurrent = RecurrentWeights::Matrix(recurrent);
-    Ok(CellWeights { input, recurrent, bias, recurrent_bias })
+    Ok(CellWeights { bias, recurrent_bias, ..CellWeights::new(input, recurrent) })
 }
 
 /// A dense layer; `units` is what a configuration says, if there is one.

@@ -21,10 +21,10 @@ impl GateOrder {
     /// The gates as they stand in a file.
     fn gates(self, cell: &Cell) -> &'static [Gate] {
         match (self, cell) {
-            (_, Cell::SimpleRnn { .. }) => &[Gate::Hidden],
-            (_, Cell::Lstm { .. }) => &[Gate::Input, Gate::Forget, Gate::Candidate, Gate::Output],
-            (Self::Keras, Cell::Gru { .. }) => &[Gate::Update, Gate::Reset, Gate::Candidate],
-            (Self::PyTorch, Cell::Gru { .. }) => &[Gate::Reset, Gate::Update, Gate::Candidate],
+            (_, Cell::SimpleRnn(_)) => &[Gate::Hidden],
+            (_, Cell::Lstm(_)) => &[Gate::Input, Gate::Forget, Gate::Candidate, Gate::Output],
+            (Self::Keras, Cell::Gru(_)) => &[Gate::Update, Gate::Reset, Gate::Candidate],
+            (Self::PyTorch, Cell::Gru(_)) => &[Gate::Reset, Gate::Update, Gate::Candidate],
         }
     }
 

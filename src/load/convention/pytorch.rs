@@ -33,7 +33,7 @@ pub fn rnn(weights: &[Array]) -> Result<Recurrent, Error> {
 }
 
 /// One forward layer of `nn.LSTM` from `[weight_ih, weight_hh, bias_ih, bias_hh]`, or the first
-/// two.
+/// two, and with `proj_size` `weight_hr` behind them.
 ///
 /// # Errors
 ///
@@ -51,7 +51,8 @@ pub fn gru(weights: &[Array]) -> Result<Recurrent, Error> {
     recurrent(Cell::gru(GruReset::AfterMatmul), Direction::Forward, weights)
 }
 
-/// One layer of any cell, from two or four arrays for each direction, the forward ones first.
+/// One layer of any cell, from two or four arrays for each direction, or of an LSTM with `proj_size`
+/// three or five; the forward ones first.
 ///
 /// # Errors
 ///
@@ -59,7 +60,10 @@ pub fn gru(weights: &[Array]) -> Result<Recurrent, Error> {
 pub fn recurrent(cell: Cell, direction: Direction, weights: &[Array]) -> Result<Recurrent, Error> {
     let directions = direction.count();
     let each = weights.len() / directions;
-    if !weights.len().is_multiple_of(directions) || !matches!(each, 2 | 4) {
+    // What comes last is a matrix, or a bias too few or too many.
+    let matrix = weights.get(each.wrapping_sub(1)).is_some_and(|last| last.shape().len() == 2);
+    let projects = cell.has_cell_state() && matches!(each, 3 | 5) && matrix;
+    if !weights.len().is_multiple_of(directions) || !(projects || matches!(each, 2 | 4)) {
         return Err(Error::Shape {
             what: format!("the number of arrays of a {} layer", cell.name()),
             expected: format!(
@@ -101,34 +105,52 @@ pub fn linear(weights: &[Array]) -> Result<Dense, Error> {
 }
 
 fn from_arrays(cell: Cell, suffix: &str, weights: &[Array]) -> Result<CellWeights, Error> {
-    let names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|n| format!("{n}{suffix}"));
+    let names: &[&str] = match weights.len() {
+        3 => &["weight_ih", "weight_hh", "weight_hr"],
+        _ => &["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"],
+    };
+    let names: Vec<String> = names.iter().map(|name| format!("{name}{suffix}")).collect();
     let views: Vec<TensorView<'_>> = names
         .iter()
         .zip(weights)
         .map(|(name, array)| TensorView::of_array(name, array))
         .collect::<Result<_, _>>()?;
-    match views[..] {
-        [input, hidden, bias_input, bias_hidden] => {
-            cell_weights(cell, input, hidden, Some((bias_input, bias_hidden)), None)
-        }
-        _ => cell_weights(cell, views[0], views[1], None, None),
-    }
+    let (biases, weight_hr) = match views[2..] {
+        [bias_ih, bias_hh] => (Some((bias_ih, bias_hh)), None),
+        [bias_ih, bias_hh, weight_hr] => (Some((bias_ih, bias_hh)), Some(weight_hr)),
+        [weight_hr] => (None, Some(weight_hr)),
+        _ => (None, None),
+    };
+    let tensors = CellTensors { weight_ih: views[0], weight_hh: views[1], biases, weight_hr };
+    cell_weights(cell, tensors, None)
+}
+
+/// The tensors of one direction of one layer.
+#[derive(Clone, Copy)]
+pub(crate) struct CellTensors<'a> {
+    pub(crate) weight_ih: TensorView<'a>,
+    pub(crate) weight_hh: TensorView<'a>,
+    /// `bias_ih` and `bias_hh`.
+    pub(crate) biases: Option<(TensorView<'a>, TensorView<'a>)>,
+    /// Of an LSTM with `proj_size`, `[proj_size, hidden]`.
+    pub(crate) weight_hr: Option<TensorView<'a>>,
 }
 
 /// The weights of one direction; `hidden_size` is what a spec says, if it says it.
 pub(crate) fn cell_weights(
     cell: Cell,
-    weight_ih: TensorView<'_>,
-    weight_hh: TensorView<'_>,
-    biases: Option<(TensorView<'_>, TensorView<'_>)>,
+    CellTensors { weight_ih, weight_hh, biases, weight_hr }: CellTensors<'_>,
     hidden_size: Option<usize>,
 ) -> Result<CellWeights, Error> {
     let order = GateOrder::PyTorch;
     let gates = cell.gates().len();
-    // The columns of weight_hh alone tell the size; everything else is held against it.
-    let hidden_size = hidden_size.or(weight_hh.shape().get(1).copied());
-    let rows = Axis::gates(gates, hidden_size);
-    let recurrent = weight_hh.matrix(&rows, &Axis::hidden(hidden_size))?;
+    // The columns of weight_hh alone, or those of weight_hr, tell the size; everything else is held
+    // against it.
+    let hidden_size = hidden_size.or(weight_hr.unwrap_or(weight_hh).shape().get(1).copied());
+    let (rows, hidden) = (Axis::gates(gates, hidden_size), Axis::hidden(hidden_size));
+    let projection = weight_hr.map(|view| view.matrix(&Axis::any("proj"), &hidden)).transpose()?;
+    let state = projection.as_ref().map_or(hidden, |matrix| Axis::of("proj", matrix.rows()));
+    let recurrent = weight_hh.matrix(&rows, &state)?;
     let input = weight_ih.matrix(&rows, &Axis::any("input"))?;
     let bias = |view: TensorView<'_>| -> Result<_, Error> {
         Ok(order.to_canonical(&cell, &view.vector(&rows)?))
@@ -138,6 +160,8 @@ pub(crate) fn cell_weights(
         recurrent: RecurrentWeights::Matrix(order.rows_to_canonical(&cell, &recurrent)),
         bias: biases.map(|(input, _)| bias(input)).transpose()?,
         recurrent_bias: biases.map(|(_, hidden)| bias(hidden)).transpose()?,
+        peepholes: None,
+        projection,
     })
 }
 

@@ -4,7 +4,7 @@ use super::config::Layer;
 use super::{File, activation};
 use crate::Error;
 use crate::load::convention::keras;
-use crate::model::{Activation, Cell, CellWeights, GruReset};
+use crate::model::{Activation, Cell, CellWeights, Gru, GruReset};
 
 /// Attributes of every cell.
 const ATTRIBUTES: &[&str] =
@@ -37,17 +37,14 @@ fn cell(layer: &Layer<'_>, file: &File) -> Result<Cell, Error> {
     let main = activation("activation", Activation::Tanh)?;
     let gates = || activation("recurrent_activation", Activation::Sigmoid);
     match layer.class {
-        "SimpleRNN" | "SimpleRNNCell" => Ok(Cell::SimpleRnn { activation: main }),
-        "LSTM" | "LSTMCell" => Ok(Cell::Lstm { activation: main, recurrent_activation: gates()? }),
-        "GRU" | "GRUCell" => Ok(Cell::Gru {
-            reset: if layer.switch("reset_after", true)? {
-                GruReset::AfterMatmul
-            } else {
-                GruReset::BeforeMatmul
-            },
-            activation: main,
-            recurrent_activation: gates()?,
-        }),
+        "SimpleRNN" | "SimpleRNNCell" => Ok(Cell::simple_rnn(main)),
+        "LSTM" | "LSTMCell" => Ok(Cell::lstm(main, gates()?)),
+        "GRU" | "GRUCell" => {
+            let after = layer.switch("reset_after", true)?;
+            let reset = if after { GruReset::AfterMatmul } else { GruReset::BeforeMatmul };
+            let recurrent_activation = gates()?;
+            Ok(Cell::Gru(Gru { activation: main, recurrent_activation, ..Gru::new(reset) }))
+        }
         _ => Err(layer.unsupported(
             "as a recurrent cell",
             "there are SimpleRNN, LSTM and GRU, and RNN over cells of these",

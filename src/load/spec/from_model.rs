@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use super::Spec;
-use super::grammar::{Convention, NodeKind, NodeSpec, OutputSpec, RecurrentSpec, WeightsSpec};
+use super::grammar::{
+    Convention, NodeKind, NodeSpec, OutputSpec, Recurrence, RecurrentSpec, WeightsSpec,
+};
 use super::json::wrong;
 use crate::Error;
 use crate::model::{
-    Cell, Direction, Element, Merge, Model, Node, Op, OutputOrder, Port, Recurrent,
+    CellWeights, Direction, Element, Matrix, Merge, Model, Node, Op, OutputOrder, Port, Recurrent,
     RecurrentWeights, Value,
 };
 
@@ -43,15 +45,8 @@ pub(in crate::load) fn canonical_tensors(model: &Model) -> Vec<(String, Vec<usiz
         match &node.op {
             Op::Recurrent(layer) => {
                 for (weights, side) in layer.weights().iter().zip(["", ".backward"]) {
-                    for (name, values) in weights.tensors() {
-                        let rows = weights.input.rows();
-                        let shape = match name {
-                            "input_weights" | "recurrent_weights" => {
-                                vec![rows, values.len() / rows]
-                            }
-                            _ => vec![rows],
-                        };
-                        add(&format!("{name}{side}"), shape, values);
+                    for tensor in weights.tensors() {
+                        add(&format!("{}{side}", tensor.name), tensor.shape, tensor.values);
                     }
                 }
             }
@@ -130,10 +125,12 @@ fn recurrent(layer: &Recurrent) -> Result<RecurrentSpec, &'static str> {
         return Err("only a reverse layer has an order to choose; leave `order` at Time");
     }
     let weights = layer.weights();
-    let identity = |w: &crate::model::CellWeights| w.recurrent == RecurrentWeights::Identity;
-    if weights.iter().any(identity) != weights.iter().all(identity) {
-        return Err("one direction has a recurrent matrix and the other none");
+    let kinds = weights.iter().map(|weights| (recurrence(weights), weights.peepholes.is_some()));
+    let kinds: Vec<_> = kinds.collect();
+    if kinds.iter().any(|kind| *kind != kinds[0]) {
+        return Err("one direction has a recurrent matrix or peepholes and the other none");
     }
+    let (recurrence, peepholes) = kinds[0];
     Ok(RecurrentSpec {
         cell: layer.cell(),
         hidden_size: Some(layer.hidden_size()),
@@ -141,10 +138,20 @@ fn recurrent(layer: &Recurrent) -> Result<RecurrentSpec, &'static str> {
         direction,
         merge: Some(layer.merge),
         bias: weights.iter().any(|w| w.bias.is_some() || w.recurrent_bias.is_some()),
-        identity: matches!(layer.cell(), Cell::SimpleRnn { .. }) && weights.iter().any(identity),
+        recurrence,
+        peepholes,
+        proj_size: weights[0].projection.as_ref().map(Matrix::rows),
         initial_h: None,
         initial_c: None,
         order: layer.order,
         state_scope: layer.state_scope,
     })
+}
+
+fn recurrence(weights: &CellWeights) -> Recurrence {
+    match weights.recurrent {
+        RecurrentWeights::Matrix(_) => Recurrence::Matrix,
+        RecurrentWeights::Diagonal(_) => Recurrence::Diagonal,
+        RecurrentWeights::Identity => Recurrence::Identity,
+    }
 }

@@ -1,6 +1,6 @@
 //! What a specification can say, and the keys it says it with.
 
-use crate::model::{Activation, Cell, Direction, Merge, Op, OutputOrder, StateScope};
+use crate::model::{Activation, Cell, Coupling, Direction, Merge, Op, OutputOrder, StateScope};
 
 /// Keys at the top.
 pub(super) const TOP: &[&str] = &["ritornello", "inputs", "time_major", "nodes", "outputs"];
@@ -15,8 +15,8 @@ pub(super) const NODE: &[&str] = &["name", "op", "inputs"];
 
 /// Every operation with the keys it has beside those of every node.
 pub(super) const OPS: &[(&str, &[&str])] = &[
-    ("rnn", &with_recurrent(&["activation", "recurrent"])),
-    ("lstm", &with_recurrent(&["activation", "recurrent_activation", "initial_c"])),
+    ("rnn", &with_recurrent(&["activation"])),
+    ("lstm", &with_recurrent(&LSTM)),
     ("gru", &with_recurrent(&["activation", "recurrent_activation", "reset"])),
     ("dense", &["activation", "bias", "weights"]),
     ("embedding", &["weights"]),
@@ -36,7 +36,7 @@ pub(super) const OPS: &[(&str, &[&str])] = &[
 ];
 
 /// Keys of every recurrent node.
-const RECURRENT: [&str; 9] = [
+const RECURRENT: [&str; 11] = [
     "hidden_size",
     "layers",
     "direction",
@@ -46,11 +46,26 @@ const RECURRENT: [&str; 9] = [
     "order",
     "stateful",
     "weights",
+    "recurrent",
+    "clip",
+];
+
+/// Keys of an LSTM alone.
+const LSTM: [&str; 9] = [
+    "activation",
+    "recurrent_activation",
+    "output_activation",
+    "initial_c",
+    "coupling",
+    "peepholes",
+    "proj_size",
+    "cell_clip",
+    "projection_clip",
 ];
 
 /// The keys of every recurrent node and those of one operation; an unused place repeats the first.
-const fn with_recurrent(own: &[&'static str]) -> [&'static str; 12] {
-    let mut keys = [RECURRENT[0]; 12];
+const fn with_recurrent(own: &[&'static str]) -> [&'static str; 20] {
+    let mut keys = [RECURRENT[0]; 20];
     let mut i = 0;
     while i < RECURRENT.len() {
         keys[i] = RECURRENT[i];
@@ -103,13 +118,38 @@ pub(super) struct RecurrentSpec {
     /// `None`: the directions are offered one by one.
     pub(super) merge: Option<Merge>,
     pub(super) bias: bool,
-    /// Whether the state is added as it is, without a matrix.
-    pub(super) identity: bool,
+    pub(super) recurrence: Recurrence,
+    /// Whether there are peepholes.
+    pub(super) peepholes: bool,
+    /// Features of h if it is projected.
+    pub(super) proj_size: Option<usize>,
     pub(super) initial_h: Option<String>,
     pub(super) initial_c: Option<String>,
     pub(super) order: OutputOrder,
     pub(super) state_scope: StateScope,
 }
+
+/// What a node multiplies its previous hidden state by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recurrence {
+    Matrix,
+    Diagonal,
+    Identity,
+}
+
+/// The words for it.
+pub(super) const RECURRENCES: [(&str, Recurrence); 3] = [
+    ("matrix", Recurrence::Matrix),
+    ("diagonal", Recurrence::Diagonal),
+    ("identity", Recurrence::Identity),
+];
+
+/// The words for which gate of an LSTM is one minus the other.
+pub(super) const COUPLINGS: [(&str, Coupling); 3] = [
+    ("none", Coupling::None),
+    ("forget_from_input", Coupling::ForgetFromInput),
+    ("input_from_forget", Coupling::InputFromForget),
+];
 
 /// Where a node's weights are in the file, and how they are laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]

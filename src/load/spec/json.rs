@@ -91,6 +91,17 @@ impl<'a> Object<'a> {
         self.map.get(key).map(|value| count(&self.at(key), value)).transpose()
     }
 
+    /// A number that is positive in f32, if it is there.
+    pub(super) fn positive_if(&self, key: &str) -> Result<Option<f32>, Error> {
+        let Some(value) = self.map.get(key) else { return Ok(None) };
+        #[allow(clippy::cast_possible_truncation, reason = "what f32 cannot hold is refused")]
+        let number = value.as_f64().map(|number| number as f32);
+        match number.filter(|number| *number > 0.0 && number.is_finite()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(mistyped(&self.at(key), "a positive number", value)),
+        }
+    }
+
     /// A switch, or what it is when it is not there.
     pub(super) fn switch(&self, key: &str, default: bool) -> Result<bool, Error> {
         match self.map.get(key) {

@@ -3,14 +3,15 @@
 use serde_json::Value;
 
 use super::grammar::{
-    Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS, RecurrentSpec, WEIGHTS,
-    WeightsSpec,
+    COUPLINGS, Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS, RECURRENCES,
+    RecurrentSpec, WEIGHTS, WeightsSpec,
 };
 use super::json::{Object, wrong};
 use super::read::names;
 use crate::Error;
 use crate::model::{
-    Activation, Cell, Direction, GruReset, Merge, Op, OutputOrder, Select, StateScope,
+    Activation, Cell, Direction, Gru, GruReset, Lstm, Merge, Op, OutputOrder, Select, SimpleRnn,
+    StateScope,
 };
 
 /// Reads one node.
@@ -63,28 +64,16 @@ fn kind(op: &str, object: &Object<'_>) -> Result<NodeKind, Error> {
 }
 
 fn recurrent(op: &str, object: &Object<'_>) -> Result<RecurrentSpec, Error> {
-    let tanh = activation(object, "activation", Activation::Tanh)?;
-    let cell = match op {
-        "rnn" => Cell::SimpleRnn { activation: tanh },
-        _ => {
-            let gates = activation(object, "recurrent_activation", Activation::Sigmoid)?;
-            if op == "lstm" {
-                Cell::Lstm { activation: tanh, recurrent_activation: gates }
-            } else {
-                let words = [("after", GruReset::AfterMatmul), ("before", GruReset::BeforeMatmul)];
-                let reset = object.word("reset", &words)?;
-                Cell::Gru { reset, activation: tanh, recurrent_activation: gates }
-            }
-        }
-    };
     let spec = RecurrentSpec {
-        cell,
+        cell: cell(op, object)?,
         hidden_size: object.count_if("hidden_size")?,
         layers: object.count_if("layers")?.unwrap_or(1),
         direction: object.word("direction", &DIRECTIONS)?,
         merge: object.word("merge", &MERGES)?,
         bias: object.switch("bias", true)?,
-        identity: object.word("recurrent", &[("matrix", false), ("identity", true)])?,
+        recurrence: object.word("recurrent", &RECURRENCES)?,
+        peepholes: object.switch("peepholes", false)?,
+        proj_size: object.count_if("proj_size")?,
         initial_h: object.text_if("initial_h")?.map(Into::into),
         initial_c: object.text_if("initial_c")?.map(Into::into),
         order: object.word("order", &ORDERS)?,
@@ -95,6 +84,29 @@ fn recurrent(op: &str, object: &Object<'_>) -> Result<RecurrentSpec, Error> {
     };
     check(&spec, object)?;
     Ok(spec)
+}
+
+fn cell(op: &str, object: &Object<'_>) -> Result<Cell, Error> {
+    let clip = object.positive_if("clip")?;
+    let main = activation(object, "activation", Activation::Tanh)?;
+    if op == "rnn" {
+        return Ok(Cell::SimpleRnn(SimpleRnn { activation: main, clip }));
+    }
+    let recurrent_activation = activation(object, "recurrent_activation", Activation::Sigmoid)?;
+    if op == "gru" {
+        let words = [("after", GruReset::AfterMatmul), ("before", GruReset::BeforeMatmul)];
+        let reset = object.word("reset", &words)?;
+        return Ok(Cell::Gru(Gru { reset, activation: main, recurrent_activation, clip }));
+    }
+    Ok(Cell::Lstm(Lstm {
+        activation: main,
+        recurrent_activation,
+        output_activation: activation(object, "output_activation", main)?,
+        coupling: object.word("coupling", &COUPLINGS)?,
+        clip,
+        cell_clip: object.positive_if("cell_clip")?,
+        projection_clip: object.positive_if("projection_clip")?,
+    }))
 }
 
 /// Refuses what has no effect or no one meaning.

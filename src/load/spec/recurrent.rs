@@ -45,7 +45,7 @@ pub(super) fn add(
         }
     }
     let mut nodes = Vec::new();
-    let mut hidden_size = 0;
+    let mut features = 0;
     for layer in 0..spec.layers {
         let last = layer + 1 == spec.layers;
         let name = if last { node.name.clone() } else { format!("{}.{layer}", node.name) };
@@ -61,22 +61,27 @@ pub(super) fn add(
         }
         let label = format!("node '{}'", node.name);
         let recurrent = one(spec, weights::cells(tensors, place, spec, layer, &label)?)?;
-        hidden_size = recurrent.hidden_size();
+        features = recurrent.state_size();
         input = names.graph.node(&name, Op::Recurrent(recurrent), &values);
         nodes.push(input);
     }
-    offer(node, spec, &nodes, hidden_size, names)
+    offer(node, spec, &nodes, features, names)
 }
 
 /// One layer.
 fn one(spec: &RecurrentSpec, weights: Vec<crate::model::CellWeights>) -> Result<Recurrent, Error> {
     let mut layer = Recurrent::new(spec.cell, spec.direction, weights)?;
-    if let Some(hidden_size) = spec.hidden_size.filter(|&size| size != layer.hidden_size()) {
-        return Err(Error::Shape {
-            what: "hidden_size".into(),
-            expected: format!("{hidden_size} as the spec says"),
-            found: format!("{} in the weights", layer.hidden_size()),
-        });
+    for (key, said, found) in [
+        ("hidden_size", spec.hidden_size, layer.hidden_size()),
+        ("proj_size", spec.proj_size, layer.state_size()),
+    ] {
+        if let Some(said) = said.filter(|&said| said != found) {
+            return Err(Error::Shape {
+                what: key.into(),
+                expected: format!("{said} as the spec says"),
+                found: format!("{found} in the weights"),
+            });
+        }
     }
     layer.merge = spec.merge.unwrap_or(Merge::Concat);
     layer.order = spec.order;
@@ -96,7 +101,7 @@ fn offer(
     node: &NodeSpec,
     spec: &RecurrentSpec,
     layers: &[Value],
-    hidden: usize,
+    features: usize,
     names: &mut Names,
 ) -> Result<(), Error> {
     let top = layers[layers.len() - 1];
@@ -123,9 +128,9 @@ fn offer(
             names.offer(format!("{name}{suffix}"), Offer::Value(value))?;
             continue;
         }
-        for (side, start) in [("forward", 0), ("backward", hidden)] {
+        for (side, start) in [("forward", 0), ("backward", features)] {
             let side = format!("{name}.{side}{suffix}");
-            let op = Op::Select(Select::Features { start, end: start + hidden });
+            let op = Op::Select(Select::Features { start, end: start + features });
             let made = Offer::Made { node: side.clone(), op, inputs: vec![value] };
             names.offer(side, made)?;
         }

@@ -1,12 +1,13 @@
 //! Which tensors a node of a specification takes, by convention.
 
-use super::grammar::{Convention, RecurrentSpec, WeightsSpec};
+use super::grammar::{Convention, Recurrence, RecurrentSpec, WeightsSpec};
 use super::json::wrong;
 use crate::Error;
 use crate::load::convention::{keras, pytorch};
 use crate::load::tensors::{Axis, TensorView, Tensors};
 use crate::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Embedding, RecurrentWeights, ScaleShift,
+    Activation, Cell, CellWeights, Coupling, Dense, Direction, Embedding, Gru, GruReset,
+    RecurrentWeights, ScaleShift,
 };
 
 /// The weights of each direction of one layer.
@@ -27,12 +28,22 @@ pub(super) fn cells(
         ));
     }
     let linear = convention == Convention::Linear;
-    if spec.identity != linear && (linear || convention != Convention::Ritornello) {
+    let identity = spec.recurrence == Recurrence::Identity;
+    if identity != linear && (linear || convention != Convention::Ritornello) {
         return refuse(
             "\"recurrent\": \"identity\" and the convention \"linear\" go together: \
              h' = activation(weight x + bias + h)"
                 .into(),
         );
+    }
+    if let Some(key) = own_only(spec).filter(|_| convention != Convention::Ritornello) {
+        return refuse(format!(
+            "the convention '{}' has no layout for \"{key}\"; 'ritornello' has one",
+            convention.name()
+        ));
+    }
+    if spec.proj_size.is_some() && matches!(convention, Convention::Keras | Convention::Linear) {
+        return refuse(format!("the convention '{}' has no \"proj_size\"", convention.name()));
     }
     let named = Named { tensors, prefix: &weights.prefix, node };
     match convention {
@@ -63,6 +74,17 @@ pub(super) fn cells(
             Ok(cells)
         }
     }
+}
+
+/// A key of a layer that only this library's own layout of weights knows.
+fn own_only(spec: &RecurrentSpec) -> Option<&'static str> {
+    let coupled = matches!(spec.cell, Cell::Lstm(lstm) if lstm.coupling != Coupling::None);
+    let keys = [
+        ("coupling", coupled),
+        ("peepholes", spec.peepholes),
+        ("recurrent", spec.recurrence == Recurrence::Diagonal),
+    ];
+    keys.into_iter().find(|(_, said)| *said).map(|(key, _)| key)
 }
 
 /// A dense layer.
@@ -154,7 +176,7 @@ impl<'a> Named<'a> {
         layer: usize,
         side: usize,
     ) -> Result<CellWeights, Error> {
-        if matches!(spec.cell, Cell::Gru { reset: crate::model::GruReset::BeforeMatmul, .. }) {
+        if matches!(spec.cell, Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. })) {
             let problem =
                 "a GRU of PyTorch resets after the product; \"reset\": \"before\" is not its";
             return Err(wrong(self.node, problem));
@@ -169,17 +191,19 @@ impl<'a> Named<'a> {
         if one && !self.tensors.contains(&with_layer) && self.tensors.contains(&without) {
             suffix.clear();
         }
-        let projection = format!("{}weight_hr{suffix}", self.prefix);
-        if self.tensors.contains(&projection) {
-            return Err(Error::Unsupported {
-                what: format!("{}: tensor '{projection}' (proj_size of nn.LSTM)", self.node),
-                advice: "train without proj_size, or put a linear layer after the LSTM".into(),
-            });
-        }
         let get = |name: &str| self.get(&format!("{name}{suffix}"));
         let biases = if spec.bias { Some((get("bias_ih")?, get("bias_hh")?)) } else { None };
-        let (input, recurrent) = (get("weight_ih")?, get("weight_hh")?);
-        pytorch::cell_weights(spec.cell, input, recurrent, biases, spec.hidden_size)
+        let projection = self.find(&format!("weight_hr{suffix}"))?;
+        if projection.is_none() && spec.proj_size.is_some() {
+            get("weight_hr")?;
+        }
+        let tensors = pytorch::CellTensors {
+            weight_ih: get("weight_ih")?,
+            weight_hh: get("weight_hh")?,
+            biases,
+            weight_hr: projection,
+        };
+        pytorch::cell_weights(spec.cell, tensors, spec.hidden_size)
     }
 
     /// A linear layer in front of a state that is added as it is.
@@ -187,10 +211,8 @@ impl<'a> Named<'a> {
         let bias = if bias { Some(self.get("bias")?) } else { None };
         let linear = pytorch::linear_layer(self.get("weight")?, bias, Activation::Linear)?;
         Ok(CellWeights {
-            input: linear.weights().clone(),
-            recurrent: RecurrentWeights::Identity,
             bias: linear.bias().map(<[f32]>::to_vec),
-            recurrent_bias: None,
+            ..CellWeights::new(linear.weights().clone(), RecurrentWeights::Identity)
         })
     }
 
@@ -216,17 +238,30 @@ impl<'a> Named<'a> {
                 None => Ok(None),
             }
         };
-        let recurrent = if spec.identity {
-            RecurrentWeights::Identity
-        } else {
-            let columns = Axis::hidden(spec.hidden_size);
-            RecurrentWeights::Matrix(get("recurrent_weights")?.matrix(&rows, &columns)?)
+        let hidden = Axis::hidden(spec.hidden_size);
+        let projection = match spec.proj_size {
+            Some(size) => Some(get("projection")?.matrix(&Axis::of("state", size), &hidden)?),
+            None => None,
         };
-        Ok(CellWeights {
-            input: get("input_weights")?.matrix(&rows, &Axis::any("input"))?,
-            recurrent,
-            bias: vector("bias")?,
-            recurrent_bias: vector("recurrent_bias")?,
-        })
+        let recurrent = match spec.recurrence {
+            Recurrence::Identity => RecurrentWeights::Identity,
+            Recurrence::Diagonal => {
+                RecurrentWeights::Diagonal(get("recurrent_weights")?.vector(&rows)?)
+            }
+            Recurrence::Matrix => {
+                let state = spec.proj_size.map_or(hidden, |size| Axis::of("state", size));
+                RecurrentWeights::Matrix(get("recurrent_weights")?.matrix(&rows, &state)?)
+            }
+        };
+        let peepholes = match spec.cell {
+            Cell::Lstm(lstm) if spec.peepholes => {
+                let axis = Axis::gates(lstm.peephole_gates().len(), spec.hidden_size);
+                Some(get("peepholes")?.vector(&axis)?)
+            }
+            _ => None,
+        };
+        let input = get("input_weights")?.matrix(&rows, &Axis::any("input"))?;
+        let (bias, recurrent_bias) = (vector("bias")?, vector("recurrent_bias")?);
+        Ok(CellWeights { input, recurrent, bias, recurrent_bias, peepholes, projection })
     }
 }

@@ -4,10 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::Spec;
 use super::grammar::{
-    DIRECTIONS, MERGES, NodeKind, NodeSpec, ORDERS, OutputSpec, RecurrentSpec, WeightsSpec,
+    COUPLINGS, DIRECTIONS, MERGES, NodeKind, NodeSpec, ORDERS, OutputSpec, RECURRENCES,
+    RecurrentSpec, WeightsSpec,
 };
 use crate::model::{
-    Activation, Cell, Element, Extent, GruReset, Input, Op, Select, SequenceAxes, Shape, StateScope,
+    Activation, Cell, Element, Extent, Gru, GruReset, Input, Lstm, Op, Select, SequenceAxes, Shape,
+    SimpleRnn, StateScope,
 };
 
 /// The whole, one input or node on a line.
@@ -81,6 +83,12 @@ impl Keys {
         }
     }
 
+    /// An f32 in as many digits as tell it from others.
+    fn number(&mut self, key: &str, value: f32) {
+        let digits = value.to_string().parse::<f64>();
+        self.set(key, digits.unwrap_or_else(|_| f64::from(value)));
+    }
+
     fn weights(&mut self, weights: &WeightsSpec) {
         let convention = weights.convention.name();
         self.set("weights", json!({"convention": convention, "prefix": weights.prefix}));
@@ -146,28 +154,16 @@ fn recurrent(keys: &mut Keys, spec: &RecurrentSpec) {
     }
     keys.word("direction", &DIRECTIONS, spec.direction);
     keys.word("merge", &MERGES, spec.merge);
-    let gates = match spec.cell {
-        Cell::SimpleRnn { activation } => {
-            keys.activation("activation", activation, Activation::Tanh);
-            None
-        }
-        Cell::Lstm { activation, recurrent_activation }
-        | Cell::Gru { activation, recurrent_activation, .. } => {
-            keys.activation("activation", activation, Activation::Tanh);
-            Some(recurrent_activation)
-        }
-    };
-    if let Some(gates) = gates {
-        keys.activation("recurrent_activation", gates, Activation::Sigmoid);
-    }
-    if let Cell::Gru { reset: GruReset::BeforeMatmul, .. } = spec.cell {
-        keys.set("reset", "before");
-    }
+    cell(keys, spec.cell);
     if !spec.bias {
         keys.set("bias", false);
     }
-    if spec.identity {
-        keys.set("recurrent", "identity");
+    keys.word("recurrent", &RECURRENCES, spec.recurrence);
+    if spec.peepholes {
+        keys.set("peepholes", true);
+    }
+    if let Some(proj_size) = spec.proj_size {
+        keys.set("proj_size", proj_size);
     }
     for (key, state) in [("initial_h", &spec.initial_h), ("initial_c", &spec.initial_c)] {
         if let Some(state) = state {
@@ -177,5 +173,30 @@ fn recurrent(keys: &mut Keys, spec: &RecurrentSpec) {
     keys.word("order", &ORDERS, spec.order);
     if spec.state_scope == StateScope::Session {
         keys.set("stateful", true);
+    }
+}
+
+fn cell(keys: &mut Keys, cell: Cell) {
+    let (activation, gates) = match cell {
+        Cell::SimpleRnn(SimpleRnn { activation, .. }) => (activation, None),
+        Cell::Lstm(Lstm { activation, recurrent_activation, .. })
+        | Cell::Gru(Gru { activation, recurrent_activation, .. }) => {
+            (activation, Some(recurrent_activation))
+        }
+    };
+    keys.activation("activation", activation, Activation::Tanh);
+    if let Some(gates) = gates {
+        keys.activation("recurrent_activation", gates, Activation::Sigmoid);
+    }
+    match cell {
+        Cell::Lstm(lstm) => {
+            keys.activation("output_activation", lstm.output_activation, activation);
+            keys.word("coupling", &COUPLINGS, lstm.coupling);
+        }
+        Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => keys.set("reset", "before"),
+        _ => {}
+    }
+    for (key, clip) in cell.clips() {
+        keys.number(key, clip);
     }
 }

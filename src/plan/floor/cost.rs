@@ -1,9 +1,9 @@
 //! The terms of a floor, for one layer.
 
-use ritornello_kernels::{Activation, CellKind, Reset, chains};
+use ritornello_kernels::chains;
 
 use super::{Limit, StageFloor};
-use crate::model::Port;
+use crate::model::{Activation, Cell, Gru, GruReset, Lstm, Port, SimpleRnn};
 use crate::plan::{Machine, RecurrentStage, Stage};
 
 /// Nanoseconds, as in [`StageFloor`].
@@ -38,10 +38,11 @@ impl Cost {
 
 /// One direction of a layer over a whole sequence.
 pub(super) struct Walk {
-    kind: CellKind,
+    kind: Cell,
     time: usize,
     batch: usize,
     hidden_size: usize,
+    state_size: usize,
     input_weights: usize,
     pub(super) recurrent_weights: usize,
     /// Numbers of the input.
@@ -60,13 +61,15 @@ struct Split {
 impl Walk {
     pub(super) fn new(stage: &Stage, layer: &RecurrentStage, [time, batch]: [usize; 2]) -> Self {
         let (kind, hidden_size) = (layer.cells[0].kind(), layer.hidden_size());
-        let output = if stage.outputs[Port::Main.index()].is_some() { hidden_size } else { 0 };
+        let state_size = layer.state_size();
+        let output = if stage.outputs[Port::Main.index()].is_some() { state_size } else { 0 };
         Self {
             kind,
             time,
             batch,
             hidden_size,
-            input_weights: kind.gates() * hidden_size * layer.input_size,
+            state_size,
+            input_weights: kind.gates().len() * hidden_size * layer.input_size,
             recurrent_weights: layer.recurrent_weights,
             inputs: time * batch * layer.input_size,
             outputs: time * batch * output,
@@ -104,15 +107,15 @@ impl Walk {
         let (operations, functions) = functions(self.kind);
         let sums = |weights: usize| 2.0 * all_rows * weights as f64;
         let cells = 2.0 * all_rows * operations * self.hidden_size as f64;
-        // A state that is added as it is needs no sums, and waits for no memory.
+        // A unit that sees only itself needs no sums, and waits for no memory.
         let products = match self.kind {
             _ if self.recurrent_weights == 0 => 0.0,
-            CellKind::Gru { reset: Reset::Before, .. } => 2.0,
+            Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => 2.0,
             _ => 1.0,
         };
         let measured = *machine.calibration();
         let at_peak = |operations: f64| operations / measured.peak_gflops / parts as f64;
-        let terms = self.hidden_size.div_ceil(chains(self.hidden_size)) as f64;
+        let terms = self.state_size.div_ceil(chains(self.state_size)) as f64;
         let product = terms * measured.fma_latency + measured.store_to_load;
         let function = 9.0 * measured.fma_latency + measured.division_latency;
         let waiting = if units > 1 { machine.hand_over().unwrap_or(0.0) } else { 0.0 };
@@ -132,19 +135,17 @@ impl Walk {
 }
 
 /// Vector operations of a unit, and functions in sequence.
-fn functions(kind: CellKind) -> (f64, f64) {
+fn functions(kind: Cell) -> (f64, f64) {
+    let usual = (Activation::Tanh, Activation::Sigmoid);
     match kind {
-        CellKind::Simple { activation: Activation::Tanh } => (18.0, 1.0),
-        CellKind::Lstm {
-            activation: Activation::Tanh,
-            recurrent_activation: Activation::Sigmoid,
-        } => (72.0, 2.0),
-        CellKind::Gru {
-            activation: Activation::Tanh,
-            recurrent_activation: Activation::Sigmoid,
-            ..
-        } => (44.0, 2.0),
-        other => (3.0 * other.gates() as f64, 0.0),
+        Cell::SimpleRnn(SimpleRnn { activation: Activation::Tanh, .. }) => (18.0, 1.0),
+        Cell::Lstm(lstm) if lstm == Lstm::DEFAULT => (72.0, 2.0),
+        Cell::Gru(Gru { activation, recurrent_activation, .. })
+            if (activation, recurrent_activation) == usual =>
+        {
+            (44.0, 2.0)
+        }
+        other => (3.0 * other.gates().len() as f64, 0.0),
     }
 }
 

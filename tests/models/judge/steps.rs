@@ -24,17 +24,17 @@ pub(super) fn judge_recurrent(
     isa: Isa,
 ) -> Result<(), String> {
     let [time, batch, _] = inputs[0].extent;
-    let hidden_size = layer.hidden_size();
-    let initial = |state: usize, direction: usize| match inputs.get(1 + state) {
+    let (state_size, hidden_size) = (layer.state_size(), layer.hidden_size());
+    let initial = |state: usize, direction: usize, size: usize| match inputs.get(1 + state) {
         Some(given) => given.step(direction).to_vec(),
-        None => vec![0.0; batch * hidden_size],
+        None => vec![0.0; batch * size],
     };
     let mut walks = Vec::new();
     for direction in 0..layer.direction().count() {
         let backwards = direction == 1 || layer.direction() == Direction::Reverse;
         let steps: Vec<&[f32]> =
             (0..time).map(|t| inputs[0].step(if backwards { time - 1 - t } else { t })).collect();
-        let (h, c) = (initial(0, direction), initial(1, direction));
+        let (h, c) = (initial(0, direction, state_size), initial(1, direction, hidden_size));
         let c = if layer.cell().has_cell_state() { c } else { Vec::new() };
         let walked = walk(layer, direction, &steps, (h, c), batch, isa);
         walks.push(walked.map_err(|problem| format!("direction {direction}: {problem}"))?);
@@ -43,7 +43,7 @@ pub(super) fn judge_recurrent(
         match numbers[..] {
             [one] => one.to_vec(),
             [forward, backward] => {
-                let rows = forward.chunks(hidden_size).zip(backward.chunks(hidden_size));
+                let rows = forward.chunks(state_size).zip(backward.chunks(state_size));
                 rows.flat_map(|(f, b)| merge(layer.merge, f, b)).collect()
             }
             _ => unreachable!("one direction or two"),
@@ -99,7 +99,7 @@ fn walk(
     batch: usize,
     isa: Isa,
 ) -> Result<Walked, String> {
-    let (cell, size) = (layer.cell(), layer.hidden_size());
+    let (cell, size) = (layer.cell(), layer.state_size());
     let truth = reference_layer(layer, direction);
     let alone = Recurrent::new(cell, Direction::Forward, vec![layer.weights()[direction].clone()])
         .map_err(|error| error.to_string())?;
@@ -109,10 +109,13 @@ fn walk(
     graph.output("y", values.sequence);
     let model = graph.build().map_err(|error| error.to_string())?;
     let mut session = plan(&model, isa).session(batch, 1).map_err(|error| error.to_string())?;
-    let array = |values: &[f32]| Array::new(&[1, batch, size], values.to_vec());
-    let mut states = vec![("r.h".to_owned(), array(&h).map_err(|error| error.to_string())?)];
+    let array = |values: &[f32], size| Array::new(&[1, batch, size], values.to_vec());
+    let mut states = vec![("r.h".to_owned(), array(&h, size).map_err(|error| error.to_string())?)];
     if cell.has_cell_state() {
-        states.push(("r.c".to_owned(), array(&c).map_err(|error| error.to_string())?));
+        states.push((
+            "r.c".to_owned(),
+            array(&c, layer.hidden_size()).map_err(|error| error.to_string())?,
+        ));
     }
     session.set_state(&State::from_arrays(states)).map_err(|error| error.to_string())?;
 
@@ -128,7 +131,7 @@ fn walk(
         }
         for row in 0..batch {
             let of = |numbers: &[f32], size: usize| numbers[row * size..][..size].to_vec();
-            let cell_size = if c.is_empty() { 0 } else { size };
+            let cell_size = if c.is_empty() { 0 } else { layer.hidden_size() };
             let before = reference::State::from_f32(
                 &of(&walked.hidden[t], size),
                 &of(&walked.cell[t], cell_size),

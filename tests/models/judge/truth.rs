@@ -1,6 +1,6 @@
 //! Layers and activations in the words of the f64 reference.
 
-use ritornello::model::{Activation, Cell, GruReset, Recurrent, RecurrentWeights};
+use ritornello::model::{Activation, Cell, Coupling, GruReset, Recurrent, RecurrentWeights};
 use ritornello_reference as reference;
 use ritornello_reference::widen;
 
@@ -8,35 +8,56 @@ pub(super) fn reference_layer(layer: &Recurrent, direction: usize) -> reference:
     let weights = &layer.weights()[direction];
     let rows = weights.input.rows();
     let bias = |bias: &Option<Vec<f32>>| bias.as_deref().map_or(vec![0.0; rows], widen);
-    let (recurrence, recurrent_weights) = match &weights.recurrent {
+    let (recurrence, recurrent) = match &weights.recurrent {
         RecurrentWeights::Matrix(matrix) => (reference::Recurrence::Matrix, widen(matrix.values())),
+        RecurrentWeights::Diagonal(weights) => (reference::Recurrence::Diagonal, widen(weights)),
         RecurrentWeights::Identity => (reference::Recurrence::Identity, Vec::new()),
     };
-    let cell = match layer.cell() {
-        Cell::SimpleRnn { activation } => {
-            reference::Cell::Simple { activation: reference_activation(activation), recurrence }
-        }
-        Cell::Lstm { activation, recurrent_activation } => reference::Cell::Lstm {
-            activation: reference_activation(activation),
-            recurrent_activation: reference_activation(recurrent_activation),
+    let mut truth = reference::Recurrent::new(
+        reference_cell(layer.cell()),
+        [layer.input_size(), layer.hidden_size()],
+        [
+            widen(weights.input.values()),
+            recurrent,
+            bias(&weights.bias),
+            bias(&weights.recurrent_bias),
+        ],
+    );
+    truth.recurrence = recurrence;
+    truth.peepholes = weights.peepholes.as_deref().map_or(Vec::new(), widen);
+    truth.projection = weights.projection.as_ref().map_or(Vec::new(), |v| widen(v.values()));
+    truth
+}
+
+fn reference_cell(cell: Cell) -> reference::Cell {
+    let clip = |clip: Option<f32>| clip.map(f64::from);
+    match cell {
+        Cell::SimpleRnn(simple) => reference::Cell::Simple {
+            activation: reference_activation(simple.activation),
+            clip: clip(simple.clip),
         },
-        Cell::Gru { reset, activation, recurrent_activation } => reference::Cell::Gru {
-            activation: reference_activation(activation),
-            recurrent_activation: reference_activation(recurrent_activation),
-            reset: match reset {
+        Cell::Lstm(lstm) => reference::Cell::Lstm {
+            activation: reference_activation(lstm.activation),
+            recurrent_activation: reference_activation(lstm.recurrent_activation),
+            output_activation: reference_activation(lstm.output_activation),
+            coupling: match lstm.coupling {
+                Coupling::None => reference::Coupling::None,
+                Coupling::ForgetFromInput => reference::Coupling::ForgetFromInput,
+                Coupling::InputFromForget => reference::Coupling::InputFromForget,
+            },
+            clip: clip(lstm.clip),
+            cell_clip: clip(lstm.cell_clip),
+            projection_clip: clip(lstm.projection_clip),
+        },
+        Cell::Gru(gru) => reference::Cell::Gru {
+            activation: reference_activation(gru.activation),
+            recurrent_activation: reference_activation(gru.recurrent_activation),
+            reset: match gru.reset {
                 GruReset::BeforeMatmul => reference::Reset::BeforeProduct,
                 GruReset::AfterMatmul => reference::Reset::AfterProduct,
             },
+            clip: clip(gru.clip),
         },
-    };
-    reference::Recurrent {
-        cell,
-        input_size: layer.input_size(),
-        hidden_size: layer.hidden_size(),
-        input_weights: widen(weights.input.values()),
-        recurrent_weights,
-        bias: bias(&weights.bias),
-        recurrent_bias: bias(&weights.recurrent_bias),
     }
 }
 

@@ -1,8 +1,11 @@
 //! One step of each cell.
 //!
 //! Symbols of the equations: `x` input, `h` hidden state, `c` cell state before the step, a prime
-//! after it; `W` input weights, `U` recurrent weights, `b` bias, `b'` recurrent bias, a subscript
-//! its block of a gate; `⊙` elementwise.
+//! after it; `W` input weights, `U` recurrent weights, `b` bias, `b'` recurrent bias, `p` peepholes,
+//! `V` projection, a subscript its block of a gate; `⊙` elementwise; `[ ]` bounds to ±clip, if there
+//! is one.
+
+use std::ops::Range;
 
 use crate::{Activation, Dot, affine, widen};
 
@@ -12,37 +15,47 @@ pub enum Cell {
     /// Simple (Elman) RNN, 1 gate.
     ///
     /// ```text
-    /// h' = activation(W x + b + U h + b')
+    /// h' = activation([W x + b + U h + b'])
     /// ```
     Simple {
         /// Of the new state.
         activation: Activation,
-        /// Whether there is a `U`.
-        recurrence: Recurrence,
+        /// Of the sum.
+        clip: Option<f64>,
     },
-    /// LSTM, 4 gates in the order `i f g o`.
+    /// LSTM, 4 gates in the order `i f g o`; coupled, 3 gates `i g o` or `f g o`.
     ///
     /// ```text
-    /// i = recurrent_activation(W_i x + b_i + U_i h + b'_i)      how much of the candidate enters
-    /// f = recurrent_activation(W_f x + b_f + U_f h + b'_f)      how much of the cell state stays
-    /// g =           activation(W_g x + b_g + U_g h + b'_g)      candidate
-    /// o = recurrent_activation(W_o x + b_o + U_o h + b'_o)      how much of the cell state shows
-    /// c' = f ⊙ c + i ⊙ g
-    /// h' = o ⊙ activation(c')
+    /// i = recurrent_activation([W_i x + b_i + U_i h + b'_i + p_i ⊙ c])      how much of the candidate enters
+    /// f = recurrent_activation([W_f x + b_f + U_f h + b'_f + p_f ⊙ c])      how much of the cell state stays
+    /// g =           activation([W_g x + b_g + U_g h + b'_g])                candidate
+    /// c' = [f ⊙ c + i ⊙ g]
+    /// o = recurrent_activation([W_o x + b_o + U_o h + b'_o + p_o ⊙ c'])     how much of the cell state shows
+    /// h' = o ⊙ output_activation(c'), or [V (o ⊙ output_activation(c'))]
     /// ```
     Lstm {
-        /// Of the candidate, and of the cell state on its way out.
+        /// Of the candidate.
         activation: Activation,
         /// Of the gates `i`, `f` and `o`.
         recurrent_activation: Activation,
+        /// Of the cell state on its way out.
+        output_activation: Activation,
+        /// Whether one of `i` and `f` is made of the other.
+        coupling: Coupling,
+        /// Of the sums.
+        clip: Option<f64>,
+        /// Of the new cell state.
+        cell_clip: Option<f64>,
+        /// Of the projection.
+        projection_clip: Option<f64>,
     },
     /// GRU, 3 gates in the order `z r n`.
     ///
     /// ```text
-    /// z = recurrent_activation(W_z x + b_z + U_z h + b'_z)      how much of the state stays
-    /// r = recurrent_activation(W_r x + b_r + U_r h + b'_r)      how much of the state the candidate sees
-    /// n = activation(W_n x + b_n + U_n (r ⊙ h) + b'_n)          candidate, reset before the product
-    /// n = activation(W_n x + b_n + r ⊙ (U_n h + b'_n))          candidate, reset after the product
+    /// z = recurrent_activation([W_z x + b_z + U_z h + b'_z])      how much of the state stays
+    /// r = recurrent_activation([W_r x + b_r + U_r h + b'_r])      how much of the state the candidate sees
+    /// n = activation([W_n x + b_n + U_n (r ⊙ h) + b'_n])          candidate, reset before the product
+    /// n = activation([W_n x + b_n + r ⊙ (U_n h + b'_n)])          candidate, reset after the product
     /// h' = z ⊙ h + (1 - z) ⊙ n
     /// ```
     Gru {
@@ -52,14 +65,29 @@ pub enum Cell {
         recurrent_activation: Activation,
         /// Where `r` acts.
         reset: Reset,
+        /// Of the sums.
+        clip: Option<f64>,
     },
 }
 
-/// What a simple RNN adds from its last state.
+/// Which gate of an LSTM is one minus the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coupling {
+    /// None.
+    None,
+    /// `f = 1 - i`
+    ForgetFromInput,
+    /// `i = 1 - f`
+    InputFromForget,
+}
+
+/// What the last state is multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recurrence {
     /// `U h`
     Matrix,
+    /// `u ⊙ h`: one number for each gate and unit.
+    Diagonal,
     /// `h` itself: there are no recurrent weights.
     Identity,
 }
@@ -73,6 +101,68 @@ pub enum Reset {
     AfterProduct,
 }
 
+impl Cell {
+    /// A simple RNN without a clip.
+    #[must_use]
+    pub fn simple(activation: Activation) -> Self {
+        Self::Simple { activation, clip: None }
+    }
+
+    /// An LSTM of two activations and nothing else.
+    #[must_use]
+    pub fn lstm(activation: Activation, recurrent_activation: Activation) -> Self {
+        Self::Lstm {
+            activation,
+            recurrent_activation,
+            output_activation: activation,
+            coupling: Coupling::None,
+            clip: None,
+            cell_clip: None,
+            projection_clip: None,
+        }
+    }
+
+    /// A GRU without a clip.
+    #[must_use]
+    pub fn gru(reset: Reset, activation: Activation, recurrent_activation: Activation) -> Self {
+        Self::Gru { activation, recurrent_activation, reset, clip: None }
+    }
+
+    /// The number of gate blocks.
+    #[must_use]
+    pub fn gates(&self) -> usize {
+        match self {
+            Self::Simple { .. } => 1,
+            Self::Lstm { coupling: Coupling::None, .. } => 4,
+            Self::Lstm { .. } | Self::Gru { .. } => 3,
+        }
+    }
+}
+
+/// Where an LSTM's gates are among its blocks.
+pub(crate) struct LstmGates {
+    pub(crate) input: Option<usize>,
+    pub(crate) forget: Option<usize>,
+    pub(crate) candidate: usize,
+    pub(crate) output: usize,
+}
+
+impl LstmGates {
+    pub(crate) fn of(coupling: Coupling) -> Self {
+        let (input, forget, candidate) = match coupling {
+            Coupling::None => (Some(0), Some(1), 2),
+            Coupling::ForgetFromInput => (Some(0), None, 1),
+            Coupling::InputFromForget => (None, Some(0), 1),
+        };
+        Self { input, forget, candidate, output: candidate + 1 }
+    }
+
+    /// The gates with peepholes, in their order.
+    pub(crate) fn with_peepholes(&self) -> impl Iterator<Item = usize> + use<> {
+        [self.input, self.forget, Some(self.output)].into_iter().flatten()
+    }
+}
+
 /// A recurrent layer in one direction: equations, sizes and weights.
 ///
 /// Gate blocks follow each other along the rows of every array, in the order that [`Cell`] states.
@@ -83,22 +173,29 @@ pub struct Recurrent {
     pub cell: Cell,
     /// Numbers per step of the input.
     pub input_size: usize,
-    /// Numbers per state.
+    /// Numbers per cell state, and per state that is not projected.
     pub hidden_size: usize,
     /// `W [gates×hidden_size, input_size]`, row-major.
     pub input_weights: Vec<f64>,
-    /// `U [gates×hidden_size, hidden_size]`, row-major; empty for [`Recurrence::Identity`].
+    /// What `recurrent_weights` are.
+    pub recurrence: Recurrence,
+    /// `U [gates×hidden_size, state_size]`, row-major; `u [gates×hidden_size]` of
+    /// [`Recurrence::Diagonal`]; empty for [`Recurrence::Identity`].
     pub recurrent_weights: Vec<f64>,
     /// `b [gates×hidden_size]`
     pub bias: Vec<f64>,
     /// `b' [gates×hidden_size]`
     pub recurrent_bias: Vec<f64>,
+    /// `p [gates with one×hidden_size]` of an LSTM, in the order `i f o`; empty without.
+    pub peepholes: Vec<f64>,
+    /// `V [state_size, hidden_size]` of an LSTM, row-major; empty without.
+    pub projection: Vec<f64>,
 }
 
 /// What a layer remembers between two steps, for one row of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// `h [hidden_size]`, which is also the output of the step that made it.
+    /// `h [state_size]`, which is also the output of the step that made it.
     pub hidden: Vec<f64>,
     /// `c [hidden_size]` of an LSTM, empty for other cells.
     pub cell: Vec<f64>,
@@ -118,29 +215,52 @@ pub struct Step {
     /// The state after the step.
     pub state: State,
     /// The arguments of the gates' activations, `[gates×hidden_size]`. The magnitude is that of all
-    /// terms, of `W x + b` and of the recurrent part (for the candidate of a GRU: with `r` as a
-    /// factor in them).
+    /// terms before a clip, of `W x + b` and of the recurrent part (for the candidate of a GRU: with
+    /// `r` as a factor in them).
     pub pre_activations: Vec<Dot>,
     /// The gates, `[gates×hidden_size]`: the activations of `pre_activations`.
     pub gates: Vec<f64>,
+    /// What is projected, or is the new state: `[hidden_size]`.
+    pub units: Vec<f64>,
 }
 
 impl Recurrent {
-    /// The number of gate blocks: 1 for a simple RNN, 4 for LSTM, 3 for GRU.
+    /// A layer with a recurrent matrix, and neither peepholes nor projection:
+    /// `[input_weights, recurrent_weights, bias, recurrent_bias]`.
     #[must_use]
-    pub fn gates(&self) -> usize {
-        match self.cell {
-            Cell::Simple { .. } => 1,
-            Cell::Lstm { .. } => 4,
-            Cell::Gru { .. } => 3,
+    pub fn new(
+        cell: Cell,
+        [input_size, hidden_size]: [usize; 2],
+        [input_weights, recurrent_weights, bias, recurrent_bias]: [Vec<f64>; 4],
+    ) -> Self {
+        Self {
+            cell,
+            input_size,
+            hidden_size,
+            input_weights,
+            recurrence: Recurrence::Matrix,
+            recurrent_weights,
+            bias,
+            recurrent_bias,
+            peepholes: Vec::new(),
+            projection: Vec::new(),
         }
+    }
+
+    /// Numbers per state `h`.
+    #[must_use]
+    pub fn state_size(&self) -> usize {
+        if self.projection.is_empty() {
+            return self.hidden_size;
+        }
+        self.projection.len() / self.hidden_size
     }
 
     /// The state of zeros.
     #[must_use]
     pub fn zero_state(&self) -> State {
         let cell_size = if matches!(self.cell, Cell::Lstm { .. }) { self.hidden_size } else { 0 };
-        State { hidden: vec![0.0; self.hidden_size], cell: vec![0.0; cell_size] }
+        State { hidden: vec![0.0; self.state_size()], cell: vec![0.0; cell_size] }
     }
 
     /// One step from the state `before`, which may come from anywhere: a test restarts here from
@@ -150,10 +270,10 @@ impl Recurrent {
     /// If the shape of the input, the state or a weight is not what the sizes say.
     #[must_use]
     pub fn step(&self, input: &[f64], before: &State) -> Step {
-        let rows = self.gates() * self.hidden_size;
+        let rows = self.cell.gates() * self.hidden_size;
         let zero_state = self.zero_state();
         assert_eq!(input.len(), self.input_size, "input is not [input_size]");
-        assert_eq!(before.hidden.len(), zero_state.hidden.len(), "h is not [hidden_size]");
+        assert_eq!(before.hidden.len(), zero_state.hidden.len(), "h is not [state_size]");
         assert_eq!(
             before.cell.len(),
             zero_state.cell.len(),
@@ -162,171 +282,151 @@ impl Recurrent {
         assert_eq!(self.bias.len(), rows, "bias is not [gates×hidden_size]");
         assert_eq!(self.recurrent_bias.len(), rows, "recurrent_bias is not [gates×hidden_size]");
 
-        let size = self.hidden_size;
         let from_input = affine(&self.input_weights, input, &self.bias);
-        let from_hidden = match self.cell {
-            Cell::Simple { recurrence: Recurrence::Identity, .. } => {
-                assert!(self.recurrent_weights.is_empty(), "an identity recurrence has no weights");
-                (0..size)
-                    .map(|j| Dot::of(before.hidden[j]) + Dot::of(self.recurrent_bias[j]))
-                    .collect()
-            }
-            _ => affine(&self.recurrent_weights, &before.hidden, &self.recurrent_bias),
-        };
+        let from_hidden = self.recurrent_sums(&before.hidden, 0..rows);
         // gate blocks: row = gate·size + j
-        let mut sums: Vec<Dot> = (0..rows).map(|row| from_input[row] + from_hidden[row]).collect();
-        let mut gates = vec![0.0; rows];
-        let mut state = self.zero_state();
+        let sums = (0..rows).map(|row| from_input[row] + from_hidden[row]).collect();
+        let step = Step {
+            state: zero_state,
+            pre_activations: sums,
+            gates: vec![0.0; rows],
+            units: vec![0.0; self.hidden_size],
+        };
         match self.cell {
-            Cell::Simple { activation, .. } => {
-                for j in 0..size {
-                    gates[j] = activation.apply(sums[j].value);
-                    state.hidden[j] = gates[j];
-                }
+            Cell::Simple { activation, clip } => self.simple(step, activation, clip),
+            Cell::Lstm { .. } => self.lstm(step, before),
+            Cell::Gru { .. } => self.gru(step, before, &from_input, &from_hidden),
+        }
+    }
+
+    /// `U h + b'` of some rows of gates.
+    pub(crate) fn recurrent_sums(&self, hidden: &[f64], rows: Range<usize>) -> Vec<Dot> {
+        let size = self.hidden_size;
+        let alone = |row: usize, weight: f64| {
+            Dot::of(weight * hidden[row % size]) + Dot::of(self.recurrent_bias[row])
+        };
+        match self.recurrence {
+            Recurrence::Matrix => {
+                let columns = self.state_size();
+                let weights = &self.recurrent_weights[rows.start * columns..rows.end * columns];
+                affine(weights, hidden, &self.recurrent_bias[rows])
             }
-            Cell::Lstm { activation, recurrent_activation } => {
-                // i f g o
-                for j in 0..size {
-                    let i = recurrent_activation.apply(sums[j].value);
-                    let f = recurrent_activation.apply(sums[size + j].value);
-                    let g = activation.apply(sums[2 * size + j].value);
-                    let o = recurrent_activation.apply(sums[3 * size + j].value);
-                    (gates[j], gates[size + j], gates[2 * size + j], gates[3 * size + j]) =
-                        (i, f, g, o);
-                    state.cell[j] = f * before.cell[j] + i * g;
-                    state.hidden[j] = o * activation.apply(state.cell[j]);
-                }
+            Recurrence::Diagonal => {
+                rows.map(|row| alone(row, self.recurrent_weights[row])).collect()
             }
-            Cell::Gru { activation, recurrent_activation, reset } => {
-                for row in 0..2 * size {
-                    gates[row] = recurrent_activation.apply(sums[row].value);
-                }
-                // z r n: the sums of n wait for r
-                let (z, r) = (gates[..size].to_vec(), gates[size..2 * size].to_vec());
-                let reset_hidden: Vec<f64> = (0..size).map(|j| r[j] * before.hidden[j]).collect();
-                let from_reset_hidden = affine(
-                    &self.recurrent_weights[2 * size * size..],
-                    &reset_hidden,
-                    &self.recurrent_bias[2 * size..],
-                );
-                for j in 0..size {
-                    let row = 2 * size + j;
-                    sums[row] = from_input[row]
-                        + match reset {
-                            Reset::BeforeProduct => from_reset_hidden[j],
-                            Reset::AfterProduct => from_hidden[row].scaled(r[j]),
-                        };
-                    gates[row] = activation.apply(sums[row].value);
-                    state.hidden[j] = z[j] * before.hidden[j] + (1.0 - z[j]) * gates[row];
-                }
+            Recurrence::Identity => {
+                assert!(self.recurrent_weights.is_empty(), "an identity recurrence has no weights");
+                rows.map(|row| alone(row, 1.0)).collect()
             }
         }
-        Step { state, pre_activations: sums, gates }
+    }
+
+    fn simple(&self, mut step: Step, activation: Activation, clip: Option<f64>) -> Step {
+        for j in 0..self.hidden_size {
+            step.activate(j, clip, activation);
+            step.units[j] = step.gates[j];
+        }
+        step.state.hidden.clone_from(&step.units);
+        step
+    }
+
+    fn lstm(&self, mut step: Step, before: &State) -> Step {
+        let Cell::Lstm {
+            activation,
+            recurrent_activation,
+            output_activation,
+            coupling,
+            clip,
+            cell_clip,
+            projection_clip,
+        } = self.cell
+        else {
+            unreachable!("asked for by the cell");
+        };
+        let size = self.hidden_size;
+        let gates = LstmGates::of(coupling);
+        for j in 0..size {
+            for gate in [gates.input, gates.forget].into_iter().flatten() {
+                let row = gate * size + j;
+                let peephole = Dot::of(self.peephole(gate, j) * before.cell[j]);
+                step.pre_activations[row] = step.pre_activations[row] + peephole;
+                step.activate(row, clip, recurrent_activation);
+            }
+            let candidate = gates.candidate * size + j;
+            step.activate(candidate, clip, activation);
+            let gate = |gate: Option<usize>| gate.map(|gate| step.gates[gate * size + j]);
+            let (i, f) = match (gate(gates.input), gate(gates.forget)) {
+                (Some(i), Some(f)) => (i, f),
+                (Some(i), None) => (i, 1.0 - i),
+                (None, Some(f)) => (1.0 - f, f),
+                (None, None) => unreachable!("one of them has weights"),
+            };
+            let c = clipped(f * before.cell[j] + i * step.gates[candidate], cell_clip);
+            step.state.cell[j] = c;
+            let row = gates.output * size + j;
+            let peephole = Dot::of(self.peephole(gates.output, j) * c);
+            step.pre_activations[row] = step.pre_activations[row] + peephole;
+            step.activate(row, clip, recurrent_activation);
+            step.units[j] = step.gates[row] * output_activation.apply(c);
+        }
+        step.state.hidden = if self.projection.is_empty() {
+            step.units.clone()
+        } else {
+            let none = vec![0.0; self.state_size()];
+            let projected = affine(&self.projection, &step.units, &none);
+            projected.iter().map(|h| clipped(h.value, projection_clip)).collect()
+        };
+        step
+    }
+
+    /// p of a gate and unit, 0 if there is none.
+    pub(crate) fn peephole(&self, gate: usize, unit: usize) -> f64 {
+        let Cell::Lstm { coupling, .. } = self.cell else { return 0.0 };
+        let place = LstmGates::of(coupling).with_peepholes().position(|with| with == gate);
+        match place {
+            Some(place) if !self.peepholes.is_empty() => {
+                self.peepholes[place * self.hidden_size + unit]
+            }
+            _ => 0.0,
+        }
+    }
+
+    fn gru(&self, mut step: Step, before: &State, from_input: &[Dot], from_hidden: &[Dot]) -> Step {
+        let Cell::Gru { activation, recurrent_activation, reset, clip } = self.cell else {
+            unreachable!("asked for by the cell");
+        };
+        let size = self.hidden_size;
+        for row in 0..2 * size {
+            step.activate(row, clip, recurrent_activation);
+        }
+        // z r n: the sums of n wait for r
+        let (z, r) = (step.gates[..size].to_vec(), step.gates[size..2 * size].to_vec());
+        let reset_hidden: Vec<f64> = (0..size).map(|j| r[j] * before.hidden[j]).collect();
+        let from_reset_hidden = self.recurrent_sums(&reset_hidden, 2 * size..3 * size);
+        for j in 0..size {
+            let row = 2 * size + j;
+            step.pre_activations[row] = from_input[row]
+                + match reset {
+                    Reset::BeforeProduct => from_reset_hidden[j],
+                    Reset::AfterProduct => from_hidden[row].scaled(r[j]),
+                };
+            step.activate(row, clip, activation);
+            step.units[j] = z[j] * before.hidden[j] + (1.0 - z[j]) * step.gates[row];
+        }
+        step.state.hidden.clone_from(&step.units);
+        step
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Activation::{Linear, Relu, Sigmoid, Tanh};
-
-    fn assert_close(found: &[f64], expected: &[f64]) {
-        assert_eq!(found.len(), expected.len());
-        for (found_one, expected_one) in found.iter().zip(expected) {
-            assert!((found_one - expected_one).abs() < 1e-14, "{found:?}, expected {expected:?}");
-        }
+impl Step {
+    /// Bounds one sum and makes its gate.
+    fn activate(&mut self, row: usize, clip: Option<f64>, activation: Activation) {
+        let sum = &mut self.pre_activations[row];
+        sum.value = clipped(sum.value, clip);
+        self.gates[row] = activation.apply(sum.value);
     }
+}
 
-    /// Sizes of 1, and biases such that at `x` and `h` the pre-activations are `sums`.
-    fn layer_of_one(cell: Cell, sums: &[f64], x: f64, h: f64) -> Recurrent {
-        let gates = sums.len();
-        let weights =
-            |scale: f64| (0..gates).map(|gate| scale * (gate + 1) as f64).collect::<Vec<f64>>();
-        let (input_weights, recurrent_weights, recurrent_bias) =
-            (weights(0.5), weights(-0.3), weights(0.7));
-        let bias = (0..gates)
-            .map(|gate| {
-                sums[gate]
-                    - input_weights[gate] * x
-                    - recurrent_weights[gate] * h
-                    - recurrent_bias[gate]
-            })
-            .collect();
-        Recurrent {
-            cell,
-            input_size: 1,
-            hidden_size: 1,
-            input_weights,
-            recurrent_weights,
-            bias,
-            recurrent_bias,
-        }
-    }
-
-    /// `sigmoid(ln a) = a / (a + 1)` and `tanh(ln a) = (a² - 1) / (a² + 1)` make steps that one can
-    /// do by hand.
-    #[test]
-    fn lstm_by_hand() {
-        let cell = Cell::Lstm { activation: Tanh, recurrent_activation: Sigmoid };
-        let [ln2, ln3, ln4] = [2.0_f64.ln(), 3.0_f64.ln(), 4.0_f64.ln()];
-        let layer = layer_of_one(cell, &[ln3, -ln3, ln2, ln4], 0.8, -0.6);
-        // c' = 1/4·c + 3/4·3/5 shall be ln 2
-        let before = State { hidden: vec![-0.6], cell: vec![4.0 * (ln2 - 0.45)] };
-        let step = layer.step(&[0.8], &before);
-        assert_close(&step.gates, &[0.75, 0.25, 0.6, 0.8]);
-        assert_close(&step.state.cell, &[ln2]);
-        assert_close(&step.state.hidden, &[0.8 * 0.6]);
-    }
-
-    #[test]
-    fn gru_by_hand_in_both_reset_modes() {
-        let [ln2, ln3] = [2.0_f64.ln(), 3.0_f64.ln()];
-        let (x, h) = (0.8, -0.6);
-        // z = 3/4, r = 1/4. For the candidate U h + b' is 0.54 + 2.1 = 2.64, of which b' is 2.1:
-        // r·2.64 is 1.98 less than 2.64, and r·0.54 + 2.1 is 0.405 less.
-        for (reset, less) in [(Reset::AfterProduct, 1.98), (Reset::BeforeProduct, 0.405)] {
-            let cell = Cell::Gru { activation: Tanh, recurrent_activation: Sigmoid, reset };
-            let layer = layer_of_one(cell, &[ln3, -ln3, ln2 + less], x, h);
-            let step = layer.step(&[x], &State { hidden: vec![h], cell: vec![] });
-            assert_close(&step.gates, &[0.75, 0.25, 0.6]);
-            assert_close(&step.state.hidden, &[0.75 * -0.6 + 0.25 * 0.6]);
-            let recurrent =
-                if reset == Reset::AfterProduct { 2.64 / 4.0 } else { 0.54 / 4.0 + 2.1 };
-            let magnitude = 1.5 * x + layer.bias[2].abs() + recurrent;
-            assert_close(&[step.pre_activations[2].magnitude], &[magnitude]);
-        }
-    }
-
-    #[test]
-    fn simple_by_hand_with_a_matrix_and_with_the_identity() {
-        let mut layer = Recurrent {
-            cell: Cell::Simple { activation: Relu, recurrence: Recurrence::Matrix },
-            input_size: 1,
-            hidden_size: 2,
-            input_weights: vec![2.0, -3.0],
-            recurrent_weights: vec![1.0, 2.0, 4.0, 8.0],
-            bias: vec![0.5, 0.25],
-            recurrent_bias: vec![16.0, -32.0],
-        };
-        let before = State { hidden: vec![1.0, -1.5], cell: vec![] };
-        let step = layer.step(&[3.0], &before);
-        assert_eq!(step.pre_activations[0], Dot { value: 20.5, magnitude: 26.5 });
-        assert_eq!(step.pre_activations[1], Dot { value: -48.75, magnitude: 57.25 });
-        assert_eq!(step.state.hidden, [20.5, 0.0]);
-
-        layer.cell = Cell::Simple { activation: Linear, recurrence: Recurrence::Identity };
-        layer.recurrent_weights = vec![];
-        let step = layer.step(&[3.0], &before);
-        assert_eq!(step.state.hidden, [6.0 + 0.5 + 1.0 + 16.0, -9.0 + 0.25 - 1.5 - 32.0]);
-        assert_eq!(step.pre_activations[1].magnitude, 9.0 + 0.25 + 1.5 + 32.0);
-    }
-
-    #[test]
-    #[should_panic(expected = "recurrent_bias is not [gates×hidden_size]")]
-    fn a_wrong_shape_panics() {
-        let cell = Cell::Simple { activation: Tanh, recurrence: Recurrence::Matrix };
-        let mut layer = layer_of_one(cell, &[0.0], 0.0, 0.0);
-        layer.recurrent_bias.clear();
-        let _ = layer.step(&[0.0], &layer.zero_state());
-    }
+fn clipped(number: f64, clip: Option<f64>) -> f64 {
+    clip.map_or(number, |clip| number.clamp(-clip, clip))
 }

@@ -18,17 +18,10 @@
 //! the error of that one step:
 //!
 //! ```
-//! use ritornello_reference::{Activation, Cell, Recurrence, Recurrent, State, widen};
+//! use ritornello_reference::{Activation, Cell, Recurrent, State, widen};
 //!
-//! let layer = Recurrent {
-//!     cell: Cell::Simple { activation: Activation::Tanh, recurrence: Recurrence::Matrix },
-//!     input_size: 1,
-//!     hidden_size: 1,
-//!     input_weights: vec![0.5],
-//!     recurrent_weights: vec![-0.25],
-//!     bias: vec![1.0],
-//!     recurrent_bias: vec![0.0],
-//! };
+//! let weights = [vec![0.5], vec![-0.25], vec![1.0], vec![0.0]];
+//! let layer = Recurrent::new(Cell::simple(Activation::Tanh), [1, 1], weights);
 //! let (input, before, after) = ([2.0_f32], [0.5_f32], [(2.0_f32 * 0.5 + 0.5 * -0.25 + 1.0).tanh()]);
 //! let step = layer.step(&widen(&input), &State::from_f32(&before, &[]));
 //! let rounding = f64::from(f32::EPSILON) * (4.0 * step.pre_activations[0].magnitude + 1.0);
@@ -44,6 +37,6 @@ mod tolerance;
 
 pub use activation::{Activation, erf, erfc, log_softmax, softmax};
 pub use affine::{Dot, affine, dense, widen};
-pub use cell::{Cell, Recurrence, Recurrent, Reset, State, Step};
+pub use cell::{Cell, Coupling, Recurrence, Recurrent, Reset, State, Step};
 pub use sequence::{Direction, Merge, Run, Sequence};
 pub use tolerance::{Rounding, Tolerance, UNIT_ROUNDOFF, dot_tolerance};

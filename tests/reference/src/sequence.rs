@@ -106,19 +106,12 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Cell, Recurrence};
+    use crate::{Activation, Cell};
 
     /// `h' = x + 10·h`: the digits of the output tell which steps were seen, in which order.
     fn digits() -> Recurrent {
-        Recurrent {
-            cell: Cell::Simple { activation: Activation::Linear, recurrence: Recurrence::Matrix },
-            input_size: 1,
-            hidden_size: 1,
-            input_weights: vec![1.0],
-            recurrent_weights: vec![10.0],
-            bias: vec![0.0],
-            recurrent_bias: vec![0.0],
-        }
+        let weights = [vec![1.0], vec![10.0], vec![0.0], vec![0.0]];
+        Recurrent::new(Cell::simple(Activation::Linear), [1, 1], weights)
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How far one step of `f32` code may be from the reference: the one formula, derived in
 //! `docs/numerics.md`.
 
-use crate::{Activation, Cell, Dot, Recurrent, Reset, State, Step, affine};
+use crate::cell::LstmGates;
+use crate::{Activation, Cell, Coupling, Dot, Recurrence, Recurrent, Reset, State, Step};
 
 /// Half the distance from 1 to the next `f32`: the relative error of one rounding.
 pub const UNIT_ROUNDOFF: f64 = 1.0 / 16_777_216.0;
@@ -47,95 +48,196 @@ impl Recurrent {
     /// If the shapes are not those of the step.
     #[must_use]
     pub fn tolerance(&self, before: &State, step: &Step, rounding: Rounding) -> Tolerance {
-        let size = self.hidden_size;
-        let terms = self.input_size + size;
-        let sum_error = |row: usize| dot_tolerance(step.pre_activations[row], terms, rounding);
-        // The error of a gate from the error of its sum alone.
-        let gate_error = |activation: Activation, row: usize| {
-            let error = sum_error(row);
-            slope(activation, step.pre_activations[row].value, error) * error
-        };
-        let gate = |index: usize, unit: usize| step.gates[index * size + unit];
-        let mut tolerance = Tolerance { hidden: vec![0.0; size], cell: Vec::new() };
+        let bounds = Bounds { layer: self, before, step, rounding };
         match self.cell {
-            Cell::Simple { activation, .. } => {
-                let formula =
-                    if activation == Activation::Tanh { FUSED_CELL } else { GENERAL_CELL };
-                for j in 0..size {
-                    let scale = gate(0, j).abs().max(1.0);
-                    tolerance.hidden[j] = gate_error(activation, j) + formula * scale;
-                }
+            Cell::Simple { activation, .. } => bounds.simple(activation),
+            Cell::Lstm { .. } => bounds.lstm(),
+            Cell::Gru { activation, recurrent_activation, reset, .. } => {
+                bounds.gru(activation, recurrent_activation, reset)
             }
-            Cell::Lstm { activation, recurrent_activation } => {
-                let formula = formula(activation, recurrent_activation);
-                for j in 0..size {
-                    let (i, f, g, o) = (gate(0, j), gate(1, j), gate(2, j), gate(3, j));
-                    let [ei, ef, eo] =
-                        [0, 1, 3].map(|k| gate_error(recurrent_activation, k * size + j));
-                    let eg = gate_error(activation, 2 * size + j);
-                    let c = before.cell[j].abs();
-                    let scale = c.max(1.0).max((f * c).abs() + (i * g).abs());
-                    let cell = c * ef + g.abs() * ei + i.abs() * eg + ei * eg + formula * scale;
-                    let shown = activation.apply(step.state.cell[j]).abs();
-                    let shown_error = slope(activation, step.state.cell[j], cell) * cell;
-                    let hidden = o.abs() * shown_error + shown * eo + eo * shown_error;
-                    let scale = (o * shown).abs().max(1.0).max(shown);
-                    tolerance.cell.push(cell);
-                    tolerance.hidden[j] = hidden + formula * scale;
-                }
+        }
+    }
+
+    /// Whether nothing but sums stands between the input and the activations, and nothing but the
+    /// usual formula behind them.
+    fn is_plain(&self) -> bool {
+        let extras = match self.cell {
+            Cell::Simple { clip, .. } | Cell::Gru { clip, .. } => clip.is_some(),
+            Cell::Lstm { coupling, clip, cell_clip, .. } => {
+                coupling != Coupling::None || clip.is_some() || cell_clip.is_some()
             }
-            Cell::Gru { activation, recurrent_activation, reset } => {
-                let formula = formula(activation, recurrent_activation);
-                let products = self.candidate_products(before, step, reset);
-                let reset_errors: Vec<f64> = (0..size)
-                    .map(|j| {
-                        let scale = gate(1, j).abs().max(1.0);
-                        gate_error(recurrent_activation, size + j) + formula * scale
-                    })
-                    .collect();
-                for j in 0..size {
-                    let row = 2 * size + j;
-                    // What an error of r does to the candidate's sum.
-                    let through_reset: f64 = match reset {
-                        Reset::AfterProduct => reset_errors[j] * products[j],
-                        Reset::BeforeProduct => (0..size)
-                            .map(|k| {
-                                let weight = self.recurrent_weights[row * size + k];
-                                (weight * before.hidden[k]).abs() * reset_errors[k]
-                            })
-                            .sum(),
-                    };
-                    let sum = sum_error(row) + through_reset;
-                    let en = slope(activation, step.pre_activations[row].value, sum) * sum;
-                    let ez = gate_error(recurrent_activation, j);
-                    let (z, n, h) = (gate(0, j), gate(2, j), before.hidden[j]);
-                    let blend = (h - n).abs() * ez + (1.0 - z).abs() * en + ez * en;
-                    let scale = h.abs().max(1.0).max((z * h).abs() + ((1.0 - z) * n).abs());
-                    tolerance.hidden[j] = blend + formula * scale;
-                }
-            }
+        };
+        let weights = !self.peepholes.is_empty() || !self.projection.is_empty();
+        !extras && !weights && self.recurrence == Recurrence::Matrix
+    }
+}
+
+/// A step whose errors are to be bounded. A clip moves two numbers no further apart.
+struct Bounds<'a> {
+    layer: &'a Recurrent,
+    before: &'a State,
+    step: &'a Step,
+    rounding: Rounding,
+}
+
+impl Bounds<'_> {
+    fn sum_error(&self, row: usize) -> f64 {
+        // Two roundings of a peephole or a diagonal.
+        let recurrent = match self.layer.recurrence {
+            Recurrence::Matrix => self.layer.state_size(),
+            Recurrence::Diagonal | Recurrence::Identity => 2,
+        };
+        let peephole = if self.layer.peepholes.is_empty() { 0 } else { 2 };
+        let terms = self.layer.input_size + recurrent + peephole;
+        dot_tolerance(self.step.pre_activations[row], terms, self.rounding)
+    }
+
+    /// The error of a gate from an error of its sum.
+    fn through(&self, activation: Activation, row: usize, error: f64) -> f64 {
+        slope(activation, self.step.pre_activations[row].value, error) * error
+    }
+
+    /// The error of a gate from the error of its sum alone.
+    fn gate_error(&self, activation: Activation, row: usize) -> f64 {
+        self.through(activation, row, self.sum_error(row))
+    }
+
+    fn gate(&self, index: usize, unit: usize) -> f64 {
+        self.step.gates[index * self.layer.hidden_size + unit]
+    }
+
+    fn formula(&self, activations: &[Activation], usual: &[Activation]) -> f64 {
+        if self.layer.is_plain() && activations == usual { FUSED_CELL } else { GENERAL_CELL }
+    }
+
+    fn simple(&self, activation: Activation) -> Tolerance {
+        let formula = self.formula(&[activation], &[Activation::Tanh]);
+        let hidden = (0..self.layer.hidden_size).map(|j| {
+            let scale = self.gate(0, j).abs().max(1.0);
+            self.gate_error(activation, j) + formula * scale
+        });
+        Tolerance { hidden: hidden.collect(), cell: Vec::new() }
+    }
+
+    fn lstm(&self) -> Tolerance {
+        let Cell::Lstm { activation, recurrent_activation, output_activation, coupling, .. } =
+            self.layer.cell
+        else {
+            unreachable!("asked for by the cell");
+        };
+        let formula = self.formula(
+            &[activation, recurrent_activation, output_activation],
+            &[Activation::Tanh, Activation::Sigmoid, Activation::Tanh],
+        );
+        let size = self.layer.hidden_size;
+        let gates = LstmGates::of(coupling);
+        let mut tolerance = Tolerance { hidden: Vec::new(), cell: Vec::new() };
+        for j in 0..size {
+            // A gate and its error; of a gate without weights those of 1 minus the other.
+            let one = |gate: usize| {
+                let error = self.gate_error(recurrent_activation, gate * size + j);
+                (self.gate(gate, j), error)
+            };
+            let ((i, ei), (f, ef)) = match (gates.input.map(one), gates.forget.map(one)) {
+                (Some(i), Some(f)) => (i, f),
+                (Some((i, ei)), None) => ((i, ei), (1.0 - i, ei)),
+                (None, Some((f, ef))) => ((1.0 - f, ef), (f, ef)),
+                (None, None) => unreachable!("one of them has weights"),
+            };
+            let (g, o) = (self.gate(gates.candidate, j), self.gate(gates.output, j));
+            let eg = self.gate_error(activation, gates.candidate * size + j);
+            let c = self.before.cell[j].abs();
+            let scale = c.max(1.0).max((f * c).abs() + (i * g).abs());
+            let cell = c * ef + g.abs() * ei + i.abs() * eg + ei * eg + formula * scale;
+            let row = gates.output * size + j;
+            let seen = self.layer.peephole(gates.output, j).abs() * cell;
+            let eo = self.through(recurrent_activation, row, self.sum_error(row) + seen);
+            let new = self.step.state.cell[j];
+            let shown = output_activation.apply(new).abs();
+            let shown_error = slope(output_activation, new, cell) * cell;
+            let hidden = o.abs() * shown_error + shown * eo + eo * shown_error;
+            let scale = (o * shown).abs().max(1.0).max(shown);
+            tolerance.cell.push(cell);
+            tolerance.hidden.push(hidden + formula * scale);
+        }
+        if !self.layer.projection.is_empty() {
+            tolerance.hidden = self.projected(&tolerance.hidden);
         }
         tolerance
     }
 
-    /// |U h + b'| of each candidate of a GRU that resets after the product.
-    fn candidate_products(&self, before: &State, step: &Step, reset: Reset) -> Vec<f64> {
-        let size = self.hidden_size;
-        assert_eq!(step.gates.len(), 3 * size, "gates of a GRU");
-        if reset == Reset::BeforeProduct {
-            return Vec::new();
-        }
-        let weights = &self.recurrent_weights[2 * size * size..];
-        let products = affine(weights, &before.hidden, &self.recurrent_bias[2 * size..]);
-        products.iter().map(|product| product.magnitude).collect()
+    /// The errors of a projection of units with these errors.
+    fn projected(&self, errors: &[f64]) -> Vec<f64> {
+        // New states below this are zero.
+        let flushed = 2.0_f64.powi(-96);
+        let rows = self.layer.projection.chunks(self.layer.hidden_size);
+        let rows = rows.map(|weights| {
+            let products = weights.iter().zip(&self.step.units).map(|(v, unit)| (v * unit).abs());
+            let moved: f64 = weights.iter().zip(errors).map(|(v, error)| v.abs() * error).sum();
+            let magnitude = products.sum::<f64>() + moved;
+            let dot = Dot { value: 0.0, magnitude };
+            moved + dot_tolerance(dot, weights.len(), self.rounding) + flushed
+        });
+        rows.collect()
     }
-}
 
-fn formula(activation: Activation, recurrent_activation: Activation) -> f64 {
-    if (activation, recurrent_activation) == (Activation::Tanh, Activation::Sigmoid) {
-        FUSED_CELL
-    } else {
-        GENERAL_CELL
+    fn gru(
+        &self,
+        activation: Activation,
+        recurrent_activation: Activation,
+        reset: Reset,
+    ) -> Tolerance {
+        let formula = self
+            .formula(&[activation, recurrent_activation], &[Activation::Tanh, Activation::Sigmoid]);
+        let size = self.layer.hidden_size;
+        let hidden = &self.before.hidden;
+        let reset_errors: Vec<f64> = (0..size)
+            .map(|j| {
+                let scale = self.gate(1, j).abs().max(1.0);
+                self.gate_error(recurrent_activation, size + j) + formula * scale
+            })
+            .collect();
+        // What errors of r do to the candidates' sums.
+        let through_reset: Vec<f64> = match reset {
+            Reset::AfterProduct => {
+                let products = self.layer.recurrent_sums(hidden, 2 * size..3 * size);
+                products
+                    .iter()
+                    .zip(&reset_errors)
+                    .map(|(dot, error)| dot.magnitude * error)
+                    .collect()
+            }
+            Reset::BeforeProduct => (2 * size..3 * size)
+                .map(|row| {
+                    let moved = |k: usize| {
+                        (self.recurrent_weight(row, k) * hidden[k]).abs() * reset_errors[k]
+                    };
+                    (0..size).map(moved).sum()
+                })
+                .collect(),
+        };
+        let hidden = (0..size).map(|j| {
+            let row = 2 * size + j;
+            let en = self.through(activation, row, self.sum_error(row) + through_reset[j]);
+            let ez = self.gate_error(recurrent_activation, j);
+            let (z, n, h) = (self.gate(0, j), self.gate(2, j), hidden[j]);
+            let blend = (h - n).abs() * ez + (1.0 - z).abs() * en + ez * en;
+            let scale = h.abs().max(1.0).max((z * h).abs() + ((1.0 - z) * n).abs());
+            blend + formula * scale
+        });
+        Tolerance { hidden: hidden.collect(), cell: Vec::new() }
+    }
+
+    /// What unit `column` of h weighs in a row of gates.
+    fn recurrent_weight(&self, row: usize, column: usize) -> f64 {
+        let (weights, size) = (&self.layer.recurrent_weights, self.layer.hidden_size);
+        let own = row % size == column;
+        match self.layer.recurrence {
+            Recurrence::Matrix => weights[row * size + column],
+            Recurrence::Diagonal if own => weights[row],
+            Recurrence::Identity if own => 1.0,
+            Recurrence::Diagonal | Recurrence::Identity => 0.0,
+        }
     }
 }
 

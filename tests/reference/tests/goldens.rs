@@ -1,9 +1,7 @@
 //! Final states of real Keras layers, written by `goldens.py`: gate orders, biases, roles of
 //! activations, reset modes.
 
-use ritornello_reference::{
-    Activation, Cell, Direction, Recurrence, Recurrent, Reset, Sequence, State,
-};
+use ritornello_reference::{Activation, Cell, Direction, Recurrent, Reset, Sequence, State};
 
 const INPUT_SIZE: usize = 2;
 const HIDDEN_SIZE: usize = 3;
@@ -23,21 +21,11 @@ impl Numbers {
 
 /// Asserts that the final states are `[batch][hidden_size]`, to the precision of f32.
 fn assert_final(cell: Cell, direction: Direction, hidden: [f64; 6], lstm_cell: Option<[f64; 6]>) {
-    let gates = match cell {
-        Cell::Simple { .. } => 1,
-        Cell::Lstm { .. } => 4,
-        Cell::Gru { .. } => 3,
-    };
+    let gates = cell.gates();
     let mut numbers = Numbers(0);
-    let layer = Recurrent {
-        cell,
-        input_size: INPUT_SIZE,
-        hidden_size: HIDDEN_SIZE,
-        input_weights: numbers.take(gates * HIDDEN_SIZE * INPUT_SIZE),
-        recurrent_weights: numbers.take(gates * HIDDEN_SIZE * HIDDEN_SIZE),
-        bias: numbers.take(gates * HIDDEN_SIZE),
-        recurrent_bias: numbers.take(gates * HIDDEN_SIZE),
-    };
+    let rows = gates * HIDDEN_SIZE;
+    let weights = [rows * INPUT_SIZE, rows * HIDDEN_SIZE, rows, rows].map(|n| numbers.take(n));
+    let layer = Recurrent::new(cell, [INPUT_SIZE, HIDDEN_SIZE], weights);
     let mut initial: Vec<State> =
         (0..BATCH).map(|_| State { hidden: numbers.take(HIDDEN_SIZE), cell: vec![] }).collect();
     for state in &mut initial {
@@ -67,16 +55,15 @@ const ODD: (Activation, Activation) = (Activation::Softsign, Activation::HARD_SI
 
 #[test]
 fn simple() {
-    let cell = |activation| Cell::Simple { activation, recurrence: Recurrence::Matrix };
     let hidden = [0.8902195, 0.0, 0.2562244, 0.6920619, 0.0, 0.3503897];
-    assert_final(cell(Activation::Relu), Direction::Forward, hidden, None);
+    assert_final(Cell::simple(Activation::Relu), Direction::Forward, hidden, None);
     let hidden = [0.0838831, -0.5188001, 0.3384054, 0.2336129, -0.3225976, 0.3255831];
-    assert_final(cell(Activation::Tanh), Direction::Reverse, hidden, None);
+    assert_final(Cell::simple(Activation::Tanh), Direction::Reverse, hidden, None);
 }
 
 #[test]
 fn lstm() {
-    let cell = |(activation, recurrent_activation)| Cell::Lstm { activation, recurrent_activation };
+    let cell = |(activation, recurrent_activation)| Cell::lstm(activation, recurrent_activation);
     assert_final(
         cell(TANH_SIGMOID),
         Direction::Forward,
@@ -105,7 +92,7 @@ fn gru() {
         (after, ODD, [-0.0402998, -0.1603064, 0.1646694, 0.0931369, -0.2076458, 0.132011]),
     ] {
         let (activation, recurrent_activation) = activations;
-        let cell = Cell::Gru { activation, recurrent_activation, reset };
+        let cell = Cell::gru(reset, activation, recurrent_activation);
         assert_final(cell, Direction::Forward, hidden, None);
     }
 }

@@ -93,8 +93,7 @@ fn convert(case: &Case, layer: usize, weights: &Weights) -> Result<CellWeights, 
         input: Matrix::new(rows, case.width(layer), weights.input.clone())?,
         recurrent: RecurrentWeights::Matrix(recurrent),
         bias: Some(weights.bias.clone()),
-        recurrent_bias: Some(weights.recurrent_bias.clone()),
-    })
+        recurrent_bias: Some(weights.recurrent_bias.clone()), peepholes: None, projection: None })
 }
 
 /// The case's initial state under the names that the session uses.

@@ -1,0 +1,162 @@
+//! The product of one step on its own, and one gate's activation: what the fused kernels do in
+//! registers, with rows of gates in memory between them.
+
+use crate::activation::{Activation, apply};
+use crate::pack::{Columns, PackedMatrix};
+use crate::recurrence::{Place, Product, Rows, Tile, blocks_from, sweep, sweep_plain};
+use crate::simd::Simd;
+
+/// What a product of one step reads and adds to.
+pub(crate) struct ProductArgs<'a> {
+    pub(crate) weights: &'a PackedMatrix,
+    pub(crate) chains: usize,
+    pub(crate) rows: Rows<'a>,
+    /// `[batch, width]`: blocks of `vectors` vectors, to whose vectors from `first` on is added.
+    pub(crate) gates: &'a mut [f32],
+    pub(crate) width: usize,
+    pub(crate) vectors: usize,
+    pub(crate) first: usize,
+    pub(crate) step: usize,
+}
+
+impl ProductArgs<'_> {
+    /// Panics unless the buffers fit, which is what [`product`] relies on.
+    pub(crate) fn check(&self) {
+        let (layout, batch) = (&self.weights.layout, self.rows.batch);
+        let (gates, blocks) = match layout.columns {
+            Columns::Gates { .. } => (layout.vectors, layout.panels),
+            Columns::Plain { .. } => (1, layout.width() / layout.lanes),
+        };
+        assert!(self.first + gates <= self.vectors, "vectors of a product");
+        let width = blocks * self.vectors * layout.lanes;
+        assert_eq!(self.width, width, "the width of a row of gates");
+        assert_eq!(self.gates.len(), batch * width, "rows of gates");
+        assert!(self.rows.stride >= self.weights.depth, "the stride of a product's rows");
+        assert_eq!(self.rows.numbers.len(), batch * self.rows.stride, "rows of a product");
+    }
+}
+
+/// Adds the products of all rows and panels to the gates.
+///
+/// # Safety
+///
+/// `args.check()` has passed, and the weights are packed for `S`.
+#[inline(always)]
+pub(crate) unsafe fn product<S: Simd>(s: S, args: &mut ProductArgs<'_>) {
+    let ProductArgs { weights, chains, rows, step, width, vectors, first, .. } = *args;
+    let product = Product { weights, chains, rows, step };
+    let panels = 0..weights.panels();
+    let gates = Gates { numbers: args.gates, width, vectors, first };
+    // SAFETY: passed on; each function is called for the layout and the vectors it is made for, and
+    // the tiles cover every row and panel.
+    unsafe {
+        match (weights.layout.columns, weights.layout.vectors) {
+            (Columns::Plain { .. }, _) => {
+                sweep_plain(s, product, panels, &mut OneGate(gates));
+            }
+            (_, 2) => sweep::<S, _, 2>(s, product, panels, &mut AllGates(gates)),
+            (_, 3) => sweep::<S, _, 3>(s, product, panels, &mut AllGates(gates)),
+            (_, 4) => sweep::<S, _, 4>(s, product, panels, &mut AllGates(gates)),
+            (_, other) => unreachable!("{other} gates are never interleaved"),
+        }
+    }
+}
+
+/// Where sums come from and go to in rows of gates.
+struct Gates<'a> {
+    numbers: &'a mut [f32],
+    width: usize,
+    vectors: usize,
+    first: usize,
+}
+
+impl Gates<'_> {
+    /// One vector of a block, counted from `first` on.
+    #[inline(always)]
+    fn of<S: Simd>(&mut self, Place { row, block }: Place, vector: usize) -> *mut f32 {
+        let at = row * self.width + (block * self.vectors + self.first + vector) * S::LANES;
+        debug_assert!(at + S::LANES <= self.numbers.len(), "the sums of a block");
+        self.numbers.as_mut_ptr().wrapping_add(at)
+    }
+}
+
+/// The vectors of a panel are gates of the same units.
+struct AllGates<'a>(Gates<'a>);
+
+/// The vectors of a panel are blocks of units.
+struct OneGate<'a>(Gates<'a>);
+
+impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for AllGates<'_> {
+    const BLOCKS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
+        let mut sums = [s.splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            // SAFETY: passed on; gates are `[batch, width]`.
+            sums[vector] = unsafe { s.load(self.0.of::<S>(place, vector)) };
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; VECTORS]; N],
+    ) {
+        for n in 0..N {
+            for vector in 0..VECTORS {
+                // SAFETY: passed on; gates are `[batch, width]`.
+                unsafe { s.store(self.0.of::<S>(places[n], vector), sums[n][vector]) };
+            }
+        }
+    }
+}
+
+impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for OneGate<'_> {
+    const BLOCKS: usize = VECTORS;
+
+    #[inline(always)]
+    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
+        let mut sums = [s.splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            let place = blocks_from::<VECTORS>(place)[vector];
+            // SAFETY: passed on; gates are `[batch, width]`.
+            sums[vector] = unsafe { s.load(self.0.of::<S>(place, 0)) };
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn finish<const N: usize>(
+        &mut self,
+        s: S,
+        places: [Place; N],
+        sums: [[S::V; VECTORS]; N],
+    ) {
+        for n in 0..N {
+            for vector in 0..VECTORS {
+                let place = blocks_from::<VECTORS>(places[n])[vector];
+                // SAFETY: passed on; gates are `[batch, width]`.
+                unsafe { s.store(self.0.of::<S>(place, 0), sums[n][vector]) };
+            }
+        }
+    }
+}
+
+/// Applies an activation to the vectors `first`, `first + every`, ... of `numbers`.
+#[inline(always)]
+pub(crate) fn activate_vectors<S: Simd>(
+    s: S,
+    activation: Activation,
+    numbers: &mut [f32],
+    [first, every]: [usize; 2],
+) {
+    for block in numbers.chunks_exact_mut(every * S::LANES) {
+        let vector = &mut block[first * S::LANES..][..S::LANES];
+        // SAFETY: the slice is a vector long.
+        unsafe { s.store(vector.as_mut_ptr(), apply(s, activation, s.load(vector.as_ptr()))) };
+    }
+}
