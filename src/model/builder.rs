@@ -1,8 +1,8 @@
 //! Two ways to write a model down: a graph of named values, and a straight chain.
 
 use super::{
-    Activation, Dense, Element, Embedding, Extent, Input, Model, Node, Op, Output, Port, Recurrent,
-    ScaleShift, Select, SequenceAxes, Shape, Value,
+    Activation, Dense, Direction, Element, Embedding, Extent, Input, Merge, Model, Node, Op,
+    Output, Port, Recurrent, ScaleShift, Select, SequenceAxes, Shape, Value,
 };
 use crate::Error;
 
@@ -46,6 +46,19 @@ pub struct RecurrentValues {
     pub h_n: Value,
     /// The final cell states `[directions, batch, hidden_size]`, of an LSTM only.
     pub c_n: Value,
+}
+
+/// The results of two layers that go through one sequence both ways.
+#[derive(Clone, Copy, Debug)]
+pub struct BothWays {
+    /// The merged outputs of every step, each in the order of time.
+    pub sequence: Value,
+    /// The merged outputs after the last step that each processed.
+    pub last: Value,
+    /// What the forward layer gives by itself.
+    pub forward: RecurrentValues,
+    /// What the backward layer gives by itself.
+    pub backward: RecurrentValues,
 }
 
 impl Model {
@@ -126,6 +139,61 @@ impl GraphBuilder {
             h_n: Value::Node { node, port: Port::FinalHidden },
             c_n: Value::Node { node, port: Port::FinalCell },
         }
+    }
+
+    /// Adds two layers of any cells and sizes over one sequence, one forward and one backward in time,
+    /// and merges what they give: Keras' `Bidirectional` with a `backward_layer` of its own.
+    ///
+    /// The nodes are `NAME.forward` and `NAME.backward`, `NAME` for the merged sequence and `NAME.last`.
+    /// Where both directions have one cell and size, a layer of [`Direction::Bidirectional`] is all of
+    /// it in a single node.
+    ///
+    /// # Errors
+    ///
+    /// If the layers are not one of [`Direction::Forward`] and one of [`Direction::Reverse`].
+    pub fn both_ways(
+        &mut self,
+        name: &str,
+        [forward, backward]: [Recurrent; 2],
+        merge: Merge,
+        input: Value,
+    ) -> Result<BothWays, Error> {
+        let directions = [forward.direction(), backward.direction()];
+        if directions != [Direction::Forward, Direction::Reverse] {
+            return Err(Error::Shape {
+                what: format!("{name}: the directions of its two layers"),
+                expected: format!("{:?}", [Direction::Forward, Direction::Reverse]),
+                found: format!("{directions:?}"),
+            });
+        }
+        let features = forward.output_size();
+        let forward = self.recurrent(&format!("{name}.forward"), forward, input);
+        let backward = self.recurrent(&format!("{name}.backward"), backward, input);
+        let pair = [forward.sequence, backward.sequence];
+        let sequence = self.merge(name, merge, pair, features)?;
+        let pair = [forward.last, backward.last];
+        let last = self.merge(&format!("{name}.last"), merge, pair, features)?;
+        Ok(BothWays { sequence, last, forward, backward })
+    }
+
+    /// Merges two values of so many features each.
+    fn merge(
+        &mut self,
+        name: &str,
+        merge: Merge,
+        pair: [Value; 2],
+        features: usize,
+    ) -> Result<Value, Error> {
+        Ok(match merge {
+            Merge::Concat => self.node(name, Op::Concat, &pair),
+            Merge::Sum => self.node(name, Op::Add, &pair),
+            Merge::Mul => self.node(name, Op::Multiply, &pair),
+            Merge::Average => {
+                let sum = self.node(&format!("{name}.sum"), Op::Add, &pair);
+                let half = ScaleShift::new(vec![0.5; features], vec![0.0; features])?;
+                self.node(name, Op::ScaleShift(half), &[sum])
+            }
+        })
     }
 
     /// Adds a dense layer.

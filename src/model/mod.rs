@@ -15,7 +15,7 @@ mod shape;
 mod weights;
 
 pub use activation::Activation;
-pub use builder::{ChainBuilder, GraphBuilder, RecurrentValues};
+pub use builder::{BothWays, ChainBuilder, GraphBuilder, RecurrentValues};
 #[doc(inline)]
 pub use cell::{Cell, Coupling, Gate, Gru, GruReset, Lstm, SimpleRnn};
 pub use dense::{Dense, Embedding, ScaleShift};

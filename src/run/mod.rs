@@ -4,6 +4,7 @@ mod check;
 mod crew;
 mod elementwise;
 mod frame;
+mod generate;
 mod hand;
 mod once;
 mod ragged;
