@@ -23,7 +23,7 @@ mod array;
 mod error;
 mod parallel;
 
-pub use array::{Array, Values};
+pub use array::{Array, Mask, Values};
 pub use error::Error;
 pub use load::{keras, load, pytorch};
 pub use model::Model;

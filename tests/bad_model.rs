@@ -7,7 +7,7 @@ use models::layer;
 use refusal::{lstm, refused, zeros};
 use ritornello::model::{
     Activation, Cell, CellWeights, Coupling, Dense, Direction, Element, Embedding, Extent, Gru,
-    GruReset, Lstm, Matrix, Op, Recurrent, RecurrentWeights, ScaleShift, Select, Shape,
+    GruReset, Lstm, MaskRule, Matrix, Op, Recurrent, RecurrentWeights, ScaleShift, Select, Shape,
 };
 use ritornello::{Array, Error, Model, keras, pytorch};
 
@@ -82,6 +82,25 @@ fn values_must_exist_and_fit() {
     refused(node(Op::Select(Select::State(0)), 3), &["here", "State(0)", "time, 3]"]);
     let table = Embedding::new(Matrix::new(5, 2, vec![0.0; 10]).unwrap());
     refused(node(Op::Embedding(table), 1), &["here", "'x'", "indices", "numbers"]);
+    refused(node(Op::Masked, 3), &["here", "masked", "a sequence and its mask", "time, 3]"]);
+    let rule = Op::Mask(MaskRule::IndexDiffers(0));
+    refused(node(rule, 1), &["here", "'x'", "indices", "numbers"]);
+    for op in [Op::Recurrent(lstm()), Op::MeanOverTime, Op::Masked] {
+        // Of another sequence, and of several features.
+        for (features, found) in [(1, "[batch, time, 1]"), (4, "[batch, time, 4]")] {
+            let mut graph = Model::graph();
+            let x = graph.sequence("x", 4);
+            let mask = if features == 1 { graph.sequence("other", 1) } else { x };
+            let y = graph.node("here", op.clone(), &[x, mask]);
+            graph.output("y", y);
+            refused(graph.build(), &["here", "the mask", "of the same sequence", found]);
+        }
+    }
+    let mut graph = Model::graph();
+    let v = graph.vector("v", 4);
+    let mask = graph.mask("here", MaskRule::AnyDiffers(0.0), v);
+    graph.output("y", mask);
+    refused(graph.build(), &["here", "mask", "a sequence", "[batch, 4]"]);
     let mut graph = Model::graph();
     let v = graph.vector("v", 2);
     let none = graph.node("none", Op::Unroll { steps: 0 }, &[v]);

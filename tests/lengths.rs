@@ -3,8 +3,8 @@
 mod models;
 
 use models::{
-    Arrays, Case, Kind, batch_axis, bits, bits_of, cases, cells, cut, get, is_index, layer, named,
-    noise, pick, recipes, time_axis,
+    Arrays, Case, Kind, batch_axis, bits, bits_of, cases, cells, cut, get, holds, is_index, layer,
+    named, noise, pick, recipes, time_axis,
 };
 use proptest::prelude::*;
 use ritornello::model::{
@@ -73,7 +73,7 @@ fn check_rows(
                 Shape::Sequence { time: Extent::Input(_), .. } => {
                     let padding = cut(&of_row, time_axis(axes), length, case.time);
                     let zero = padding.as_f32().unwrap().iter().all(|&y| y.to_bits() == 0);
-                    prop_assert!(zero, "the padding of {name}");
+                    prop_assert!(zero || holds(&case.model), "the padding of {name}");
                     cut(&of_row, time_axis(axes), 0, length)
                 }
                 _ => of_row,

@@ -5,8 +5,9 @@ mod allocator;
 
 use allocator::calls;
 use ritornello::model::{
-    Activation, Cell, CellWeights, Coupling, Dense, Direction, Gru, GruReset, Lstm, Matrix, Merge,
-    Model, Op, OutputOrder, Recurrent, RecurrentWeights, ScaleShift, StateScope,
+    Activation, Cell, CellWeights, Coupling, Dense, Direction, Gru, GruReset, Lstm, MaskRule,
+    Matrix, Merge, Model, Op, OutputOrder, PadOutput, Recurrent, RecurrentWeights, ScaleShift,
+    StateScope,
 };
 use ritornello::{Isa, PlanOptions, Session, Threads};
 
@@ -121,6 +122,12 @@ fn check(what: &str, model: &Model, isa: Isa) {
             let lengths: Vec<usize> = (0..batch).map(|row| time - time * row / batch).collect();
             let found = calls(|| session.run_lengths_into(&x, &lengths, &mut y).unwrap());
             assert_eq!(found, 0, "{what} on {isa}: run_lengths_into, batch {batch}, time {time}");
+            // Likewise the first with a mask of so many steps.
+            let mut mask: Vec<bool> = (0..batch * time).map(|i| i % 3 == 1).collect();
+            session.run_masked_into(&x, &mask, &mut y).unwrap();
+            mask.iter_mut().enumerate().for_each(|(i, counts)| *counts = i % 4 != 0);
+            let found = calls(|| session.run_masked_into(&x, &mask, &mut y).unwrap());
+            assert_eq!(found, 0, "{what} on {isa}: run_masked_into, batch {batch}, time {time}");
         }
         if !plan.is_causal() {
             continue;
@@ -226,6 +233,40 @@ fn reverse_and_stateful_layers_do_not_allocate() {
             .build()
             .unwrap();
         check_all_levels(&format!("reverse, {order:?}"), &model);
+    }
+}
+
+/// The model's own masks: the first call in which steps do not count takes what others need.
+#[test]
+fn masks_of_the_model_do_not_allocate() {
+    for pad in [PadOutput::Zero, PadOutput::Hold, PadOutput::HoldState] {
+        for direction in [Direction::Forward, Direction::Bidirectional] {
+            let mut graph = Model::graph();
+            let x = graph.sequence("x", 3);
+            let mask = graph.mask("mask", MaskRule::AnyDiffers(0.5), x);
+            let masked = graph.node("masked", Op::Masked, &[x, mask]);
+            let mut layer = recurrent(Cell::LSTM, direction, 3, 9);
+            layer.pad_output = pad;
+            let width = layer.output_size();
+            let first = graph.recurrent_masked("first", layer, masked, mask);
+            let second = recurrent(Cell::SIMPLE_RNN, direction, width, 4);
+            let second = graph.recurrent_masked("second", second, first.sequence, mask);
+            graph.output("y", second.last);
+            let model = graph.build().unwrap();
+            for isa in Isa::available() {
+                let options = PlanOptions::default().isa(isa).threads(Threads::one());
+                let mut session = model.plan(options).unwrap().session(3, 7).unwrap();
+                let mut x = numbers(3 * 7 * 3);
+                let mut y = session.run(&x).unwrap();
+                x[3..6].fill(0.5);
+                session.run_into(&x, &mut y).unwrap();
+                for step in [2, 5, 6, 12, 20] {
+                    x[step * 3..][..3].fill(0.5);
+                    let found = calls(|| session.run_into(&x, &mut y).unwrap());
+                    assert_eq!(found, 0, "{pad:?}, {direction:?} on {isa}, step {step}");
+                }
+            }
+        }
     }
 }
 

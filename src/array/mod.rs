@@ -1,7 +1,10 @@
 //! Numbers with a shape: what callers with named inputs and outputs give and get.
 
+mod mask;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+
+pub use mask::Mask;
 
 use crate::Error;
 

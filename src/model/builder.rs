@@ -1,8 +1,8 @@
 //! Two ways to write a model down: a graph of named values, and a straight chain.
 
 use super::{
-    Activation, Dense, Direction, Element, Embedding, Extent, Input, Merge, Model, Node, Op,
-    Output, Port, Recurrent, ScaleShift, Select, SequenceAxes, Shape, Value,
+    Activation, Dense, Direction, Element, Embedding, Extent, Input, MaskRule, Merge, Model, Node,
+    Op, Output, Port, Recurrent, ScaleShift, Select, SequenceAxes, Shape, Value,
 };
 use crate::Error;
 
@@ -194,6 +194,22 @@ impl GraphBuilder {
                 self.node(name, Op::ScaleShift(half), &[sum])
             }
         })
+    }
+
+    /// Adds a recurrent layer that passes over the steps at which `mask` is zero: `[batch, time, 1]`.
+    pub fn recurrent_masked(
+        &mut self,
+        name: &str,
+        layer: Recurrent,
+        input: Value,
+        mask: Value,
+    ) -> RecurrentValues {
+        self.recurrent_from(name, layer, input, &[mask])
+    }
+
+    /// Adds a mask of a sequence: which of its steps count.
+    pub fn mask(&mut self, name: &str, rule: MaskRule, input: Value) -> Value {
+        self.node(name, Op::Mask(rule), &[input])
     }
 
     /// Adds a dense layer.

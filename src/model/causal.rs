@@ -21,7 +21,7 @@ impl Model {
                         self.shape(node.inputs[0]),
                         Ok(Shape::Sequence { time: Extent::Input(_), .. })
                     )
-                    || node.inputs[1..].iter().any(|&state| !self.is_given(state))
+                    || self.split_mask(node).0[1..].iter().any(|&state| !self.is_given(state))
             }
             Op::MeanOverTime | Op::MaxOverTime | Op::Flatten => true,
             Op::Select(Select::Step(step)) => *step != -1,

@@ -2,7 +2,8 @@
 
 use super::infer::check_sizes;
 use super::{
-    Activation, Dense, Element, Embedding, Extent, Recurrent, ScaleShift, SequenceAxes, Shape,
+    Activation, Dense, Element, Embedding, Extent, MaskRule, Recurrent, ScaleShift, SequenceAxes,
+    Shape,
 };
 use crate::Error;
 
@@ -10,7 +11,9 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// A recurrent layer over a sequence. Inputs: the sequence, then optionally the initial h and,
-    /// for an LSTM, the initial c, as vectors or states.
+    /// for an LSTM, the initial c, as vectors or states, then optionally a mask `[batch, time, 1]`: a
+    /// step at which it is zero leaves all states as they are, and nothing of it is read. What the
+    /// sequence shows there is [`Recurrent::pad_output`].
     Recurrent(Recurrent),
     /// A dense layer on every row.
     Dense(Dense),
@@ -42,10 +45,15 @@ pub enum Op {
     },
     /// All steps of a sequence of fixed length behind each other: a vector.
     Flatten,
-    /// The mean of a sequence over time.
+    /// The mean of a sequence over time; with a second input, a mask `[batch, time, 1]`, of the steps
+    /// at which that is not zero.
     MeanOverTime,
     /// The maximum of a sequence over time.
     MaxOverTime,
+    /// A mask `[batch, time, 1]` of a sequence: 1 at steps that count, 0 at others.
+    Mask(MaskRule),
+    /// The first input, a sequence, where the second, a mask, is not zero; zero elsewhere.
+    Masked,
 }
 
 impl Op {
@@ -68,6 +76,8 @@ impl Op {
             Self::Flatten => "flatten",
             Self::MeanOverTime => "mean_time",
             Self::MaxOverTime => "max_time",
+            Self::Mask(_) => "mask",
+            Self::Masked => "masked",
         }
     }
 

@@ -9,7 +9,11 @@ impl Model {
     pub(super) fn infer(&self, node: &Node) -> Result<[Option<Shape>; 4], Error> {
         let shapes: Vec<Shape> =
             node.inputs.iter().map(|&value| self.shape(value)).collect::<Result<_, _>>()?;
-        let wants_indices = matches!(node.op, Op::Embedding(_));
+        let wants_indices = match node.op {
+            Op::Embedding(_) => true,
+            Op::Mask(rule) => rule.element() == Element::Index,
+            _ => false,
+        };
         for &value in &node.inputs {
             if (self.element(value) == Element::Index) != wants_indices {
                 let (expected, found) =
@@ -21,9 +25,14 @@ impl Model {
                 });
             }
         }
+        let (others, mask) = self.split_mask(node);
+        let (shapes, mask_shape) = (&shapes[..others.len()], mask.map(|mask| self.shape(mask)));
+        if let Some(mask) = mask_shape {
+            check_mask(node.op.name(), shapes, mask?)?;
+        }
         let results = match &node.op {
-            Op::Recurrent(layer) => recurrent_shapes(layer, &shapes)?,
-            op => [Some(single_shape(op, &shapes)?), None, None, None],
+            Op::Recurrent(layer) => recurrent_shapes(layer, shapes)?,
+            op => [Some(single_shape(op, shapes)?), None, None, None],
         };
         results.iter().flatten().try_for_each(|&shape| check_sizes(shape))?;
         Ok(results)
@@ -54,6 +63,18 @@ fn misfit(op: &str, operand: &str, expected: &str, found: &[Shape]) -> Error {
         what: format!("{operand} of {op}"),
         expected: expected.into(),
         found: if found.is_empty() { "nothing".into() } else { found.join(" and ") },
+    }
+}
+
+/// Checks that a mask has one number for each step of the first input.
+fn check_mask(name: &str, inputs: &[Shape], mask: Shape) -> Result<(), Error> {
+    match inputs.first() {
+        Some(&sequence @ Shape::Sequence { .. }) if mask != sequence.with_features(1) => {
+            let expected = format!("{}, of the same sequence", sequence.with_features(1));
+            Err(misfit(name, "the mask", &expected, &[mask]))
+        }
+        // A first input that is no sequence is refused by itself.
+        _ => Ok(()),
     }
 }
 
@@ -151,6 +172,17 @@ fn single_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, Error> {
             other => {
                 Err(misfit(name, "the input", "a sequence with a fixed number of steps", &[other]))
             }
+        },
+        Op::Mask(_) => match one()? {
+            sequence @ Shape::Sequence { .. } => Ok(sequence.with_features(1)),
+            other => Err(misfit(name, "the input", "a sequence", &[other])),
+        },
+        Op::Masked => match inputs {
+            [sequence @ Shape::Sequence { .. }, mask] => {
+                check_mask(name, inputs, *mask)?;
+                Ok(*sequence)
+            }
+            _ => Err(misfit(name, "the inputs", "a sequence and its mask", inputs)),
         },
         Op::MeanOverTime | Op::MaxOverTime => match one()? {
             Shape::Sequence { features, .. } => Ok(Shape::Vector { features }),

@@ -59,6 +59,39 @@ pub enum StateScope {
     Session,
 }
 
+/// What a layer's sequence shows at steps that do not count, which leave every state as it is: those
+/// that a mask of the model leaves out, and those that the lengths or the mask of a run do.
+///
+/// Backwards, the last step is that after it in time. Results that are no sequence:
+/// [`Port::Last`](super::Port::Last) is what the sequence shows at the last step processed of those
+/// that a run counts, whether the model's mask leaves it out or not; of a row of which a run counts
+/// no step, it is the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PadOutput {
+    /// Zeros. Keras with `zero_output_for_mask=True` on every backend, and inside `Bidirectional` with
+    /// `return_sequences=True`; PyTorch's `pad_packed_sequence`; ONNX Runtime.
+    #[default]
+    Zero,
+    /// The output of the last step that counted, before the first one zeros: Keras on TensorFlow and
+    /// PyTorch, and unrolled on NumPy.
+    Hold,
+    /// The output of the last step that counted, before the first one the initial h: Keras on JAX and
+    /// NumPy. It differs from [`Hold`](Self::Hold) where the model gives an initial state only.
+    HoldState,
+}
+
+impl PadOutput {
+    /// The word for it in specs and tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Zero => "zero",
+            Self::Hold => "hold",
+            Self::HoldState => "hold_state",
+        }
+    }
+}
+
 /// A recurrent layer.
 ///
 /// Its output is a sequence with [`output_size`](Self::output_size) features. Its states are
@@ -77,12 +110,14 @@ pub struct Recurrent {
     pub order: OutputOrder,
     /// Whether the state outlives a run.
     pub state_scope: StateScope,
+    /// What its sequence shows at steps that do not count.
+    pub pad_output: PadOutput,
 }
 
 impl Recurrent {
     /// Makes a layer of `cell`s; `weights` holds one set for each direction, forward first.
     ///
-    /// Merge, output order and state scope have their defaults; set the fields to change them.
+    /// Merge, output order, state scope and padding have their defaults; set the fields to change them.
     ///
     /// # Errors
     ///
@@ -125,6 +160,7 @@ impl Recurrent {
             merge: Merge::default(),
             order: OutputOrder::default(),
             state_scope: StateScope::default(),
+            pad_output: PadOutput::default(),
         })
     }
 

@@ -21,8 +21,11 @@ pub use machine::Machine;
 pub use options::PlanOptions;
 pub(crate) use stage::{RecurrentStage, Stage, StageKind};
 
-use crate::model::{Input, Model, Node, Op, Port, SequenceAxes, Shape, StateScope, Value};
-use crate::{Array, Error, Session};
+use crate::model::{
+    Input, Model, Node, Op, PadOutput, Port, SequenceAxes, Shape, StateScope, Value,
+};
+use crate::run::Counting;
+use crate::{Array, Error, Mask, Session};
 
 /// A model, ready to run on one machine. Cheap to clone; clones share the packed weights.
 #[derive(Clone, Debug)]
@@ -62,6 +65,16 @@ pub struct PlannedOutput {
 pub(crate) struct PlannedValue {
     pub(crate) shape: Shape,
     pub(crate) home: Home,
+    pub(crate) padding: Padding,
+}
+
+/// What an output shows at steps that a run does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// Zero, whatever the value's memory holds there.
+    Zero,
+    /// What the value holds: it is made of nothing but sequences of layers that hold their outputs.
+    Held,
 }
 
 /// Where the numbers of a value are.
@@ -102,6 +115,8 @@ impl Model {
 struct Frame {
     plan: PlanInner,
     places: HashMap<Value, usize>,
+    /// The inputs of each node, and its mask.
+    wired: Vec<(Vec<usize>, Option<usize>)>,
 }
 
 impl Frame {
@@ -136,24 +151,33 @@ impl Frame {
             combining: Vec::new(),
             whole_sequence_node: model.first_whole_sequence_node().map(|n| n.name.clone()),
         };
-        Ok(Self { plan, places })
+        let wired = model.nodes().iter().map(|node| {
+            let (inputs, mask) = model.split_mask(node);
+            (inputs.iter().map(|value| places[value]).collect(), mask.map(|mask| places[&mask]))
+        });
+        Ok(Self { plan, wired: wired.collect(), places })
     }
 
     /// Packs the nodes, one after the other. A node that is owned is dropped before the next.
     fn fill(self, nodes: impl IntoIterator<Item: Borrow<Node>>) -> Plan {
-        let Self { mut plan, places } = self;
+        let Self { mut plan, places, wired } = self;
         let mut states = 0;
         for (index, node) in nodes.into_iter().enumerate() {
             let node = node.borrow();
+            let (inputs, mask) = &wired[index];
             let port = |port| places.get(&Value::Node { node: index, port }).copied();
             let stage = Stage {
                 name: node.name.clone(),
                 op: stage::describe(&node.op),
-                inputs: node.inputs.iter().map(|value| places[value]).collect(),
+                inputs: inputs.clone(),
+                mask: *mask,
                 outputs: Port::ALL.map(port),
                 kind: StageKind::new(&node.op, plan.kernels, states),
                 parameters: node.op.parameters(),
             };
+            if let Some(main) = stage.outputs[Port::Main.index()] {
+                plan.values[main].padding = plan.padding(&stage);
+            }
             if plan.combines(&stage) {
                 plan.combining.push(index);
             }
@@ -224,7 +248,7 @@ impl Plan {
         Session::new(self.clone(), batch, max_time)
     }
 
-    /// The bytes that a session allocates, but for what the first call with lengths takes
+    /// The bytes that a session allocates, but for what calls with lengths or a mask take
     /// ([`Session::run_lengths`]).
     #[must_use]
     pub fn workspace_bytes(&self, batch: usize, max_time: usize) -> usize {
@@ -250,7 +274,7 @@ impl Plan {
         inputs: &[(&str, &Array)],
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<(String, Array)>, Error> {
-        crate::run::run_once(self, inputs, None, progress)
+        crate::run::run_once(self, inputs, Counting::All, progress)
     }
 
     /// Runs whole sequences of different lengths from fresh state: of row r of every input that is a
@@ -265,7 +289,21 @@ impl Plan {
         inputs: &[(&str, &Array)],
         lengths: &[usize],
     ) -> Result<Vec<(String, Array)>, Error> {
-        crate::run::run_once(self, inputs, Some(lengths), &mut |_, _| {})
+        crate::run::run_once(self, inputs, Counting::Lengths(lengths), &mut |_, _| {})
+    }
+
+    /// Runs whole sequences from fresh state of which only the steps count that `mask` says, in every
+    /// input that is a sequence of free length. See [`Session::run_masked`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run_arrays_masked`].
+    pub fn run_masked(
+        &self,
+        inputs: &[(&str, &Array)],
+        mask: &Mask,
+    ) -> Result<Vec<(String, Array)>, Error> {
+        crate::run::run_once(self, inputs, mask.counting(), &mut |_, _| {})
     }
 }
 
@@ -273,6 +311,18 @@ impl PlanInner {
     /// Whether a layer's state lives on after a run.
     pub(crate) fn keeps_state(&self, stage: &RecurrentStage) -> bool {
         self.whole_sequence_node.is_none() || stage.state_scope == StateScope::Session
+    }
+
+    /// What the result of a stage is where a run does not count steps.
+    fn padding(&self, stage: &Stage) -> Padding {
+        let holds = match stage.as_recurrent() {
+            Some(layer) => layer.pad_output != PadOutput::Zero,
+            None => {
+                let held = |&value: &usize| self.values[value].padding == Padding::Held;
+                stage.is_pointwise() && stage.inputs.iter().all(held)
+            }
+        };
+        if holds { Padding::Held } else { Padding::Zero }
     }
 
     /// Whether a stage's inputs have as many steps as each other only if the caller's data has.
@@ -327,7 +377,8 @@ impl Values {
             Home::Scratch(self.scratch - 1)
         });
         self.places.insert(value, self.planned.len());
-        self.planned.push(PlannedValue { shape: model.shape(value)?, home });
+        let padding = Padding::Zero;
+        self.planned.push(PlannedValue { shape: model.shape(value)?, home, padding });
         Ok(())
     }
 }

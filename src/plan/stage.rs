@@ -7,8 +7,8 @@ use ritornello_kernels::{
 };
 
 use crate::model::{
-    Activation, Cell, CellWeights, Coupling, Direction, Gru, GruReset, Matrix, Merge, Op,
-    OutputOrder, Recurrent, RecurrentWeights, Select, SimpleRnn, StateScope,
+    Activation, Cell, CellWeights, Coupling, Direction, Gru, GruReset, MaskRule, Matrix, Merge, Op,
+    OutputOrder, PadOutput, Recurrent, RecurrentWeights, Select, SimpleRnn, StateScope,
 };
 
 /// A node with packed weights and chosen kernels. Values are known by their place in the plan.
@@ -17,7 +17,10 @@ pub(crate) struct Stage {
     pub(crate) name: String,
     /// The word for it in tables.
     pub(crate) op: String,
+    /// All inputs but a mask.
     pub(crate) inputs: Vec<usize>,
+    /// The mask of the steps that count, if it has one.
+    pub(crate) mask: Option<usize>,
     /// The values of its ports; `None` where nothing wants them.
     pub(crate) outputs: [Option<usize>; 4],
     pub(crate) kind: StageKind,
@@ -42,6 +45,8 @@ pub(crate) enum StageKind {
     Flatten,
     MeanOverTime,
     MaxOverTime,
+    Mask(MaskRule),
+    Masked,
 }
 
 /// A recurrent layer with packed weights.
@@ -57,6 +62,7 @@ pub(crate) struct RecurrentStage {
     pub(crate) merge: Merge,
     pub(crate) order: OutputOrder,
     pub(crate) state_scope: StateScope,
+    pub(crate) pad_output: PadOutput,
     /// Its place among the states of a session.
     pub(crate) state: usize,
 }
@@ -80,6 +86,7 @@ impl RecurrentStage {
             merge: layer.merge,
             order: layer.order,
             state_scope: layer.state_scope,
+            pad_output: layer.pad_output,
             state,
         }
     }
@@ -127,6 +134,30 @@ fn cell_source<'a>(layer: &Recurrent, weights: &'a CellWeights) -> CellSource<'a
 }
 
 impl Stage {
+    /// Whether every step of its result is told from the same step of its inputs.
+    pub(crate) fn is_pointwise(&self) -> bool {
+        match self.kind {
+            StageKind::Dense { .. }
+            | StageKind::Activation(_)
+            | StageKind::ScaleShift { .. }
+            | StageKind::Concat
+            | StageKind::Add
+            | StageKind::Multiply
+            | StageKind::Select(Select::Features { .. })
+            | StageKind::Masked => true,
+            StageKind::Recurrent(_)
+            | StageKind::Embedding { .. }
+            | StageKind::Select(_)
+            | StageKind::Stack
+            | StageKind::Unroll
+            | StageKind::Repeat
+            | StageKind::Flatten
+            | StageKind::MeanOverTime
+            | StageKind::MaxOverTime
+            | StageKind::Mask(_) => false,
+        }
+    }
+
     /// The layer, if it is a recurrent one.
     pub(crate) fn as_recurrent(&self) -> Option<&RecurrentStage> {
         match &self.kind {
@@ -172,6 +203,8 @@ impl StageKind {
             Op::Flatten => Self::Flatten,
             Op::MeanOverTime => Self::MeanOverTime,
             Op::MaxOverTime => Self::MaxOverTime,
+            Op::Mask(rule) => Self::Mask(*rule),
+            Op::Masked => Self::Masked,
         }
     }
 
@@ -255,5 +288,8 @@ fn extras(layer: &Recurrent) -> String {
         extras.push(format!("projection to {}", layer.state_size()));
     }
     extras.extend(layer.cell().clips().map(|(name, clip)| format!("{name} {clip}")));
+    if layer.pad_output != PadOutput::Zero {
+        extras.push(format!("padding {}", layer.pad_output.name()));
+    }
     extras.iter().map(|extra| format!(", {extra}")).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::frame::{Source, whole_time};
+use super::rows::{Counting, Rows};
 use crate::Error;
 use crate::model::{Element, Extent, Select, SequenceAxes, Shape};
 use crate::plan::{Home, StageKind};
@@ -35,7 +36,7 @@ impl Session {
     pub(super) fn measure(
         &mut self,
         sources: &[Source<'_>],
-        lengths: Option<&[usize]>,
+        counting: Counting<'_>,
     ) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         for (index, (input, source)) in inner.inputs.iter().zip(sources).enumerate() {
@@ -70,25 +71,66 @@ impl Session {
                 None => len.checked_div(row).unwrap_or(0),
             };
         }
-        self.check_call(sources, lengths)
+        self.check_call(sources, counting)
     }
 
     /// Checks what a call gives, once the number of steps of each input is known.
     pub(super) fn check_call(
-        &self,
+        &mut self,
         sources: &[Source<'_>],
-        lengths: Option<&[usize]>,
+        counting: Counting<'_>,
     ) -> Result<(), Error> {
-        if let Some(lengths) = lengths {
-            self.check_lengths(lengths)?;
+        let longest = self.longest();
+        if let Counting::Lengths(_) | Counting::Mask { .. } = counting {
+            self.check_same_times()?;
         }
+        match counting {
+            Counting::All => {}
+            Counting::Lengths(lengths) => self.check_lengths(lengths)?,
+            Counting::Mask { shape, steps } => {
+                self.check_mask(shape, steps)?;
+                self.lists.fill(steps, self.plan.inner.axes, [self.batch, longest]);
+            }
+        }
+        let rows = Rows::of(counting, &self.lists, longest);
         for (index, source) in sources.iter().enumerate() {
-            self.check_indices(index, source, lengths)?;
+            self.check_indices(index, source, rows)?;
         }
-        self.check_times(lengths)
+        self.check_times(rows)
     }
 
-    /// Checks that there is a length for each row, within the time of every sequence.
+    /// Checks that all sequences whose rows have steps that do not count are as long as each other.
+    fn check_same_times(&self) -> Result<(), Error> {
+        let longest = self.longest();
+        if self.sequence_times().all(|time| time == longest) {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            what: "the times of sequences with lengths of rows or a mask".into(),
+            expected: "all the same".into(),
+            found: format!("{:?}", self.times),
+        })
+    }
+
+    /// Checks that a mask has a value for each step of each row.
+    fn check_mask(&self, shape: Option<[usize; 2]>, steps: &[bool]) -> Result<(), Error> {
+        let sizes = [("batch", self.batch), ("time", self.longest())];
+        let axes = match self.plan.inner.axes {
+            SequenceAxes::BatchTime => sizes,
+            SequenceAxes::TimeBatch => [sizes[1], sizes[0]],
+        };
+        let found = match shape {
+            Some(shape) if shape != axes.map(|(_, size)| size) => format!("{shape:?}"),
+            None if steps.len() != self.batch * self.longest() => {
+                format!("{} values", steps.len())
+            }
+            _ => return Ok(()),
+        };
+        let expected = axes.map(|(name, size)| format!("{name}={size}")).join(", ");
+        Err(Error::Shape { what: "the mask".into(), expected: format!("[{expected}]"), found })
+    }
+
+    /// Checks that there is a length for each row, within the time of the sequences.
     fn check_lengths(&self, lengths: &[usize]) -> Result<(), Error> {
         if lengths.len() != self.batch {
             return Err(Error::Shape {
@@ -98,13 +140,6 @@ impl Session {
             });
         }
         let longest = self.longest();
-        if self.sequence_times().any(|time| time != longest) {
-            return Err(Error::Shape {
-                what: "the times of sequences whose rows have lengths".into(),
-                expected: "all the same".into(),
-                found: format!("{:?}", self.times),
-            });
-        }
         match lengths.iter().position(|&length| length > longest) {
             None => Ok(()),
             Some(row) => Err(Error::Shape {
@@ -115,7 +150,7 @@ impl Session {
         }
     }
 
-    fn check_times(&self, lengths: Option<&[usize]>) -> Result<(), Error> {
+    fn check_times(&self, rows: Rows<'_>) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         let time = |value: usize| whole_time(inner.values[value].shape, &self.times);
         for &index in &inner.combining {
@@ -133,17 +168,19 @@ impl Session {
             let StageKind::Select(Select::Step(step)) = stage.kind else { continue };
             let shape = inner.values[stage.inputs[0]].shape;
             let whole = time(stage.inputs[0]);
-            let lengths = lengths.filter(|_| shape.has_free_time());
-            let rows = lengths.unwrap_or(std::slice::from_ref(&whole));
-            let short = rows.iter().position(|&time| {
+            let rows = if shape.has_free_time() { rows } else { Rows::All };
+            let all = matches!(rows, Rows::All);
+            let time = |row: usize| rows.count(row, whole);
+            let short = (0..if all { 1 } else { self.batch }).find(|&row| {
+                let time = time(row);
                 time > 0 && (step.unsigned_abs() > time || step == time.cast_signed())
             });
             if let Some(row) = short {
-                let of_row = if rows.len() > 1 { format!(", row {row}") } else { String::new() };
+                let of_row = if all { String::new() } else { format!(", row {row}") };
                 return Err(Error::Shape {
                     what: format!("{}: the time of its input{of_row}", stage.name),
                     expected: format!("long enough for step {step}"),
-                    found: rows[row].to_string(),
+                    found: time(row).to_string(),
                 });
             }
         }
@@ -168,23 +205,23 @@ impl Session {
         Ok(())
     }
 
-    /// Refuses indices that are no rows of the tables they go to, but for padding.
+    /// Refuses indices that are no rows of the tables they go to, but for steps that do not count.
     fn check_indices(
         &self,
         input: usize,
         source: &Source<'_>,
-        lengths: Option<&[usize]>,
+        rows: Rows<'_>,
     ) -> Result<(), Error> {
         let plan = &*self.plan.inner;
         let Source::Index(indices) = source else { return Ok(()) };
         let time = self.times[input];
-        let lengths = lengths.filter(|_| plan.inputs[input].shape.has_free_time());
-        let is_padding = |place: usize| {
+        let counted = if plan.inputs[input].shape.has_free_time() { rows } else { Rows::All };
+        let counts = |place: usize| {
             let (step, row) = match plan.axes {
                 SequenceAxes::BatchTime => (place % time, place / time),
                 SequenceAxes::TimeBatch => (place / self.batch, place % self.batch),
             };
-            lengths.is_some_and(|lengths| step >= lengths[row])
+            counted.counts(row, step)
         };
         for stage in &plan.stages {
             let StageKind::Embedding { rows, .. } = stage.kind else { continue };
@@ -192,7 +229,7 @@ impl Session {
                 continue;
             }
             let inside = |index: i32| usize::try_from(index).is_ok_and(|index| index < rows);
-            let wrong = (0..indices.len()).find(|&at| !inside(indices[at]) && !is_padding(at));
+            let wrong = (0..indices.len()).find(|&at| !inside(indices[at]) && counts(at));
             if let Some(place) = wrong {
                 return Err(Error::Shape {
                     what: format!(

@@ -3,7 +3,7 @@
 
 use ritornello_kernels::{View, ViewMut};
 
-use super::frame::RowTimes;
+use super::rows::{NodeSteps, RowTimes};
 use crate::model::Merge;
 
 /// `to = from`
@@ -33,6 +33,16 @@ pub(crate) fn merge(merge: Merge, mut to: ViewMut<'_>, second: View<'_>) {
     }
 }
 
+/// A number of both directions into one.
+pub(crate) fn merged(merge: Merge, first: f32, second: f32) -> f32 {
+    match merge {
+        Merge::Concat => unreachable!("a concatenation is written in place"),
+        Merge::Sum => first + second,
+        Merge::Mul => first * second,
+        Merge::Average => 0.5 * (first + second),
+    }
+}
+
 /// `to = scale × from + shift`
 pub(crate) fn scale_shift(from: View<'_>, mut to: ViewMut<'_>, scale: &[f32], shift: &[f32]) {
     each_row(from, &mut to, |from, to| {
@@ -44,49 +54,44 @@ pub(crate) fn scale_shift(from: View<'_>, mut to: ViewMut<'_>, scale: &[f32], sh
 
 /// One step of each row, counted from its end if negative. Of a row without steps it is zero; a row
 /// that ended in an earlier piece keeps what that gave.
-pub(crate) fn select_step(
-    from: View<'_>,
-    times: Option<RowTimes<'_>>,
-    step: isize,
-    mut to: ViewMut<'_>,
-) {
+pub(crate) fn select_step(from: View<'_>, times: RowTimes<'_>, step: isize, mut to: ViewMut<'_>) {
     for batch in 0..from.batch() {
-        let time = times.map_or(from.time(), |times| times.of(batch));
-        if times.is_some_and(|times| times.is_over(batch)) {
+        if times.is_over(batch) {
             continue;
         }
-        let to = to.row_mut(0, batch);
-        if time == 0 {
+        let (steps, to) = (times.row(batch), to.row_mut(0, batch));
+        if steps.count() == 0 {
             // Memory may hold what another call left there.
             to.fill(0.0);
             continue;
         }
-        let start = if step < 0 { time } else { 0 };
+        let start = if step < 0 { steps.count() } else { 0 };
         let at = start.checked_add_signed(step).expect("a step inside the sequence");
-        to.copy_from_slice(from.row(at, batch));
+        to.copy_from_slice(from.row(steps.at(at), batch));
     }
 }
 
-/// The mean of all steps, summed from the first to the last. Of no steps it is NaN.
-pub(crate) fn mean_over_time(from: View<'_>, times: Option<RowTimes<'_>>, mut to: ViewMut<'_>) {
+/// The mean of all steps that count, summed from the first to the last. Of no steps it is NaN.
+pub(crate) fn mean_over_time(from: View<'_>, steps: NodeSteps<'_>, mut to: ViewMut<'_>) {
     for batch in 0..from.batch() {
         let to = to.row_mut(0, batch);
         to.fill(0.0);
-        let time = times.map_or(from.time(), |times| times.of(batch));
-        for time in 0..time {
+        let mut count = 0_usize;
+        for time in steps.each(batch) {
             each(from.row(time, batch), to, |from, to| to + from);
+            count += 1;
         }
         #[allow(clippy::cast_precision_loss, reason = "the mean of 2^24 steps is rounded anyway")]
-        to.iter_mut().for_each(|to| *to /= time as f32);
+        to.iter_mut().for_each(|to| *to /= count as f32);
     }
 }
 
 /// The greatest of all steps; NaN where there is one. Of no steps it is minus infinity.
-pub(crate) fn max_over_time(from: View<'_>, times: Option<RowTimes<'_>>, mut to: ViewMut<'_>) {
+pub(crate) fn max_over_time(from: View<'_>, times: RowTimes<'_>, mut to: ViewMut<'_>) {
     for batch in 0..from.batch() {
         let to = to.row_mut(0, batch);
         to.fill(f32::NEG_INFINITY);
-        for time in 0..times.map_or(from.time(), |times| times.of(batch)) {
+        for time in times.row(batch).each() {
             each(
                 from.row(time, batch),
                 to,
@@ -98,11 +103,37 @@ pub(crate) fn max_over_time(from: View<'_>, times: Option<RowTimes<'_>>, mut to:
     }
 }
 
-/// Zero where rows have ended.
+/// A mask: 1 at steps with a feature that is not `value`, else 0.
+pub(crate) fn differs(from: View<'_>, value: f32, mut to: ViewMut<'_>) {
+    each_row(from, &mut to, |from, to| {
+        #[allow(clippy::float_cmp, reason = "the mask is of exactly this number")]
+        let counts = from.iter().any(|&x| x != value);
+        to[0] = f32::from(u8::from(counts));
+    });
+}
+
+/// `to = from` where the mask is not zero, else zero.
+pub(crate) fn masked(from: View<'_>, mask: View<'_>, mut to: ViewMut<'_>) {
+    for time in 0..from.time() {
+        for batch in 0..from.batch() {
+            let to = to.row_mut(time, batch);
+            if mask.row(time, batch)[0] == 0.0 {
+                to.fill(0.0);
+            } else {
+                to.copy_from_slice(from.row(time, batch));
+            }
+        }
+    }
+}
+
+/// Zero in steps that do not count.
 pub(crate) fn zero_padding(times: RowTimes<'_>, mut to: ViewMut<'_>) {
     for batch in 0..to.batch() {
-        for time in times.of(batch)..to.time() {
-            to.row_mut(time, batch).fill(0.0);
+        let mut counting = times.row(batch).each().peekable();
+        for time in 0..to.time() {
+            if counting.next_if_eq(&time).is_none() {
+                to.row_mut(time, batch).fill(0.0);
+            }
         }
     }
 }

@@ -6,8 +6,9 @@
 use ritornello_kernels::{AlignedBuffer, View, ViewMut};
 
 use super::elementwise;
+use super::rows::{NodeSteps, RowTimes, Rows};
 use crate::model::{Extent, SequenceAxes, Shape};
-use crate::plan::{Home, PlanInner};
+use crate::plan::{Home, PlanInner, Stage};
 
 /// One of the caller's inputs.
 #[derive(Clone, Copy, Debug)]
@@ -29,34 +30,13 @@ pub(crate) struct Piece<'a> {
     pub(crate) end: usize,
 }
 
-/// The steps that each row of a sequence has in a piece, where rows have lengths of their own.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RowTimes<'a> {
-    /// Of each row in the whole run.
-    lengths: &'a [usize],
-    start: usize,
-    time: usize,
-}
-
-impl RowTimes<'_> {
-    /// The steps of a row in this piece: its first ones, the others are padding.
-    pub(crate) fn of(&self, row: usize) -> usize {
-        self.lengths[row].saturating_sub(self.start).min(self.time)
-    }
-
-    /// Whether a row ended before this piece, so that an earlier one gave what there is to give.
-    pub(crate) fn is_over(&self, row: usize) -> bool {
-        self.start > 0 && self.of(row) == 0
-    }
-}
-
 /// The values of a run in progress.
 pub(crate) struct Frame<'a, 'b> {
     pub(crate) plan: &'a PlanInner,
     pub(crate) batch: usize,
     pub(crate) piece: Piece<'a>,
-    /// The steps of each row of every sequence of free length; all have all where there are none.
-    pub(crate) lengths: Option<&'a [usize]>,
+    /// The steps that count of every sequence of free length.
+    pub(crate) rows: Rows<'a>,
     pub(crate) inputs: &'a [Source<'a>],
     pub(crate) outputs: &'a mut [Destination<'b>],
     pub(crate) scratch: &'a mut [AlignedBuffer],
@@ -75,10 +55,17 @@ impl<'a, 'b> Frame<'a, 'b> {
         [piece_time(shape, self.piece), self.batch, shape.features()]
     }
 
-    /// The steps of each row of a value, if they are not all the same.
-    pub(crate) fn row_times(&self, value: usize) -> Option<RowTimes<'a>> {
-        let lengths = self.lengths.filter(|_| self.plan.values[value].shape.has_free_time())?;
-        Some(RowTimes { lengths, start: self.piece_start(value), time: self.extent(value)[0] })
+    /// The steps of a value that count in this piece.
+    pub(crate) fn row_times(&self, value: usize) -> RowTimes<'a> {
+        let free = self.plan.values[value].shape.has_free_time();
+        let rows = if free { self.rows } else { Rows::All };
+        RowTimes { rows, start: self.piece_start(value), time: self.extent(value)[0] }
+    }
+
+    /// The steps that count for a stage.
+    pub(crate) fn node_steps(&self, stage: &Stage) -> NodeSteps<'_> {
+        let times = self.row_times(stage.inputs[0]);
+        NodeSteps { times, mask: stage.mask.map(|mask| self.view(mask)) }
     }
 
     /// A value to read.

@@ -9,6 +9,7 @@ mod hand;
 mod once;
 mod ragged;
 mod recurrent;
+mod rows;
 mod scratch;
 mod stages;
 mod state;
@@ -17,15 +18,17 @@ mod wave;
 
 pub use hand::HandCell;
 pub(crate) use once::run_once;
+pub(crate) use rows::Counting;
 pub use state::State;
 
 use frame::{Destination, Frame, Piece, Source, whole_time};
+use rows::{Rows, StepLists};
 use scratch::{Scratch, Sizes};
 use state::LayerState;
 
 use crate::model::{Extent, Shape};
-use crate::plan::Home;
-use crate::{Array, Error, Plan};
+use crate::plan::{Home, Padding};
+use crate::{Array, Error, Mask, Plan};
 
 /// One stream: states that live from call to call, and buffers for a fixed batch.
 ///
@@ -47,6 +50,8 @@ pub struct Session {
     scratch: Scratch,
     /// The steps of each input in the current call; 1 for those that are no sequences.
     times: Vec<usize>,
+    /// The steps that count in the mask of the current call.
+    lists: StepLists,
 }
 
 impl Session {
@@ -62,6 +67,7 @@ impl Session {
             states: LayerState::all(&plan.inner, batch),
             scratch: Scratch::new(&sizes),
             times: vec![1; plan.inner.inputs.len()],
+            lists: StepLists::default(),
             plan,
             batch,
             max_time,
@@ -93,7 +99,7 @@ impl Session {
     ///
     /// If the model has other inputs or outputs, or the length of `x` does not fit.
     pub fn run(&mut self, x: &[f32]) -> Result<Vec<f32>, Error> {
-        self.run_simple(x, None)
+        self.run_simple(x, Counting::All)
     }
 
     /// The same for rows of different lengths: of row r the first `lengths[r]` steps count, the
@@ -111,15 +117,34 @@ impl Session {
     /// As [`run`](Self::run), and if there is not one length for each row, or one is greater than the
     /// time of `x`.
     pub fn run_lengths(&mut self, x: &[f32], lengths: &[usize]) -> Result<Vec<f32>, Error> {
-        self.run_simple(x, Some(lengths))
+        self.run_simple(x, Counting::Lengths(lengths))
     }
 
-    fn run_simple(&mut self, x: &[f32], lengths: Option<&[usize]>) -> Result<Vec<f32>, Error> {
+    /// The same for rows of which any steps count: `true` in `mask`, which is `[batch, time]` in the
+    /// order of the axes of `x`.
+    ///
+    /// A step that does not count is not there: every row gets the bits that it has alone on the
+    /// steps that count, one behind the other. Its states pass over the others; a reverse direction
+    /// goes from the last step that counts to the first; the last output, a selected step, means and
+    /// maxima are of steps that count. Nothing is read where the mask is `false`, not even NaN, and
+    /// outputs that are sequences are zero there. [`run_lengths`](Self::run_lengths) is the case of
+    /// masks whose steps that count come first, and costs the same.
+    ///
+    /// The first such call of a session allocates, and one over more steps than any before.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), and if `mask` has not one value for each step of each row.
+    pub fn run_masked(&mut self, x: &[f32], mask: &[bool]) -> Result<Vec<f32>, Error> {
+        self.run_simple(x, Counting::Mask { shape: None, steps: mask })
+    }
+
+    fn run_simple(&mut self, x: &[f32], counting: Counting<'_>) -> Result<Vec<f32>, Error> {
         self.check_simple()?;
         let sources = [Source::F32(x)];
-        self.measure(&sources, lengths)?;
+        self.measure(&sources, counting)?;
         let mut y = vec![0.0; self.output_len(0)];
-        self.execute(&sources, lengths, &mut [Some(&mut y)], &mut |_, _| {});
+        self.execute(&sources, counting, &mut [Some(&mut y)], &mut |_, _| {});
         Ok(y)
     }
 
@@ -129,7 +154,7 @@ impl Session {
     ///
     /// As [`run`](Self::run), and if `y` has another length than the output.
     pub fn run_into(&mut self, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
-        self.run_simple_into(x, None, y)
+        self.run_simple_into(x, Counting::All, y)
     }
 
     /// [`run_lengths`](Self::run_lengths) into the caller's memory.
@@ -143,18 +168,32 @@ impl Session {
         lengths: &[usize],
         y: &mut [f32],
     ) -> Result<(), Error> {
-        self.run_simple_into(x, Some(lengths), y)
+        self.run_simple_into(x, Counting::Lengths(lengths), y)
+    }
+
+    /// [`run_masked`](Self::run_masked) into the caller's memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_masked`](Self::run_masked), and if `y` has another length than the output.
+    pub fn run_masked_into(
+        &mut self,
+        x: &[f32],
+        mask: &[bool],
+        y: &mut [f32],
+    ) -> Result<(), Error> {
+        self.run_simple_into(x, Counting::Mask { shape: None, steps: mask }, y)
     }
 
     fn run_simple_into(
         &mut self,
         x: &[f32],
-        lengths: Option<&[usize]>,
+        counting: Counting<'_>,
         y: &mut [f32],
     ) -> Result<(), Error> {
         self.check_simple()?;
         let sources = [Source::F32(x)];
-        self.measure(&sources, lengths)?;
+        self.measure(&sources, counting)?;
         let expected = self.output_len(0);
         if y.len() != expected {
             let output = &self.plan.inner.outputs[0];
@@ -164,7 +203,7 @@ impl Session {
                 found: format!("{}", y.len()),
             });
         }
-        self.execute(&sources, lengths, &mut [Some(y)], &mut |_, _| {});
+        self.execute(&sources, counting, &mut [Some(y)], &mut |_, _| {});
         Ok(())
     }
 
@@ -198,7 +237,7 @@ impl Session {
     ///
     /// If an array is missing, or its name or shape does not fit.
     pub fn run_arrays(&mut self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>, Error> {
-        self.run_arrays_with_progress(inputs, None, &mut |_, _| {})
+        self.run_arrays_with_progress(inputs, Counting::All, &mut |_, _| {})
     }
 
     /// The same for rows of different lengths, as [`run_lengths`](Self::run_lengths) says: of every
@@ -213,23 +252,38 @@ impl Session {
         inputs: &[(&str, &Array)],
         lengths: &[usize],
     ) -> Result<Vec<(String, Array)>, Error> {
-        self.run_arrays_with_progress(inputs, Some(lengths), &mut |_, _| {})
+        self.run_arrays_with_progress(inputs, Counting::Lengths(lengths), &mut |_, _| {})
+    }
+
+    /// The same for rows of which any steps count, as [`run_masked`](Self::run_masked) says, in
+    /// every input that is a sequence of free length.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_arrays`](Self::run_arrays), and if `mask` has another batch or time than they, or
+    /// sequences have different times.
+    pub fn run_arrays_masked(
+        &mut self,
+        inputs: &[(&str, &Array)],
+        mask: &Mask,
+    ) -> Result<Vec<(String, Array)>, Error> {
+        self.run_arrays_with_progress(inputs, mask.counting(), &mut |_, _| {})
     }
 
     pub(crate) fn run_arrays_with_progress(
         &mut self,
         inputs: &[(&str, &Array)],
-        lengths: Option<&[usize]>,
+        counting: Counting<'_>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<(String, Array)>, Error> {
         let sources = once::sources(&self.plan.inner, inputs, self.batch, &mut self.times)?;
-        self.check_call(&sources, lengths)?;
+        self.check_call(&sources, counting)?;
         let count = self.plan.inner.outputs.len();
         let mut memory: Vec<Vec<f32>> =
             (0..count).map(|output| vec![0.0; self.output_len(output)]).collect();
         let mut destinations: Vec<Destination<'_>> =
             memory.iter_mut().map(|numbers| Some(&mut numbers[..])).collect();
-        self.execute(&sources, lengths, &mut destinations, progress);
+        self.execute(&sources, counting, &mut destinations, progress);
         let outputs = self.plan.inner.outputs.iter().zip(memory);
         outputs
             .map(|(output, numbers)| {
@@ -305,14 +359,13 @@ impl Session {
     fn execute(
         &mut self,
         inputs: &[Source<'_>],
-        lengths: Option<&[usize]>,
+        counting: Counting<'_>,
         outputs: &mut [Destination<'_>],
         progress: &mut dyn FnMut(usize, usize),
     ) {
         let longest = self.longest();
         let plan = &*self.plan.inner;
-        // Rows that are all as long as they can be need no care.
-        let lengths = lengths.filter(|lengths| lengths.iter().any(|&length| length < longest));
+        let rows = Rows::of(counting, &self.lists, longest);
         let step = if longest > self.max_time { self.max_time } else { longest };
         let pieces = longest.checked_div(step).map_or(1, |_| longest.div_ceil(step));
         let total = pieces * plan.stages.len();
@@ -322,7 +375,7 @@ impl Session {
                 plan,
                 batch: self.batch,
                 piece: Piece { whole: &self.times, start, end: longest.min(start + step) },
-                lengths,
+                rows,
                 inputs,
                 outputs,
                 scratch: &mut self.scratch.values,
@@ -352,10 +405,13 @@ fn copy_shared_outputs(frame: &mut Frame<'_, '_>) {
     }
 }
 
-/// Outputs show zeros where rows have ended.
+/// Outputs show zeros in steps that do not count.
 fn zero_padding(frame: &mut Frame<'_, '_>) {
     for (index, output) in frame.plan.outputs.iter().enumerate() {
-        let Some(times) = frame.row_times(output.value) else { continue };
+        let times = frame.row_times(output.value);
+        if times.is_all() || frame.plan.values[output.value].padding == Padding::Held {
+            continue;
+        }
         let Some(numbers) = frame.outputs[index].take() else { continue };
         elementwise::zero_padding(times, frame.outside_view(output.value, numbers));
         frame.outputs[index] = Some(numbers);

@@ -1,6 +1,7 @@
 //! One call on arrays by name: from arrays to a session and back.
 
 use super::frame::Source;
+use super::rows::Counting;
 use crate::model::{Element, Extent, Input, SequenceAxes, Shape};
 use crate::plan::PlanInner;
 use crate::{Array, Error, Plan, Values};
@@ -12,12 +13,12 @@ const BUFFERED_STEPS: usize = 1024;
 pub(crate) fn run_once(
     plan: &Plan,
     inputs: &[(&str, &Array)],
-    lengths: Option<&[usize]>,
+    counting: Counting<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<(String, Array)>, Error> {
     let (batch, longest) = find_sizes(&plan.inner, inputs)?;
     let max_time = if plan.is_causal() { longest.min(BUFFERED_STEPS) } else { longest };
-    plan.session(batch, max_time)?.run_arrays_with_progress(inputs, lengths, progress)
+    plan.session(batch, max_time)?.run_arrays_with_progress(inputs, counting, progress)
 }
 
 /// The batch that the arrays agree on, and the longest sequence.

@@ -1,32 +1,42 @@
-//! A layer over rows of different lengths: what is padding is neither read nor computed.
+//! A layer over rows of which some steps do not count: those are neither read nor computed.
 //!
 //! ```text
-//! rows in the order of their lengths, the longest first: those active in a step are the first ones
-//! for each chunk of time
-//!     project all (step, row) pairs that are no padding, step after step, as one batch
+//! list the steps of each row that count, in the order in which they are processed
+//! rows in the order of how many they are, the most first: those active in a step are the first ones
+//! for each chunk of steps
+//!     project the steps of all rows, step after step, as one batch
 //!     for each stretch of steps with the same active rows
 //!         the recurrence over those rows
 //!     copy what they gave to their places in the output
 //! ```
 //!
-//! A row's states stay as its last step left them, since no later step counts it. Backwards, a row
-//! starts at its own last step. Its bits are those that it has alone.
+//! Step k of the walk is the k-th step that counts of every row, wherever each is in time: rows of
+//! different lengths and masks with holes are the same here. A row's states stay as its last step
+//! left them, since no later step counts it. Backwards, a row starts at its own last step. Its bits
+//! are those that it has alone.
 
 use ritornello_kernels::{AlignedBuffer, Pick, RecurArgs, ViewMut};
 
-use super::frame::{Frame, RowTimes};
+use super::frame::Frame;
 use super::recurrent::{Order, Sharing, Walk, Walks, sharing};
+use super::rows::NodeSteps;
 use super::scratch::{TaskScratch, chunk_steps};
 use crate::plan::RecurrentStage;
 
 /// Memory for rows in another order.
 #[derive(Debug, Default)]
 pub(crate) struct RaggedScratch {
+    /// Steps that a piece may have.
+    longest: usize,
     rows: Vec<Row>,
-    /// The steps of a chunk that are no padding.
+    /// The steps of the rows that count, row after row, in the order of processing.
+    places: Vec<Place>,
+    /// What a chunk reads, step after step.
     picks: Vec<Pick>,
     hidden: AlignedBuffer,
     cell: AlignedBuffer,
+    /// What a row shows at a step that does not count.
+    held: AlignedBuffer,
     /// What the recurrence gives for a chunk, row after row of `picks`.
     output: AlignedBuffer,
 }
@@ -34,19 +44,36 @@ pub(crate) struct RaggedScratch {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     batch: usize,
+    /// Its steps that count, and where they begin among the places.
     time: usize,
+    first: usize,
 }
 
-impl Order {
-    /// The step of the input that a row reads in its step `step`.
-    fn input_step(self, step: usize, row: Row) -> usize {
-        if self == Self::Forward { step } else { row.time - 1 - step }
-    }
+/// A step of a row in time, for the caller.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Of the input.
+    read: usize,
+    /// Of the output.
+    write: usize,
+}
 
-    /// The step of the output that it writes.
-    fn output_step(self, step: usize, row: Row) -> usize {
-        if self == Self::Backward { row.time - 1 - step } else { step }
-    }
+/// What of a layer's rows counts, and what its sequence shows where nothing does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ragged<'a> {
+    pub(crate) steps: NodeSteps<'a>,
+    pub(crate) pad: Pad<'a>,
+}
+
+/// What is written at steps that do not count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pad<'a> {
+    /// Nothing: nobody reads it.
+    Nothing,
+    /// Zeros.
+    Zero,
+    /// The last output; before the first one h, or zeros where h is not `shown`.
+    Hold { shown: Option<&'a [bool]> },
 }
 
 /// Walks in one direction or both, on as many threads as pay.
@@ -54,13 +81,13 @@ pub(crate) fn run(
     frame: &Frame<'_, '_>,
     layer: &RecurrentStage,
     walks: Walks<'_>,
-    times: RowTimes<'_>,
+    rows: Ragged<'_>,
     tasks: &mut [TaskScratch],
 ) {
     let input = walks.first.0.input;
     let batch = input.batch();
     let walks = [Some(walks.first), walks.second].into_iter().flatten();
-    let walks = walks.map(|(walk, order)| RaggedWalk { walk, order, times, first: 0 });
+    let walks = walks.map(|(walk, order)| RaggedWalk { walk, order, rows, first: 0 });
     let Sharing::Walks(parts) = sharing(layer, [input.time(), batch], tasks.len()) else {
         walks.for_each(|walk| walk.run(&mut tasks[0]));
         return;
@@ -75,8 +102,8 @@ struct RaggedWalk<'a> {
     /// Its views run in time as the caller's do: rows start backwards at different steps.
     walk: Walk<'a>,
     order: Order,
-    times: RowTimes<'a>,
-    /// The walk's first row among those of `times`.
+    rows: Ragged<'a>,
+    /// The walk's first row among those of the batch.
     first: usize,
 }
 
@@ -88,7 +115,7 @@ impl RaggedWalk<'_> {
             all.push(self);
             return;
         }
-        let steps = |row: usize| self.times.of(self.first + row);
+        let steps = |row: usize| self.rows.steps.each(self.first + row).count();
         let share = (0..batch).map(steps).sum::<usize>() / parts;
         let (mut at, mut done) = (1, steps(0));
         while at + 1 < batch && done < share {
@@ -105,7 +132,7 @@ impl RaggedWalk<'_> {
     fn run(mut self, task: &mut TaskScratch) {
         let TaskScratch { projection, recurrence, ragged } = task;
         ragged.reserve(&self.walk, projection.len());
-        ragged.sort(self.times, self.first, self.walk.input.batch());
+        ragged.list(self.rows.steps, self.order, [self.first, self.walk.input.batch()]);
         ragged.gather(&self.walk);
         let longest = ragged.rows.first().map_or(0, |row| row.time);
         let mut start = 0;
@@ -115,6 +142,7 @@ impl RaggedWalk<'_> {
             self.chunk([start, end], projection, recurrence, ragged);
             start = end;
         }
+        ragged.pad(&mut self.walk, self.order, self.rows.pad, self.first);
         ragged.give_back(&mut self.walk);
     }
 
@@ -128,7 +156,7 @@ impl RaggedWalk<'_> {
     ) {
         let Walk { kernels, cell, .. } = self.walk;
         let (width, features) = (cell.projection_width(), cell.state_size());
-        ragged.pick([start, end], self.order);
+        ragged.pick([start, end]);
         let count = ragged.picks.len();
         let projection = &mut projection[..count * width];
         let rows = ViewMut::time_major(projection, [1, count, width]);
@@ -158,33 +186,61 @@ impl RaggedWalk<'_> {
             done += time * batch;
         }
         if let Some(output) = &mut self.walk.output {
-            ragged.scatter([start, end], self.order, output);
+            ragged.scatter([start, end], output);
         }
     }
 }
 
 impl RaggedScratch {
-    /// Makes room for any lengths of a walk's rows, in chunks of at most `numbers` pre-activations.
+    /// For pieces of at most so many steps.
+    pub(crate) fn new(longest: usize) -> Self {
+        Self { longest, ..Self::default() }
+    }
+
+    /// Makes room for any steps of a walk's rows, in chunks of at most `numbers` pre-activations.
     fn reserve(&mut self, walk: &Walk<'_>, numbers: usize) {
         let picks = numbers / walk.cell.projection_width();
+        let batch = walk.input.batch();
         self.rows.clear();
-        self.rows.reserve(walk.input.batch());
+        self.rows.reserve(batch);
+        self.places.clear();
+        self.places.reserve(batch * walk.input.time().max(self.longest));
         self.picks.clear();
         self.picks.reserve(picks);
         let output = if walk.output.is_some() { picks * walk.cell.state_size() } else { 0 };
-        let sizes = [walk.hidden.len(), walk.cell_state.len(), output];
-        for (buffer, size) in
-            [&mut self.hidden, &mut self.cell, &mut self.output].into_iter().zip(sizes)
-        {
+        let held = walk.cell.state_size();
+        for (buffer, size) in [
+            (&mut self.hidden, walk.hidden.len()),
+            (&mut self.cell, walk.cell_state.len()),
+            (&mut self.output, output),
+            (&mut self.held, held),
+        ] {
             if buffer.len() < size {
                 *buffer = AlignedBuffer::zeroed(size);
             }
         }
     }
 
-    /// Puts the rows in the order of their lengths.
-    fn sort(&mut self, times: RowTimes<'_>, first: usize, batch: usize) {
-        self.rows.extend((0..batch).map(|batch| Row { batch, time: times.of(first + batch) }));
+    /// Lists the steps of `batch` rows from row `first` on, and puts the rows in their order.
+    fn list(&mut self, steps: NodeSteps<'_>, order: Order, [first, batch]: [usize; 2]) {
+        for batch in 0..batch {
+            let start = self.places.len();
+            let row = first + batch;
+            let counts = |place: &Place| steps.counts(place.read, row);
+            let in_time = steps.times.row(row).each();
+            let same = |step| Place { read: step, write: step };
+            match order {
+                Order::Forward => self.places.extend(in_time.map(same).filter(counts)),
+                Order::Backward => self.places.extend(in_time.rev().map(same).filter(counts)),
+                // The first of the row's steps shows the first that is processed, its last one.
+                Order::BackwardAsProcessed => {
+                    let both = in_time.rev().zip(steps.times.row(row).each());
+                    let both = both.map(|(read, write)| Place { read, write });
+                    self.places.extend(both.filter(counts));
+                }
+            }
+            self.rows.push(Row { batch, time: self.places.len() - start, first: start });
+        }
         self.rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.time), row.batch));
     }
 
@@ -194,24 +250,54 @@ impl RaggedScratch {
     }
 
     /// Lists what is to be read in steps `start..end`.
-    fn pick(&mut self, [start, end]: [usize; 2], order: Order) {
+    fn pick(&mut self, [start, end]: [usize; 2]) {
         self.picks.clear();
         for step in start..end {
             let rows = &self.rows[..self.active(step)];
-            self.picks.extend(
-                rows.iter()
-                    .map(|&row| Pick { time: order.input_step(step, row), batch: row.batch }),
-            );
+            let pick = |row: &Row| {
+                let time = self.places[row.first + step].read;
+                Pick { time, batch: row.batch }
+            };
+            self.picks.extend(rows.iter().map(pick));
         }
     }
 
     /// Copies what the recurrence gave in steps `start..end` to its places.
-    fn scatter(&self, [start, end]: [usize; 2], order: Order, output: &mut ViewMut<'_>) {
+    fn scatter(&self, [start, end]: [usize; 2], output: &mut ViewMut<'_>) {
         let mut from = self.output.chunks_exact(output.features());
         for step in start..end {
             let rows = &self.rows[..self.active(step)];
-            for (&row, from) in rows.iter().zip(&mut from) {
-                output.row_mut(order.output_step(step, row), row.batch).copy_from_slice(from);
+            for (row, from) in rows.iter().zip(&mut from) {
+                let time = self.places[row.first + step].write;
+                output.row_mut(time, row.batch).copy_from_slice(from);
+            }
+        }
+    }
+
+    /// Writes what the output shows at steps that do not count. The walk still has the states that it
+    /// began with.
+    fn pad(&mut self, walk: &mut Walk<'_>, order: Order, pad: Pad<'_>, first: usize) {
+        let Some(output) = &mut walk.output else { return };
+        let time = output.time();
+        let held = &mut self.held[..output.features()];
+        for row in &self.rows {
+            match pad {
+                Pad::Nothing => return,
+                Pad::Hold { shown } if shown.is_none_or(|shown| shown[first + row.batch]) => {
+                    let start = row.batch * walk.cell.hidden_stride();
+                    held.copy_from_slice(&walk.hidden[start..][..held.len()]);
+                }
+                Pad::Zero | Pad::Hold { .. } => held.fill(0.0),
+            }
+            let mut written = self.places[row.first..][..row.time].iter().peekable();
+            for step in 0..time {
+                let step = if order == Order::Backward { time - 1 - step } else { step };
+                let to = output.row_mut(step, row.batch);
+                if written.next_if(|place| place.write == step).is_none() {
+                    to.copy_from_slice(held);
+                } else if let Pad::Hold { .. } = pad {
+                    held.copy_from_slice(to);
+                }
             }
         }
     }

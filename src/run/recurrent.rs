@@ -11,13 +11,14 @@ use ritornello_kernels::{AlignedBuffer, Kernels, PackedCell, RecurArgs, View, Vi
 use super::crew;
 use super::elementwise;
 use super::frame::{Frame, Taken};
-use super::ragged;
+use super::ragged::{self, Pad, Ragged};
+use super::rows::NodeSteps;
 use super::scratch::{TaskScratch, chunk_steps};
-use super::state::LayerState;
+use super::state::{LayerState, States};
 use super::tuning::{
     MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS, MIN_WORK_PER_TASK,
 };
-use crate::model::{Direction, Merge, OutputOrder, Port};
+use crate::model::{Direction, Merge, OutputOrder, PadOutput, Port};
 use crate::plan::{RecurrentStage, Stage};
 
 /// Runs a layer over a piece of a sequence.
@@ -48,10 +49,17 @@ pub(crate) fn run(
             }
             (output, _, _) => (output, None),
         };
-        let walks = walks_of(frame, layer, state, input, [first, second]);
-        match frame.row_times(stage.inputs[0]) {
-            Some(times) => ragged::run(frame, layer, walks, times, scratch.tasks),
-            None => walk_all(frame, layer, walks, scratch.tasks),
+        let states = [&mut state.hidden, &mut state.cell];
+        let walks = walks_of(frame, layer, states, input, [first, second]);
+        let steps = frame.node_steps(stage);
+        if steps.are_all(batch) {
+            walk_all(frame, layer, walks, scratch.tasks);
+        } else {
+            let pad = pad(stage, layer, &state.shown);
+            ragged::run(frame, layer, walks, Ragged { steps, pad }, scratch.tasks);
+        }
+        for (row, shown) in state.shown.iter_mut().enumerate().filter(|(_, shown)| !**shown) {
+            *shown = steps.each(row).next().is_some();
         }
     }
     if let (Some((value, taken)), true) = (&mut sequence, both && layer.merge != Merge::Concat) {
@@ -89,6 +97,7 @@ pub(crate) fn load_given_states(
     if frame.piece.start > 0 {
         return;
     }
+    state.shown.fill(false);
     let states = [&mut state.hidden, &mut state.cell];
     for (&value, states) in stage.inputs[1..].iter().zip(states) {
         let given = frame.view(value);
@@ -98,16 +107,27 @@ pub(crate) fn load_given_states(
     }
 }
 
+/// What the layer's sequence shows at steps that do not count.
+fn pad<'a>(stage: &Stage, layer: &RecurrentStage, shown: &'a [bool]) -> Pad<'a> {
+    match layer.pad_output {
+        // Outputs of the model are zero where the run does not count steps, and no stage reads others.
+        PadOutput::Zero if stage.mask.is_none() => Pad::Nothing,
+        PadOutput::Zero => Pad::Zero,
+        PadOutput::Hold => Pad::Hold { shown: Some(shown) },
+        PadOutput::HoldState => Pad::Hold { shown: None },
+    }
+}
+
 /// The walks of a layer's directions, as time runs for the caller.
 fn walks_of<'a>(
     frame: &Frame<'_, '_>,
     layer: &'a RecurrentStage,
-    state: &'a mut LayerState,
+    states: [&'a mut States; 2],
     input: View<'a>,
     [first_output, second_output]: [Option<ViewMut<'a>>; 2],
 ) -> Walks<'a> {
     let [(first_hidden, second_hidden), (first_cell, second_cell)] =
-        [&mut state.hidden, &mut state.cell].map(|states| states.split_direction(frame.batch));
+        states.map(|states| states.split_direction(frame.batch));
     let walk = |direction: usize, output, hidden, cell_state| Walk {
         kernels: frame.plan.kernels,
         cell: &layer.cells[direction],
@@ -345,6 +365,9 @@ pub(crate) fn give_states(
         let mut taken: Taken<'_> = frame.take(value);
         let output = frame.view_mut(value, &mut taken);
         match (layer.direction, layer.merge) {
+            _ if stage.mask.is_some() => {
+                give_masked_last(frame.node_steps(stage), layer, state, output);
+            }
             (Direction::Bidirectional, Merge::Concat) => {
                 let (left, right) = output.split_columns(layer.state_size());
                 elementwise::copy(hidden.steps(0, 1), left);
@@ -358,5 +381,48 @@ pub(crate) fn give_states(
             _ => elementwise::copy(hidden, output),
         }
         frame.put(taken);
+    }
+}
+
+/// Copies what the sequence of a layer with a mask shows at the last step processed.
+fn give_masked_last(
+    steps: NodeSteps<'_>,
+    layer: &RecurrentStage,
+    state: &LayerState,
+    mut output: ViewMut<'_>,
+) {
+    let (batch, features) = (output.batch(), layer.state_size());
+    let hidden = state.hidden.view(batch);
+    for row in 0..batch {
+        if steps.times.is_over(row) {
+            continue;
+        }
+        let shows = |backwards: bool| {
+            let mut in_time = steps.times.row(row).each();
+            let last = if backwards { in_time.next() } else { in_time.next_back() };
+            match layer.pad_output {
+                PadOutput::Zero => last.is_none_or(|last| steps.counts(last, row)),
+                PadOutput::Hold => last.is_none() || state.shown[row],
+                PadOutput::HoldState => true,
+            }
+        };
+        let shows = [shows(layer.direction == Direction::Reverse), shows(true)];
+        let number = |direction: usize, feature: usize| {
+            if shows[direction] { hidden.row(direction, row)[feature] } else { 0.0 }
+        };
+        let to = output.row_mut(0, row);
+        for feature in 0..features {
+            match (layer.direction, layer.merge) {
+                (Direction::Bidirectional, Merge::Concat) => {
+                    to[feature] = number(0, feature);
+                    to[features + feature] = number(1, feature);
+                }
+                (Direction::Bidirectional, merge) => {
+                    let [first, second] = [0, 1].map(|direction| number(direction, feature));
+                    to[feature] = elementwise::merged(merge, first, second);
+                }
+                _ => to[feature] = number(0, feature),
+            }
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct TaskScratch {
     pub(crate) projection: AlignedBuffer,
     /// Of the recurrence kernels.
     pub(crate) recurrence: AlignedBuffer,
-    /// For rows of different lengths; empty until there are such.
+    /// For rows of which some steps do not count; empty until there are such.
     pub(crate) ragged: RaggedScratch,
 }
 
@@ -49,6 +49,8 @@ pub(crate) struct Sizes {
     recurrence: usize,
     merge: usize,
     tasks: usize,
+    /// Steps of the longest sequence that a layer walks through.
+    longest: usize,
     /// Of all layers, in the session's memory that is no scratch.
     states: usize,
 }
@@ -69,13 +71,15 @@ impl Sizes {
             }
         }
         let tasks = plan.threads.count();
-        let mut sizes = Self { values, projection: 0, recurrence: 0, merge: 0, tasks, states: 0 };
+        let mut sizes =
+            Self { values, projection: 0, recurrence: 0, merge: 0, tasks, longest: 0, states: 0 };
         for stage in &plan.stages {
             let StageKind::Recurrent(layer) = &stage.kind else { continue };
             let time = match plan.values[stage.inputs[0]].shape {
                 Shape::Sequence { time: Extent::Fixed(time), .. } => time,
                 _ => max_time,
             };
+            sizes.longest = sizes.longest.max(time);
             for cell in &layer.cells {
                 // A task may get the whole batch or, of a batch cut for threads, any part of it; a
                 // smaller part has longer chunks, of at most as many numbers or a single step.
@@ -114,7 +118,7 @@ impl Scratch {
         let task = |_| TaskScratch {
             projection: AlignedBuffer::zeroed(sizes.projection),
             recurrence: AlignedBuffer::zeroed(sizes.recurrence),
-            ragged: RaggedScratch::default(),
+            ragged: RaggedScratch::new(sizes.longest),
         };
         Self {
             values: sizes.values.iter().map(|&len| AlignedBuffer::zeroed(len)).collect(),

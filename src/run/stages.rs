@@ -8,7 +8,7 @@ use super::recurrent::{self, Memory};
 use super::scratch::TaskScratch;
 use super::state::LayerState;
 use super::wave;
-use crate::model::{Port, Select};
+use crate::model::{MaskRule, Port, Select};
 use crate::plan::{Stage, StageKind};
 
 /// Runs the stage at `index`, or several layers from there on at once; how many.
@@ -27,7 +27,7 @@ pub(crate) fn run(
     };
     let count = wave::layers(stages);
     if count > 1
-        && frame.row_times(stage.inputs[0]).is_none()
+        && frame.row_times(stage.inputs[0]).is_all()
         && wave::pays(frame, &stages[..count], tasks.len())
     {
         wave::run(frame, &stages[..count], states, tasks);
@@ -56,10 +56,10 @@ fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
             kernels.activate(*activation, output);
         }
         StageKind::Embedding { table, features, .. } => {
-            let [time, batch, _] = frame.extent(value);
+            let [_, batch, _] = frame.extent(value);
             let times = frame.row_times(stage.inputs[0]);
             for b in 0..batch {
-                for t in 0..times.map_or(time, |times| times.of(b)) {
+                for t in times.row(b).each() {
                     let row = usize::try_from(frame.index(stage.inputs[0], t, b)).unwrap_or(0);
                     let from = &table[row * features..][..*features];
                     output.row_mut(t, b).copy_from_slice(from);
@@ -104,13 +104,25 @@ fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
         StageKind::Repeat => elementwise::spread(input(0), output, Others::Same),
         StageKind::Flatten => elementwise::flatten(input(0), output),
         StageKind::MeanOverTime => {
-            let times = frame.row_times(stage.inputs[0]);
-            elementwise::mean_over_time(input(0), times, output);
+            elementwise::mean_over_time(input(0), frame.node_steps(stage), output);
         }
         StageKind::MaxOverTime => {
             let times = frame.row_times(stage.inputs[0]);
             elementwise::max_over_time(input(0), times, output);
         }
+        StageKind::Mask(MaskRule::AnyDiffers(value)) => {
+            elementwise::differs(input(0), *value, output);
+        }
+        StageKind::Mask(MaskRule::IndexDiffers(value)) => {
+            let [time, batch, _] = frame.extent(stage.inputs[0]);
+            for t in 0..time {
+                for b in 0..batch {
+                    let counts = frame.index(stage.inputs[0], t, b) != *value;
+                    output.row_mut(t, b)[0] = f32::from(u8::from(counts));
+                }
+            }
+        }
+        StageKind::Masked => elementwise::masked(input(0), input(1), output),
     }
     frame.put(taken);
 }

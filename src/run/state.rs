@@ -12,6 +12,9 @@ pub(crate) struct LayerState {
     pub(crate) hidden: States,
     /// Without rows for a cell without one.
     pub(crate) cell: States,
+    /// Of each row of the batch, whether h is an output: else it is a state that the model gave, and
+    /// no step has counted since.
+    pub(crate) shown: Vec<bool>,
 }
 
 /// h or c of one layer: `[directions, batch, features]` in the kernels' layout.
@@ -124,6 +127,7 @@ impl LayerState {
             name: name.into(),
             hidden: States::new(directions, layer.state_size(), batch),
             cell: States::new(with_cell, layer.hidden_size(), batch),
+            shown: vec![true; batch],
         }
     }
 
@@ -138,12 +142,15 @@ impl LayerState {
     pub(crate) fn reset(&mut self) {
         self.hidden.reset();
         self.cell.reset();
+        // Zero stands for the output before the first.
+        self.shown.fill(true);
     }
 
     /// Takes states without padding; an empty cell state where there is none.
     pub(crate) fn load(&mut self, hidden: &[f32], cell: &[f32]) {
         self.hidden.load(hidden);
         self.cell.load(cell);
+        self.shown.fill(true);
     }
 
     /// Gives the cell states without padding.

@@ -183,6 +183,7 @@ pub(crate) fn layers(stages: &[Stage]) -> usize {
             Some(below) => stage.inputs == [below],
             None => count == 0 && stage.inputs.len() == 1,
         };
+        let goes_on = goes_on && stage.mask.is_none();
         let forward = stage.as_recurrent().is_some_and(RecurrentStage::is_plain_forward);
         if !goes_on || !forward {
             break;

@@ -1,9 +1,9 @@
 //! How a recipe becomes a model: each move grows the graph by a node, with weights drawn for it.
 
 use ritornello::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Embedding, Extent, GraphBuilder, Matrix,
-    Merge, Op, OutputOrder, Port, Recurrent, RecurrentWeights, ScaleShift, Select, SequenceAxes,
-    Shape, Value,
+    Activation, Cell, CellWeights, Dense, Direction, Embedding, Extent, GraphBuilder, MaskRule,
+    Matrix, Merge, Op, OutputOrder, PadOutput, Port, Recurrent, RecurrentWeights, ScaleShift,
+    Select, SequenceAxes, Shape, Value,
 };
 use ritornello::{Array, Model};
 
@@ -22,6 +22,7 @@ pub(crate) fn layer(
         direction,
         merge: Merge::default(),
         order: OutputOrder::default(),
+        pad: PadOutput::default(),
         biases: [true, true],
     };
     draw_layer(cell, Extras::NONE, way, [input_size, hidden_size], &mut noise(seed))
@@ -72,7 +73,7 @@ fn draw_layer(
     };
     let weights = (0..way.direction.count()).map(|_| side()).collect();
     let mut layer = Recurrent::new(cell, way.direction, weights).expect("as drawn");
-    (layer.merge, layer.order) = (way.merge, way.order);
+    (layer.merge, layer.order, layer.pad_output) = (way.merge, way.order, way.pad);
     layer
 }
 
@@ -84,6 +85,7 @@ impl Recipe {
         let mut growth = Growth {
             graph: Model::graph(),
             pool: Vec::new(),
+            masks: Vec::new(),
             inputs: Vec::new(),
             next: Box::new(noise(self.seed)),
             nodes: 0,
@@ -104,6 +106,7 @@ struct Growth {
     graph: GraphBuilder,
     /// Every value so far, the youngest last.
     pool: Vec<(Value, Shape)>,
+    masks: Vec<(Value, Shape)>,
     inputs: Arrays,
     next: Box<dyn FnMut() -> f32>,
     nodes: usize,
@@ -154,6 +157,13 @@ impl Growth {
         (!fitting.is_empty()).then(|| *fitting[of % fitting.len()])
     }
 
+    /// The mask of sequences of this shape that `which` counts back to, if there is one.
+    fn find_mask(&self, which: Option<usize>, shape: Shape) -> Option<Value> {
+        let fits = |(_, of): &&(Value, Shape)| *of == shape.with_features(1);
+        let fitting: Vec<_> = self.masks.iter().rev().filter(fits).collect();
+        which.filter(|_| !fitting.is_empty()).map(|which| fitting[which % fitting.len()].0)
+    }
+
     fn node(&mut self, op: Op, inputs: &[Value], shape: Shape) {
         let name = self.name(op.name());
         let value = self.graph.node(&name, op, inputs);
@@ -165,9 +175,11 @@ impl Growth {
         let any = |_: Shape| true;
         let sequence = |shape: Shape| matches!(shape, Shape::Sequence { .. });
         match one {
-            Move::Recurrent { cell, extras, way, hidden, of, initial } => {
+            Move::Recurrent { cell, extras, way, hidden, of, initial, mask } => {
                 let (input, shape) = self.find(*of, sequence)?;
-                self.recurrent((*cell, *extras), *way, *hidden, (input, shape), *initial);
+                let mask = self.find_mask(*mask, shape);
+                let inputs = (input, shape, mask);
+                self.recurrent((*cell, *extras), *way, *hidden, inputs, *initial);
             }
             Move::Dense { activation, outputs, bias, of } => {
                 let (input, shape) = self.find(*of, any)?;
@@ -237,10 +249,32 @@ impl Growth {
                 let shape = Shape::Sequence { time, features: shape.features() };
                 self.node(op.clone(), &[input], shape);
             }
-            Move::OverTime { op, of } => {
+            Move::OverTime { op, of, mask } => {
                 let (input, shape) = self.find(*of, sequence)?;
+                let mask = mask.filter(|_| *op == Op::MeanOverTime);
                 let vector = Shape::Vector { features: shape.features() };
-                self.node(op.clone(), &[input], vector);
+                let inputs: Vec<Value> =
+                    std::iter::once(input).chain(self.find_mask(mask, shape)).collect();
+                self.node(op.clone(), &inputs, vector);
+            }
+            Move::Mask { of } => {
+                // Half the numbers of a noisy feature are below zero.
+                let (input, shape) = self.find(*of, sequence)?;
+                let first = Op::Select(Select::Features { start: 0, end: 1 });
+                let shape = shape.with_features(1);
+                self.node(first, &[input], shape);
+                let (input, _) = self.pool[self.pool.len() - 1];
+                self.node(Op::Activation(Activation::Relu), &[input], shape);
+                let (input, _) = self.pool[self.pool.len() - 1];
+                self.node(Op::Mask(MaskRule::AnyDiffers(0.0)), &[input], shape);
+                self.masks.push(self.pool[self.pool.len() - 1]);
+                // What is made next shall not be of this mask most of the time.
+                self.pool.rotate_right(3);
+            }
+            Move::Masked { of, mask } => {
+                let (input, shape) = self.find(*of, sequence)?;
+                let mask = self.find_mask(Some(*mask), shape)?;
+                self.node(Op::Masked, &[input, mask], shape);
             }
             Move::Flatten { of } => {
                 let fixed = |shape| matches!(shape, Shape::Sequence { time: Extent::Fixed(_), .. });
@@ -292,7 +326,7 @@ impl Growth {
         (cell, extras): (Cell, Extras),
         way: Way,
         hidden: usize,
-        (input, shape): (Value, Shape),
+        (input, shape, mask): (Value, Shape, Option<Value>),
         initial: Initial,
     ) {
         let layer = draw_layer(cell, extras, way, [shape.features(), hidden], &mut self.next);
@@ -319,7 +353,8 @@ impl Growth {
         };
         let features = layer.output_size();
         let name = self.name(cell.name());
-        let values = self.graph.recurrent_from(&name, layer, input, &initial);
+        let others: Vec<Value> = initial.into_iter().chain(mask).collect();
+        let values = self.graph.recurrent_from(&name, layer, input, &others);
         let states = |features| Shape::States { count: directions, features };
         if cell.has_cell_state() {
             self.pool.push((values.c_n, states(hidden)));

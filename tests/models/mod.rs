@@ -18,7 +18,7 @@ pub(crate) use judge::judge;
 pub(crate) use recipe::{Kind, cells, recipes};
 
 use proptest::prelude::*;
-use ritornello::model::{Element, Extent, Input, SequenceAxes, Shape};
+use ritornello::model::{Element, Extent, Input, Op, PadOutput, SequenceAxes, Shape};
 use ritornello::{Array, Isa, Model, Plan, PlanOptions, Session, Threads};
 
 /// Numbers in [-1, 1) from a seed: xorshift64*.
@@ -219,4 +219,12 @@ pub(crate) fn cases(cases: u32) -> ProptestConfig {
 
 pub(crate) fn is_index(input: &Input) -> bool {
     input.element == Element::Index
+}
+
+/// Whether a layer shows its last output at steps that do not count.
+pub(crate) fn holds(model: &Model) -> bool {
+    model
+        .nodes()
+        .iter()
+        .any(|node| matches!(&node.op, Op::Recurrent(layer) if layer.pad_output != PadOutput::Zero))
 }

@@ -7,26 +7,84 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use ritornello::model::{
-    Activation, Cell, Coupling, Direction, Gru, GruReset, Lstm, Merge, Op, OutputOrder,
+    Activation, Cell, Coupling, Direction, Gru, GruReset, Lstm, Merge, Op, OutputOrder, PadOutput,
     SequenceAxes, SimpleRnn,
 };
 
 /// One node more. Numbers called `of` and `with` count back from the youngest value that fits.
 #[derive(Clone, Debug)]
 pub(crate) enum Move {
-    Recurrent { cell: Cell, extras: Extras, way: Way, hidden: usize, of: usize, initial: Initial },
-    Dense { activation: Activation, outputs: usize, bias: bool, of: usize },
-    Activation { activation: Activation, of: usize },
-    ScaleShift { of: usize },
-    Combine { op: Op, of: usize, with: usize },
-    Step { of: usize, step: usize },
-    Features { of: usize, start: usize, count: usize },
-    State { of: usize, index: usize },
-    States { of: usize, start: usize, count: usize },
-    Spread { op: Op, of: usize },
-    OverTime { op: Op, of: usize },
-    Flatten { of: usize },
-    Embedding { rows: usize, features: usize },
+    Recurrent {
+        cell: Cell,
+        extras: Extras,
+        way: Way,
+        hidden: usize,
+        of: usize,
+        initial: Initial,
+        /// Which mask that fits, if any.
+        mask: Option<usize>,
+    },
+    Dense {
+        activation: Activation,
+        outputs: usize,
+        bias: bool,
+        of: usize,
+    },
+    Activation {
+        activation: Activation,
+        of: usize,
+    },
+    ScaleShift {
+        of: usize,
+    },
+    Combine {
+        op: Op,
+        of: usize,
+        with: usize,
+    },
+    Step {
+        of: usize,
+        step: usize,
+    },
+    Features {
+        of: usize,
+        start: usize,
+        count: usize,
+    },
+    State {
+        of: usize,
+        index: usize,
+    },
+    States {
+        of: usize,
+        start: usize,
+        count: usize,
+    },
+    Spread {
+        op: Op,
+        of: usize,
+    },
+    OverTime {
+        op: Op,
+        of: usize,
+        mask: Option<usize>,
+    },
+    /// A mask with holes of what the sequence holds.
+    Mask {
+        of: usize,
+    },
+    /// The sequence where such a mask counts.
+    Masked {
+        of: usize,
+        mask: usize,
+    },
+    Flatten {
+        of: usize,
+    },
+    Embedding {
+        rows: usize,
+        features: usize,
+    },
 }
 
 /// What a recurrent layer's weights are beside W and biases.
@@ -58,6 +116,7 @@ pub(crate) struct Way {
     pub(super) direction: Direction,
     pub(super) merge: Merge,
     pub(super) order: OutputOrder,
+    pub(super) pad: PadOutput,
     pub(super) biases: [bool; 2],
 }
 
@@ -200,8 +259,10 @@ fn ways(kind: Kind) -> impl Strategy<Value = Way> {
     };
     let merges = select(vec![Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average]);
     let orders = select(vec![OutputOrder::Time, OutputOrder::Processing]);
-    (select(directions), merges, orders, any::<[bool; 2]>())
-        .prop_map(|(direction, merge, order, biases)| Way { direction, merge, order, biases })
+    let pads = select(vec![PadOutput::Zero, PadOutput::Hold, PadOutput::HoldState]);
+    (select(directions), merges, orders, pads, any::<[bool; 2]>()).prop_map(
+        |(direction, merge, order, pad, biases)| Way { direction, merge, order, pad, biases },
+    )
 }
 
 fn initials(kind: Kind) -> BoxedStrategy<Initial> {
@@ -219,14 +280,16 @@ fn initials(kind: Kind) -> BoxedStrategy<Initial> {
 fn moves(kind: Kind) -> BoxedStrategy<Move> {
     let hidden = prop_oneof![4 => 1..=20_usize, 1 => 30..=34_usize, 1 => 63..=69_usize];
     let of = || prop_oneof![3 => Just(0_usize), 1 => 0..6_usize];
-    let recurrent = (layers(), ways(kind), hidden, of(), initials(kind)).prop_map(
-        |((cell, extras), way, hidden, of, initial)| Move::Recurrent {
+    let mask = || prop_oneof![2 => Just(None), 1 => (0..3_usize).prop_map(Some)];
+    let recurrent = (layers(), ways(kind), hidden, of(), initials(kind), mask()).prop_map(
+        |((cell, extras), way, hidden, of, initial, mask)| Move::Recurrent {
             cell,
             extras,
             way,
             hidden,
             of,
             initial,
+            mask,
         },
     );
     let activation = || select(&Activation::ALL[..]);
@@ -242,8 +305,11 @@ fn moves(kind: Kind) -> BoxedStrategy<Move> {
         start,
         count,
     });
+    let made = of().prop_map(|of| Move::Mask { of });
+    let masked = (of(), 0..3_usize).prop_map(|(of, mask)| Move::Masked { of, mask });
     let common = prop_oneof![
         6 => recurrent, 4 => dense, 1 => alone, 1 => affine, 3 => combine, 1 => features,
+        3 => made, 1 => masked,
     ];
     let embedding =
         (1..=9_usize, 1..=7_usize).prop_map(|(rows, features)| Move::Embedding { rows, features });
@@ -262,8 +328,8 @@ fn moves(kind: Kind) -> BoxedStrategy<Move> {
                 let op = if repeat { Op::Repeat { steps } } else { Op::Unroll { steps } };
                 Move::Spread { op, of }
             });
-            let over_time = (select(vec![Op::MeanOverTime, Op::MaxOverTime]), of())
-                .prop_map(|(op, of)| Move::OverTime { op, of });
+            let over_time = (select(vec![Op::MeanOverTime, Op::MaxOverTime]), of(), mask())
+                .prop_map(|(op, of, mask)| Move::OverTime { op, of, mask });
             let flatten = of().prop_map(|of| Move::Flatten { of });
             prop_oneof![
                 16 => common, 1 => embedding, 1 => steps, 1 => state, 1 => states, 1 => stack,

@@ -219,5 +219,9 @@ fn follows(lower: &Stage, upper: &Stage) -> bool {
         _ => false,
     };
     let output = lower.outputs[Port::Main.index()];
-    forward(lower) && forward(upper) && output.is_some() && upper.inputs.first().copied() == output
+    forward(lower)
+        && forward(upper)
+        && upper.mask.is_none()
+        && output.is_some()
+        && upper.inputs.first().copied() == output
 }

@@ -10,7 +10,8 @@
 //!   state the session exports, so that the error is that of one step, for which
 //!   `Recurrent::tolerance` is the bound. What the layer gave as a whole (sequence, last, h and c,
 //!   in its direction, order and merge) must then be made of exactly those states, to the bit;
-//!   a merge is one rounded operation and its f64 result rounds to the same f32.
+//!   a merge is one rounded operation and its f64 result rounds to the same f32. Where a mask leaves
+//!   a step out, the state is the one before, and the sequence shows what `PadOutput` says.
 //! * **Dense**: the bound of the sum (`dot_tolerance`), through the activation (how far it moves
 //!   within that bound), and the activation's own error from the table in `docs/numerics.md`.
 //! * **Sums, products, scale and shift, mean**: one half unit in the last place of each
@@ -27,7 +28,7 @@ mod truth;
 
 use std::collections::HashMap;
 
-use ritornello::model::{Matrix, Op, Output, Port, Select, SequenceAxes, Value};
+use ritornello::model::{MaskRule, Matrix, Op, Output, Port, Select, SequenceAxes, Shape, Value};
 use ritornello::{Isa, Model};
 use ritornello_reference::{affine, dot_tolerance, widen};
 
@@ -98,9 +99,12 @@ impl Bench<'_> {
         let place = format!("{}: {}", self.isa, node.name);
         let result = |port| &self.numbers[&Value::Node { node: index, port }];
         if let Op::Recurrent(layer) = &node.op {
-            let inputs: Vec<&Numbers> = node.inputs.iter().map(|v| &self.numbers[v]).collect();
+            let mut inputs: Vec<&Numbers> = node.inputs.iter().map(|v| &self.numbers[v]).collect();
+            let shape = self.case.model.shape(node.inputs[node.inputs.len() - 1]);
+            let has_mask = inputs.len() > 1 && matches!(shape, Ok(Shape::Sequence { .. }));
+            let mask = if has_mask { inputs.pop() } else { None };
             let ours = ports(&node.op).iter().map(|&port| (port, result(port))).collect();
-            return judge_recurrent(layer, &inputs, ours, self.isa)
+            return judge_recurrent(layer, &inputs, mask, ours, self.isa)
                 .map_err(|problem| format!("{place}: {problem}"));
         }
         let found = result(Port::Main);
@@ -205,12 +209,25 @@ impl Bench<'_> {
             Op::MaxOverTime => moved(&|at| steps(at).fold(f32::NEG_INFINITY, f32::max)),
             Op::MeanOverTime => places(extent)
                 .map(|at| {
-                    let sum = steps(at).map(Bounded::exact).reduce(Bounded::plus);
-                    let sum = sum.expect("a mean is of at least one step");
-                    let count = time as f64;
+                    let counts =
+                        |t: &usize| inputs.get(1).is_none_or(|mask| mask.at([*t, at[1], 0]) != 0.0);
+                    let counted: Vec<usize> = (0..time).filter(counts).collect();
+                    let numbers = counted.iter().map(|&t| first.at([t, at[1], at[2]]));
+                    let Some(sum) = numbers.map(Bounded::exact).reduce(Bounded::plus) else {
+                        return Bounded::exact(f32::NAN);
+                    };
+                    let count = counted.len() as f64;
                     Bounded { value: sum.value / count, bound: sum.bound / count }.rounded()
                 })
                 .collect(),
+            Op::Mask(MaskRule::AnyDiffers(value)) => moved(&|[t, b, _]| {
+                let counts = first.row(t, b).iter().any(|x| x != value);
+                if counts { 1.0 } else { 0.0 }
+            }),
+            Op::Mask(MaskRule::IndexDiffers(_)) => unreachable!("no move draws it"),
+            Op::Masked => moved(&|[t, b, i]| {
+                if inputs[1].at([t, b, 0]) == 0.0 { 0.0 } else { first.at([t, b, i]) }
+            }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Holds a recurrent layer against f64, each direction a step at a time.
 
-use ritornello::model::{Direction, Merge, OutputOrder, Port, Recurrent};
-use ritornello::{Array, Isa, Model, State};
+use ritornello::model::{Direction, Merge, OutputOrder, PadOutput, Port, Recurrent};
+use ritornello::{Array, Error, Isa, Model, Session, State};
 use ritornello_reference as reference;
 use ritornello_reference::widen;
 
@@ -15,11 +15,41 @@ struct Walked {
     /// `[steps][batch × hidden]`, in the order of processing, the initial one first.
     hidden: Vec<Vec<f32>>,
     cell: Vec<Vec<f32>>,
+    /// What the layer's sequence shows after each of them.
+    shown: Vec<Vec<f32>>,
+}
+
+/// What a direction shows after each step: the state, or at a step that does not count what the layer
+/// says.
+fn shown(
+    layer: &Recurrent,
+    hidden: &[Vec<f32>],
+    counts: &dyn Fn(usize, usize) -> bool,
+    given: bool,
+) -> Vec<Vec<f32>> {
+    let size = layer.state_size();
+    let mut shown = hidden.to_vec();
+    for (step, states) in shown.iter_mut().skip(1).enumerate() {
+        for (row, state) in states.chunks_mut(size).enumerate() {
+            let began = (0..step).any(|before| counts(before, row));
+            let shows = match layer.pad_output {
+                _ if counts(step, row) => true,
+                PadOutput::Zero => false,
+                PadOutput::Hold => began || !given,
+                PadOutput::HoldState => true,
+            };
+            if !shows {
+                state.fill(0.0);
+            }
+        }
+    }
+    shown
 }
 
 pub(super) fn judge_recurrent(
     layer: &Recurrent,
     inputs: &[&Numbers],
+    mask: Option<&Numbers>,
     ours: Vec<(Port, &Numbers)>,
     isa: Isa,
 ) -> Result<(), String> {
@@ -32,12 +62,18 @@ pub(super) fn judge_recurrent(
     let mut walks = Vec::new();
     for direction in 0..layer.direction().count() {
         let backwards = direction == 1 || layer.direction() == Direction::Reverse;
-        let steps: Vec<&[f32]> =
-            (0..time).map(|t| inputs[0].step(if backwards { time - 1 - t } else { t })).collect();
+        let in_time = |step: usize| if backwards { time - 1 - step } else { step };
+        let steps: Vec<&[f32]> = (0..time).map(|t| inputs[0].step(in_time(t))).collect();
+        let counts = |step: usize, row: usize| {
+            mask.is_none_or(|mask| mask.at([in_time(step), row, 0]) != 0.0)
+        };
+        let given = inputs.len() > 1;
         let (h, c) = (initial(0, direction, state_size), initial(1, direction, hidden_size));
         let c = if layer.cell().has_cell_state() { c } else { Vec::new() };
-        let walked = walk(layer, direction, &steps, (h, c), batch, isa);
-        walks.push(walked.map_err(|problem| format!("direction {direction}: {problem}"))?);
+        let walked = walk(layer, direction, &steps, &counts, (h, c), batch, isa);
+        let mut walked = walked.map_err(|problem| format!("direction {direction}: {problem}"))?;
+        walked.shown = shown(layer, &walked.hidden, &counts, given);
+        walks.push(walked);
     }
     let merged = |numbers: Vec<&[f32]>| -> Vec<f32> {
         match numbers[..] {
@@ -60,10 +96,10 @@ pub(super) fn judge_recurrent(
                         _ => t + 1,
                     };
                     let steps = walks.iter().enumerate();
-                    merged(steps.map(|(d, walk)| &walk.hidden[after(d)][..]).collect())
+                    merged(steps.map(|(d, walk)| &walk.shown[after(d)][..]).collect())
                 })
                 .collect(),
-            Port::Last => merged(walks.iter().map(|walk| &walk.hidden[time][..]).collect()),
+            Port::Last => merged(walks.iter().map(|walk| &walk.shown[time][..]).collect()),
             Port::FinalHidden => walks.iter().flat_map(|walk| walk.hidden[time].clone()).collect(),
             Port::FinalCell => walks.iter().flat_map(|walk| walk.cell[time].clone()).collect(),
         };
@@ -95,6 +131,7 @@ fn walk(
     layer: &Recurrent,
     direction: usize,
     steps: &[&[f32]],
+    counts: &dyn Fn(usize, usize) -> bool,
     (h, c): (Vec<f32>, Vec<f32>),
     batch: usize,
     isa: Isa,
@@ -110,26 +147,29 @@ fn walk(
     let model = graph.build().map_err(|error| error.to_string())?;
     let mut session = plan(&model, isa).session(batch, 1).map_err(|error| error.to_string())?;
     let array = |values: &[f32], size| Array::new(&[1, batch, size], values.to_vec());
-    let mut states = vec![("r.h".to_owned(), array(&h, size).map_err(|error| error.to_string())?)];
-    if cell.has_cell_state() {
-        states.push((
-            "r.c".to_owned(),
-            array(&c, layer.hidden_size()).map_err(|error| error.to_string())?,
-        ));
-    }
-    session.set_state(&State::from_arrays(states)).map_err(|error| error.to_string())?;
+    let state = |h: &[f32], c: &[f32]| -> Result<State, Error> {
+        let mut states = vec![("r.h".to_owned(), array(h, size)?)];
+        if cell.has_cell_state() {
+            states.push(("r.c".to_owned(), array(c, layer.hidden_size())?));
+        }
+        Ok(State::from_arrays(states))
+    };
+    let set = |session: &mut Session, h: &[f32], c: &[f32]| {
+        state(h, c).and_then(|state| session.set_state(&state)).map_err(|error| error.to_string())
+    };
+    set(&mut session, &h, &c)?;
 
-    let mut walked = Walked { hidden: vec![h], cell: vec![c] };
+    let mut walked = Walked { hidden: vec![h], cell: vec![c], shown: Vec::new() };
     let mut y = vec![f32::NAN; batch * size];
     for (t, x) in steps.iter().enumerate() {
         session.step(x, &mut y).map_err(|error| error.to_string())?;
         let state = session.state().map_err(|error| error.to_string())?;
         let part = |name| state.get(name).and_then(Array::as_f32).unwrap_or_default().to_vec();
-        let (h, c) = (part("r.h"), part("r.c"));
+        let (mut h, mut c) = (part("r.h"), part("r.c"));
         if bits_of(&h) != bits_of(&y) {
             return Err(format!("step {t}: the output is not the state"));
         }
-        for row in 0..batch {
+        for row in (0..batch).filter(|&row| counts(t, row)) {
             let of = |numbers: &[f32], size: usize| numbers[row * size..][..size].to_vec();
             let cell_size = if c.is_empty() { 0 } else { layer.hidden_size() };
             let before = reference::State::from_f32(
@@ -158,6 +198,17 @@ fn walk(
                 }
             }
         }
+        // Rows whose step does not count stay where they were.
+        for row in (0..batch).filter(|&row| !counts(t, row)) {
+            let rows =
+                [(&mut h, &walked.hidden[t], size), (&mut c, &walked.cell[t], layer.hidden_size())];
+            for (now, before, size) in rows {
+                if !before.is_empty() {
+                    now[row * size..][..size].copy_from_slice(&before[row * size..][..size]);
+                }
+            }
+        }
+        set(&mut session, &h, &c)?;
         walked.hidden.push(h);
         walked.cell.push(c);
     }
