@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use ritornello::load::{Spec, load_with_spec, npz};
 use ritornello::model::{
     Activation, Cell, CellWeights, Coupling, Dense, Direction, Element, Embedding, Extent, Gru,
-    GruReset, Lstm, Matrix, Merge, Model, Op, OutputOrder, Recurrent, RecurrentWeights, ScaleShift,
-    Select, SequenceAxes, Shape, SimpleRnn, StateScope,
+    GruReset, Lstm, MaskRule, Matrix, Merge, Model, Op, OutputOrder, PadOutput, Recurrent,
+    RecurrentWeights, ScaleShift, Select, SequenceAxes, Shape, SimpleRnn, StateScope,
 };
 use ritornello::{Array, Error};
 
@@ -190,9 +190,28 @@ fn every_operation_round_trips() {
     let mean = graph.node("mean", Op::MeanOverTime, &[unroll]);
     let largest = graph.node("largest", Op::MaxOverTime, &[repeat]);
     let flat = graph.node("flat", Op::Flatten, &[fixed]);
-    for (name, value) in
-        [("stack", stack), ("m", mean), ("l", largest), ("flat", flat), ("ids again", concat)]
-    {
+    let known = graph.mask("known", MaskRule::IndexDiffers(-7), ids);
+    let there = graph.mask("there", MaskRule::AnyDiffers(0.123_456_79), concat);
+    let masked = graph.node("masked", Op::Masked, &[concat, there]);
+    let counted = graph.node("counted", Op::MeanOverTime, &[masked, known]);
+    let usual = Extras { recurrence: 0, peepholes: false, projection: None };
+    let mut last = layer(Cell::SIMPLE_RNN, Direction::Forward, [3, 2], [true; 4], usual);
+    for (name, pad) in [("hold", PadOutput::Hold), ("hold_state", PadOutput::HoldState)] {
+        last.pad_output = pad;
+        let rnn = graph.recurrent_masked(name, last.clone(), a, known);
+        graph.output(name, rnn.last);
+    }
+    let h = graph.vector("h", 2);
+    let from = graph.recurrent_from("from", last, a, &[h, known]);
+    for (name, value) in [
+        ("stack", stack),
+        ("m", mean),
+        ("l", largest),
+        ("flat", flat),
+        ("ids again", concat),
+        ("counted", counted),
+        ("from", from.sequence),
+    ] {
         graph.output(name, value);
     }
     assert_round_trip(&graph.build().unwrap(), "operations");
@@ -273,6 +292,12 @@ fn what_a_spec_may_not_say_is_refused_with_its_place() {
         ("\"hidden_size\": 2", "\"merge\": \"sum\"", &["nodes[0].merge"]),
         ("\"hidden_size\": 2", "\"layers\": 0", &["nodes[0].layers"]),
         ("\"hidden_size\": 2", "\"initial_h\": \"x\"", &["initial_c"]),
+        ("\"hidden_size\": 2", "\"mask\": 3", &["nodes[0].mask", "a text"]),
+        (
+            "\"hidden_size\": 2",
+            "\"pad_output\": \"keep\"",
+            &["nodes[0].pad_output", "keep", "zero, hold, hold_state"],
+        ),
         ("\"hidden_size\": 2", "\"reset\": \"before\"", &["nodes[0].reset"]),
         ("\"hidden_size\": 2", "\"activation\": \"tan\"", &["nodes[0].activation", "tan", "tanh"]),
         ("[\"batch\", \"time\", 3]", "[\"batch\", \"time\"]", &["inputs[0].axes", "int32"]),
@@ -291,6 +316,36 @@ fn what_a_spec_may_not_say_is_refused_with_its_place() {
             assert!(error.contains(part), "{to}: no {part} in: {error}");
         }
     }
+}
+
+#[test]
+fn a_mask_has_one_rule() {
+    let node = |keys: &str| {
+        format!(
+            r#"{{"ritornello": 1, "inputs": [{{"name": "x", "axes": ["batch", "time", 3]}}],
+            "nodes": [{{"name": "m", "op": "mask", "inputs": ["x"]{keys}}}], "outputs": ["m"]}}"#
+        )
+    };
+    assert!(Spec::from_json(&node(r#", "value": -1"#)).is_ok());
+    for (keys, parts) in [
+        ("", ["nodes[0].mask", "value", "index"]),
+        (r#", "value": 1, "index": 1"#, ["nodes[0].mask", "value", "index"]),
+        (r#", "value": "x""#, ["nodes[0].value", "x", "a number"]),
+        (r#", "value": 1e39"#, ["nodes[0].value", "e+39", "a number"]),
+        (r#", "index": 0.5"#, ["nodes[0].index", "0.5", "an index"]),
+        (r#", "index": 3000000000"#, ["nodes[0].index", "3000000000", "an index"]),
+    ] {
+        let error = Spec::from_json(&node(keys)).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{keys}: no {part} in: {error}");
+        }
+    }
+    let mut graph = Model::graph();
+    let x = graph.sequence("x", 3);
+    let mask = graph.mask("m", MaskRule::AnyDiffers(f32::INFINITY), x);
+    graph.output("y", mask);
+    let error = Spec::from_model(&graph.build().unwrap()).unwrap_err().to_string();
+    assert!(error.contains('m') && error.contains("inf"), "{error}");
 }
 
 #[test]

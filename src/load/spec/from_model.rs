@@ -9,8 +9,8 @@ use super::grammar::{
 use super::json::wrong;
 use crate::Error;
 use crate::model::{
-    CellWeights, Direction, Element, Matrix, Merge, Model, Node, Op, OutputOrder, Port, Recurrent,
-    RecurrentWeights, Value,
+    CellWeights, Direction, Element, MaskRule, Matrix, Merge, Model, Node, Op, OutputOrder, Port,
+    Recurrent, RecurrentWeights, Value,
 };
 
 /// Describes a model whose weights are those of [`canonical_tensors`].
@@ -98,10 +98,12 @@ fn node(model: &Model, node: &Node) -> Result<NodeSpec, Error> {
     let mut inputs: Vec<String> = node.inputs.iter().map(name).collect();
     let kind = match &node.op {
         Op::Recurrent(layer) => {
+            let mask = model.split_mask(node).1.and_then(|_| inputs.pop());
             let mut initial = inputs.split_off(1).into_iter();
             let mut spec = recurrent(layer).map_err(|problem| wrong(&node.name, problem))?;
             spec.initial_h = initial.next();
             spec.initial_c = initial.next();
+            spec.mask = mask;
             NodeKind::Recurrent(spec, weights)
         }
         Op::Dense(dense) => NodeKind::Dense {
@@ -110,6 +112,12 @@ fn node(model: &Model, node: &Node) -> Result<NodeSpec, Error> {
             weights,
         },
         Op::Embedding(_) => NodeKind::Embedding(weights),
+        Op::Mask(MaskRule::AnyDiffers(value)) if !value.is_finite() => {
+            return Err(wrong(
+                &node.name,
+                format!("a mask of the value {value} has no words here"),
+            ));
+        }
         Op::ScaleShift(_) => NodeKind::ScaleShift { eps: None, weights },
         plain => NodeKind::Plain(plain.clone()),
     };
@@ -145,6 +153,8 @@ fn recurrent(layer: &Recurrent) -> Result<RecurrentSpec, &'static str> {
         initial_c: None,
         order: layer.order,
         state_scope: layer.state_scope,
+        mask: None,
+        pad_output: layer.pad_output,
     })
 }
 

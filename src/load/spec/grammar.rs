@@ -1,6 +1,8 @@
 //! What a specification can say, and the keys it says it with.
 
-use crate::model::{Activation, Cell, Coupling, Direction, Merge, Op, OutputOrder, StateScope};
+use crate::model::{
+    Activation, Cell, Coupling, Direction, Merge, Op, OutputOrder, PadOutput, StateScope,
+};
 
 /// Keys at the top.
 pub(super) const TOP: &[&str] = &["ritornello", "inputs", "time_major", "nodes", "outputs"];
@@ -32,11 +34,13 @@ pub(super) const OPS: &[(&str, &[&str])] = &[
     ("flatten", &[]),
     ("mean_time", &[]),
     ("max_time", &[]),
+    ("mask", &["value", "index"]),
+    ("masked", &[]),
     ("dropout", &[]),
 ];
 
 /// Keys of every recurrent node.
-const RECURRENT: [&str; 11] = [
+const RECURRENT: [&str; 13] = [
     "hidden_size",
     "layers",
     "direction",
@@ -48,6 +52,8 @@ const RECURRENT: [&str; 11] = [
     "weights",
     "recurrent",
     "clip",
+    "mask",
+    "pad_output",
 ];
 
 /// Keys of an LSTM alone.
@@ -64,8 +70,8 @@ const LSTM: [&str; 9] = [
 ];
 
 /// The keys of every recurrent node and those of one operation; an unused place repeats the first.
-const fn with_recurrent(own: &[&'static str]) -> [&'static str; 20] {
-    let mut keys = [RECURRENT[0]; 20];
+const fn with_recurrent(own: &[&'static str]) -> [&'static str; 22] {
+    let mut keys = [RECURRENT[0]; 22];
     let mut i = 0;
     while i < RECURRENT.len() {
         keys[i] = RECURRENT[i];
@@ -127,6 +133,9 @@ pub(super) struct RecurrentSpec {
     pub(super) initial_c: Option<String>,
     pub(super) order: OutputOrder,
     pub(super) state_scope: StateScope,
+    /// The steps that count.
+    pub(super) mask: Option<String>,
+    pub(super) pad_output: PadOutput,
 }
 
 /// What a node multiplies its previous hidden state by.
@@ -208,6 +217,13 @@ pub(super) const MERGES: [(&str, Option<Merge>); 5] = [
     ("none", None),
 ];
 
+/// The words for what a sequence shows at steps that do not count.
+pub(super) const PADS: [(&str, PadOutput); 3] = [
+    (PadOutput::Zero.name(), PadOutput::Zero),
+    (PadOutput::Hold.name(), PadOutput::Hold),
+    (PadOutput::HoldState.name(), PadOutput::HoldState),
+];
+
 /// The words for the order of a reverse layer's output.
 pub(super) const ORDERS: [(&str, OutputOrder); 2] =
     [("time", OutputOrder::Time), ("processing", OutputOrder::Processing)];
@@ -250,6 +266,7 @@ mod tests {
         assert_eq!(words(&lstm["direction"]), DIRECTIONS.map(|(word, _)| word));
         assert_eq!(words(&lstm["merge"]), MERGES.map(|(word, _)| word));
         assert_eq!(words(&lstm["order"]), ORDERS.map(|(word, _)| word));
+        assert_eq!(words(&lstm["pad_output"]), PADS.map(|(word, _)| word));
         let conventions = words(&defs["weights"]["properties"]["convention"]);
         assert_eq!(conventions, Convention::ALL.map(Convention::name));
     }

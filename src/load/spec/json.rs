@@ -102,6 +102,26 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A number that is finite in f32, if it is there.
+    pub(super) fn number_if(&self, key: &str) -> Result<Option<f32>, Error> {
+        let Some(value) = self.map.get(key) else { return Ok(None) };
+        #[allow(clippy::cast_possible_truncation, reason = "what f32 cannot hold is refused")]
+        let number = value.as_f64().map(|number| number as f32);
+        match number.filter(|number| number.is_finite()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(mistyped(&self.at(key), "a number", value)),
+        }
+    }
+
+    /// A row number of an embedding, if it is there.
+    pub(super) fn index_if(&self, key: &str) -> Result<Option<i32>, Error> {
+        let Some(value) = self.map.get(key) else { return Ok(None) };
+        match value.as_i64().and_then(|index| i32::try_from(index).ok()) {
+            Some(index) => Ok(Some(index)),
+            None => Err(mistyped(&self.at(key), "an index", value)),
+        }
+    }
+
     /// A switch, or what it is when it is not there.
     pub(super) fn switch(&self, key: &str, default: bool) -> Result<bool, Error> {
         match self.map.get(key) {

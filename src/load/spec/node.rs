@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use super::grammar::{
-    COUPLINGS, Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS, RECURRENCES,
-    RecurrentSpec, WEIGHTS, WeightsSpec,
+    COUPLINGS, Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS, PADS,
+    RECURRENCES, RecurrentSpec, WEIGHTS, WeightsSpec,
 };
 use super::json::{Object, wrong};
 use super::read::names;
 use crate::Error;
 use crate::model::{
-    Activation, Cell, Direction, Gru, GruReset, Lstm, Merge, Op, OutputOrder, Select, SimpleRnn,
-    StateScope,
+    Activation, Cell, Direction, Gru, GruReset, Lstm, MaskRule, Merge, Op, OutputOrder, Select,
+    SimpleRnn, StateScope,
 };
 
 /// Reads one node.
@@ -59,6 +59,8 @@ fn kind(op: &str, object: &Object<'_>) -> Result<NodeKind, Error> {
         "flatten" => Op::Flatten,
         "mean_time" => Op::MeanOverTime,
         "max_time" => Op::MaxOverTime,
+        "mask" => Op::Mask(rule(object)?),
+        "masked" => Op::Masked,
         _ => unreachable!("every operation of the table is read"),
     }))
 }
@@ -81,6 +83,8 @@ fn recurrent(op: &str, object: &Object<'_>) -> Result<RecurrentSpec, Error> {
             false => StateScope::Run,
             true => StateScope::Session,
         },
+        mask: object.text_if("mask")?.map(Into::into),
+        pad_output: object.word("pad_output", &PADS)?,
     };
     check(&spec, object)?;
     Ok(spec)
@@ -139,6 +143,18 @@ fn activation(object: &Object<'_>, key: &str, default: Activation) -> Result<Act
         Some(name) => name.parse().map_err(|e: <Activation as std::str::FromStr>::Err| {
             wrong(object.at(key), e.to_string())
         }),
+    }
+}
+
+/// Which steps a mask counts.
+fn rule(object: &Object<'_>) -> Result<MaskRule, Error> {
+    match (object.number_if("value")?, object.index_if("index")?) {
+        (Some(value), None) => Ok(MaskRule::AnyDiffers(value)),
+        (None, Some(index)) => Ok(MaskRule::IndexDiffers(index)),
+        _ => {
+            let problem = "it has one of the keys value (a number) and index (of indices)";
+            Err(wrong(object.at("mask"), problem))
+        }
     }
 }
 

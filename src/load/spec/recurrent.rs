@@ -27,7 +27,8 @@ pub(super) fn add(
     let &[mut input] = inputs else {
         return Err(Error::Shape {
             what: "the inputs".into(),
-            expected: "one sequence; states have the keys initial_h and initial_c".into(),
+            expected: "one sequence; states have the keys initial_h and initial_c, a mask has mask"
+                .into(),
             found: inputs.len().to_string(),
         });
     };
@@ -44,6 +45,7 @@ pub(super) fn add(
             initial.push((key, value));
         }
     }
+    let mask = spec.mask.as_ref().map(|mask| names.value(mask)).transpose()?;
     let mut nodes = Vec::new();
     let mut features = 0;
     for layer in 0..spec.layers {
@@ -59,6 +61,7 @@ pub(super) fn add(
                 names.graph.select(&name, Select::States { start, end }, value)
             });
         }
+        values.extend(mask);
         let label = format!("node '{}'", node.name);
         let recurrent = one(spec, weights::cells(tensors, place, spec, layer, &label)?)?;
         features = recurrent.state_size();
@@ -86,6 +89,7 @@ fn one(spec: &RecurrentSpec, weights: Vec<crate::model::CellWeights>) -> Result<
     layer.merge = spec.merge.unwrap_or(Merge::Concat);
     layer.order = spec.order;
     layer.state_scope = spec.state_scope;
+    layer.pad_output = spec.pad_output;
     Ok(layer)
 }
 

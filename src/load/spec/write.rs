@@ -4,12 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::Spec;
 use super::grammar::{
-    COUPLINGS, DIRECTIONS, MERGES, NodeKind, NodeSpec, ORDERS, OutputSpec, RECURRENCES,
+    COUPLINGS, DIRECTIONS, MERGES, NodeKind, NodeSpec, ORDERS, OutputSpec, PADS, RECURRENCES,
     RecurrentSpec, WeightsSpec,
 };
 use crate::model::{
-    Activation, Cell, Element, Extent, Gru, GruReset, Input, Lstm, Op, Select, SequenceAxes, Shape,
-    SimpleRnn, StateScope,
+    Activation, Cell, Element, Extent, Gru, GruReset, Input, Lstm, MaskRule, Op, Select,
+    SequenceAxes, Shape, SimpleRnn, StateScope,
 };
 
 /// The whole, one input or node on a line.
@@ -141,6 +141,8 @@ fn plain(keys: &mut Keys, op: &Op) {
         Op::Select(Select::Features { start, end }) => keys.set("features", vec![*start, *end]),
         Op::Select(Select::State(state)) => keys.set("state", *state),
         Op::Select(Select::States { start, end }) => keys.set("states", vec![*start, *end]),
+        Op::Mask(MaskRule::AnyDiffers(value)) => keys.number("value", *value),
+        Op::Mask(MaskRule::IndexDiffers(index)) => keys.set("index", *index),
         _ => {}
     }
 }
@@ -174,6 +176,10 @@ fn recurrent(keys: &mut Keys, spec: &RecurrentSpec) {
     if spec.state_scope == StateScope::Session {
         keys.set("stateful", true);
     }
+    if let Some(mask) = &spec.mask {
+        keys.set("mask", mask.as_str());
+    }
+    keys.word("pad_output", &PADS, spec.pad_output);
 }
 
 fn cell(keys: &mut Keys, cell: Cell) {
