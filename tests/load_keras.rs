@@ -7,8 +7,8 @@ mod load_fixtures;
 use load_fixtures::{assert_fits_case, assert_round_trip, fixture, folders_with};
 use ritornello::load::keras;
 use ritornello::model::{
-    Activation, Cell, Direction, Element, Gate, Gru, GruReset, Merge, Model, Op, OutputOrder,
-    Recurrent, StateScope,
+    Activation, Cell, Direction, Element, Gate, Gru, GruReset, MaskRule, Merge, Model, Op,
+    OutputOrder, PadOutput, Recurrent, StateScope, Value,
 };
 use ritornello::{Array, Error};
 
@@ -95,6 +95,67 @@ fn attributes_are_honoured() {
 
     let ids = load("embedding-pool");
     assert_eq!(ids.inputs()[0].element, Element::Index);
+}
+
+/// Which layers get a mask, what it is of, and what they show where it leaves steps out.
+#[test]
+fn masks_go_where_keras_hands_them_on() {
+    let (differs, index) = (MaskRule::AnyDiffers, MaskRule::IndexDiffers(0));
+    let (zero, hold) = (PadOutput::Zero, PadOutput::Hold);
+    let merged = ["gru_joined", "gru_mixed", "gru_half"].map(|name| (name, hold));
+    for (fixture, rule, masked, unmasked) in [
+        ("masking-lstm", differs(-0.5), &[("lstm", hold)][..], &[][..]),
+        ("masking-stack", differs(0.0), &[("lstm", hold), ("gru", hold)], &[]),
+        ("embedding-mask-bigru", index, &[("both", zero), ("last", hold)], &[]),
+        ("embedding-mask-sequential", index, &[("both", zero), ("rnn", hold)], &[]),
+        ("masking-zero-output", differs(0.0), &[("lstm", zero), ("gru", zero), ("rnn", zero)], &[]),
+        (
+            "masking-go-backwards",
+            differs(0.0),
+            &[("gru", hold), ("lstm", hold), ("rnn", hold)],
+            &[],
+        ),
+        (
+            "masking-initial-state",
+            differs(0.0),
+            &[("given", hold), ("after_without", hold), ("after_given", hold)],
+            &["without"],
+        ),
+        // What the cells below show, nobody sees.
+        ("masking-stacked-cells", differs(0.0), &[("stack.0", zero), ("stack", hold)], &[]),
+        ("masking-merges", differs(0.0), &merged[..1], &["gru_mixed", "gru_half"]),
+        ("embedding-pool", index, &[], &["both"]),
+    ] {
+        let model = load(fixture);
+        let node = |name: &str| {
+            let found = model.nodes().iter().find(|node| node.name == name);
+            found.unwrap_or_else(|| panic!("{fixture}: no node {name}"))
+        };
+        let rules: Vec<MaskRule> = model
+            .nodes()
+            .iter()
+            .filter_map(|node| match node.op {
+                Op::Mask(rule) => Some(rule),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(rules, if masked.is_empty() { vec![] } else { vec![rule] }, "{fixture}");
+        let has_mask = |name: &str| {
+            let is_mask = |&value: &Value| match value {
+                Value::Node { node, .. } => matches!(model.nodes()[node].op, Op::Mask(_)),
+                Value::Input(_) => false,
+            };
+            node(name).inputs.last().is_some_and(is_mask)
+        };
+        for (name, pad) in masked {
+            assert!(has_mask(name), "{fixture}: {name}");
+            assert_eq!(recurrent(&model, name).pad_output, *pad, "{fixture}: {name}");
+        }
+        for name in unmasked {
+            assert!(!has_mask(name), "{fixture}: {name}");
+            assert_eq!(recurrent(&model, name).pad_output, PadOutput::Zero, "{fixture}: {name}");
+        }
+    }
 }
 
 #[test]

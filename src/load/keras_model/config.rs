@@ -17,8 +17,6 @@ const TRAINING_ONLY: &[&str] = &[
     "unroll",
     "implementation",
     "unit_forget_bias",
-    // Of masks, which are refused where they come from.
-    "zero_output_for_mask",
     "momentum",
     "synchronized",
     "renorm_momentum",
@@ -30,6 +28,7 @@ const TRAINING_ONLY: &[&str] = &[
 pub(super) struct Layer<'a> {
     pub(super) class: &'a str,
     pub(super) name: &'a str,
+    module: &'a str,
     config: &'a Map<String, Value>,
     /// The shape it was built for.
     input_shape: Option<&'a Value>,
@@ -46,7 +45,8 @@ impl<'a> Layer<'a> {
         let name = config.get("name").and_then(Value::as_str);
         let name = name.ok_or_else(|| problem("it has no name"))?;
         let input_shape = value.get("build_config").and_then(|build| build.get("input_shape"));
-        let layer = Self { class, name, config, input_shape };
+        let module = text("module").unwrap_or_default();
+        let layer = Self { class, name, module, config, input_shape };
         if let Some(module) = text("module").filter(|module| !module.starts_with("keras")) {
             return Err(layer.unsupported(
                 &format!("from the module {module}"),
@@ -54,6 +54,11 @@ impl<'a> Layer<'a> {
             ));
         }
         Ok(layer)
+    }
+
+    /// Whether it is an operation of Keras on tensors and no layer.
+    pub(super) fn is_operation(&self) -> bool {
+        self.module.starts_with("keras.src.ops")
     }
 
     /// How messages call it.

@@ -55,16 +55,12 @@ pub(super) fn op(layer: &Layer<'_>, path: &str, file: &File) -> Result<Option<Op
             layer.know(&["stddev", "rate", "noise_shape"])?;
             return Ok(None);
         }
-        "Masking" => {
-            let advice = "masks are not supported: run sequences at their own length";
-            return Err(layer.unsupported("", advice));
-        }
         "Sequential" | "Functional" | "Model" => {
             let advice = "a model inside a model is not read; call its layers one by one";
             return Err(layer.unsupported("", advice));
         }
         _ => {
-            let advice = "there are: Input, SimpleRNN, LSTM, GRU, RNN, Bidirectional, \
+            let advice = "there are: Input, SimpleRNN, LSTM, GRU, RNN, Bidirectional, Masking, \
                           TimeDistributed, Dense, Embedding, Dropout, SpatialDropout1D, \
                           GaussianNoise, Activation, ReLU, LeakyReLU, ELU, Softmax, \
                           BatchNormalization, GlobalAveragePooling1D, GlobalMaxPooling1D, \
@@ -93,11 +89,6 @@ fn dense(layer: &Layer<'_>, path: &str, file: &File) -> Result<Op, Error> {
 
 fn embedding(layer: &Layer<'_>, path: &str, file: &File) -> Result<Op, Error> {
     layer.know(&["input_dim", "output_dim", "mask_zero", "input_length"])?;
-    if layer.switch("mask_zero", false)? {
-        let advice = "masks are not supported: train without mask_zero, or run sequences at \
-                      their own length";
-        return Err(layer.unsupported("with mask_zero=True", advice));
-    }
     let label = layer.label();
     let table = file.tensors.get(&format!("{path}/vars/0"), &label)?;
     let rows = Axis::of("input_dim", layer.count("input_dim")?);

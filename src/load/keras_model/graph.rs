@@ -1,17 +1,26 @@
 //! Keras tensors as values of a graph in the making.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::inside;
+use super::masks::Mask;
 use super::topology::Tensor;
 use crate::Error;
-use crate::model::{GraphBuilder, Op, Select, Value};
+use crate::model::{GraphBuilder, MaskRule, Op, Select, Value};
 
 /// A graph, and which of its values each Keras tensor is.
 #[derive(Default)]
 pub(super) struct Graph {
     pub(super) builder: GraphBuilder,
     results: HashMap<Tensor, Produced>,
+    /// The input layers that give indices.
+    pub(super) indices: HashSet<String>,
+    /// Results of operations, which make masks of masks.
+    pub(super) truths: HashMap<Tensor, Mask>,
+    /// The masks that go with results of layers.
+    pub(super) flows: HashMap<Tensor, Mask>,
+    /// The nodes that make masks, and of what.
+    masks: Vec<(Value, MaskRule, Value)>,
 }
 
 /// What stands behind a Keras tensor.
@@ -55,6 +64,33 @@ impl Graph {
         let value = self.builder.node(name, Op::Select(select), &[whole]);
         *produced = Produced::Value(value);
         Ok(value)
+    }
+
+    /// Whether a tensor is an input of indices.
+    pub(super) fn is_index(&self, tensor: &Tensor) -> bool {
+        self.indices.contains(&tensor.layer)
+    }
+
+    /// What an operation gave, if that is what the tensor is.
+    pub(super) fn truths(&self, tensor: &Tensor) -> Option<Mask> {
+        self.truths.get(tensor).copied()
+    }
+
+    /// The mask that goes with a tensor.
+    pub(super) fn flow(&self, tensor: &Tensor) -> Option<Mask> {
+        self.flows.get(tensor).copied()
+    }
+
+    /// The mask of a value by a rule. A node is added, named after `layer`, unless there is one.
+    pub(super) fn mask(&mut self, layer: &str, of: Value, rule: MaskRule) -> Value {
+        let known = self.masks.iter().find(|known| (known.0, known.1) == (of, rule));
+        if let Some(&(_, _, mask)) = known {
+            return mask;
+        }
+        let name = format!("{layer}.mask");
+        let mask = self.builder.mask(&name, rule, of);
+        self.masks.push((of, rule, mask));
+        mask
     }
 
     /// The value that a tensor is, as an initial state.

@@ -4,15 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::config::Layer;
 use super::graph::{Graph, Produced};
+use super::masks::Mask;
 use super::topology::{Call, Tensor, Topology};
-use super::{File, elementwise, inside, recurrent};
+use super::{File, elementwise, inside, masks, recurrent};
 use crate::Error;
 use crate::model::{Element, Extent, Model, Op, Shape};
 
 /// Makes the model.
 pub(super) fn model(topology: &Topology<'_>, file: &File) -> Result<Model, Error> {
     let mut graph = Graph::default();
-    let indices = indices(topology);
+    graph.indices = indices(topology);
     // Inputs come first, in the order in which the model is called.
     for (index, tensor) in topology.inputs.iter().enumerate() {
         let call = topology.calls.iter().find(|call| call.layer.name == tensor.layer);
@@ -20,7 +21,7 @@ pub(super) fn model(topology: &Topology<'_>, file: &File) -> Result<Model, Error
             let problem = format!("the input '{}' is no InputLayer", tensor.layer);
             return Err(inside("config.json", &problem));
         };
-        let element = if indices.contains(&tensor.layer) { Element::Index } else { Element::F32 };
+        let element = if graph.is_index(tensor) { Element::Index } else { Element::F32 };
         let shape = input_shape(&call.layer, index, element)?;
         let value = graph.builder.input(call.layer.name, shape, element);
         graph.enter(tensor.clone(), Produced::Value(value));
@@ -98,6 +99,12 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
     if layer.class == "InputLayer" {
         return Ok(());
     }
+    if layer.is_operation() {
+        let tensor = Tensor { layer: layer.name.into(), call: call.number, index: 0 };
+        let mask = masks::operation(call, graph)?;
+        graph.truths.insert(tensor, mask);
+        return Ok(());
+    }
     if let Some(name) = file.names.get(&format!("{path}/vars")).filter(|name| *name != layer.name) {
         let problem = format!("'{path}' belongs to '{name}', expected {}", layer.label());
         return Err(inside("model.weights.h5", &problem));
@@ -116,19 +123,34 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
         let what = format!("called on {} tensors", call.inputs.len());
         return Err(layer.unsupported(&what, "call it on one"));
     }
+    masks::check(call, graph)?;
     if recurrent {
         let results = if layer.class == "Bidirectional" {
             recurrent::both_ways(call, &name, &path, file, graph)?
         } else {
             recurrent::one_way(call, &name, &path, file, graph)?
         };
-        for (index, produced) in results.into_iter().enumerate() {
+        for (index, produced) in results.produced.into_iter().enumerate() {
             graph.enter(result(index), produced);
         }
+        let mask = masks::handed_on(call, graph);
+        graph.flows.extend((0..results.sequences).filter_map(|index| Some((result(index), mask?))));
         return Ok(());
     }
-    let inputs = call.inputs.iter().map(|t| graph.value(t)).collect::<Result<Vec<_>, _>>()?;
+    let mut inputs = call.inputs.iter().map(|t| graph.value(t)).collect::<Result<Vec<_>, _>>()?;
+    let mut flow = masks::handed_on(call, graph);
+    if let Some(rule) = masks::made(layer)? {
+        let mask = graph.mask(layer.name, inputs[0], rule);
+        flow = Some(Mask::Steps(mask));
+        if layer.class == "Masking" {
+            inputs.push(mask);
+        }
+    }
+    if layer.class == "GlobalAveragePooling1D" {
+        inputs.extend(masks::used(call, graph)?);
+    }
     let op = match layer.class {
+        "Masking" => Some(Op::Masked),
         "Concatenate" => {
             layer.know(&["axis"])?;
             layer.expect_last_axis("axis")?;
@@ -145,5 +167,6 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
         None => inputs[0],
     };
     graph.enter(result(0), Produced::Value(value));
+    graph.flows.extend(flow.map(|mask| (result(0), mask)));
     Ok(())
 }

@@ -11,6 +11,7 @@ mod config;
 mod elementwise;
 mod graph;
 mod layers;
+mod masks;
 mod paths;
 mod recurrent;
 mod topology;

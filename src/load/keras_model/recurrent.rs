@@ -4,15 +4,16 @@ use super::config::Layer;
 use super::graph::{Graph, Produced};
 use super::paths::Counter;
 use super::topology::Call;
-use super::{File, cells};
+use super::{File, cells, masks};
 use crate::Error;
 use crate::model::{
-    Cell, CellWeights, Direction, Merge, Op, OutputOrder, Port, Recurrent, Select, StateScope,
-    Value,
+    Cell, CellWeights, Direction, Merge, Op, OutputOrder, PadOutput, Port, Recurrent, Select,
+    StateScope, Value,
 };
 
 /// Attributes of every layer around a cell.
-const ATTRIBUTES: &[&str] = &["return_sequences", "return_state", "go_backwards", "stateful"];
+const ATTRIBUTES: &[&str] =
+    &["return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask"];
 
 /// What a layer does with the results of its cell.
 struct Around {
@@ -20,17 +21,41 @@ struct Around {
     state: bool,
     backwards: bool,
     scope: StateScope,
+    /// What it shows at masked steps.
+    pad: PadOutput,
+}
+
+/// What Keras returns.
+pub(super) struct Results {
+    pub(super) produced: Vec<Produced>,
+    /// The first ones are sequences.
+    pub(super) sequences: usize,
 }
 
 impl Around {
     fn of(layer: &Layer<'_>) -> Result<Self, Error> {
         let stateful = layer.switch("stateful", false)?;
+        let zero = layer.switch("zero_output_for_mask", false)?;
         Ok(Self {
             sequences: layer.switch("return_sequences", false)?,
             state: layer.switch("return_state", false)?,
             backwards: layer.switch("go_backwards", false)?,
             scope: if stateful { StateScope::Session } else { StateScope::Run },
+            pad: if zero { PadOutput::Zero } else { PadOutput::Hold },
         })
+    }
+
+    /// What the layer shows at steps that its mask leaves out, and where its run does not count any.
+    fn pad_output(&self, layer: &Layer<'_>, mask: Option<Value>) -> Result<PadOutput, Error> {
+        if mask.is_none() {
+            return Ok(PadOutput::Zero);
+        }
+        if self.scope == StateScope::Session && self.pad == PadOutput::Hold {
+            let advice = "at the start of a call Keras shows zeros at masked steps, and the state \
+                          goes on here; use zero_output_for_mask=True or stateful=False";
+            return Err(layer.unsupported("with stateful=True and a mask", advice));
+        }
+        Ok(self.pad)
     }
 
     fn port(&self) -> Port {
@@ -50,17 +75,23 @@ fn states_of(cell: &Cell) -> &'static [(Port, &'static str)] {
     if cell.has_cell_state() { &BOTH } else { &BOTH[..1] }
 }
 
-/// Adds a layer of one direction: one node for each cell. Returns what Keras returns.
+/// Adds a layer of one direction: one node for each cell.
 pub(super) fn one_way(
     call: &Call<'_>,
     name: &str,
     path: &str,
     file: &File,
     graph: &mut Graph,
-) -> Result<Vec<Produced>, Error> {
+) -> Result<Results, Error> {
     let layer = &call.layer;
     let around = Around::of(layer)?;
+    let mask = masks::used(call, graph)?;
+    let pad = around.pad_output(layer, mask)?;
     let cells = cells_of(layer, path, file)?;
+    if mask.is_some() && around.backwards && cells.len() > 1 {
+        let advice = "use one layer for each cell";
+        return Err(layer.unsupported("with several cells, go_backwards=True and a mask", advice));
+    }
     let (state_inputs, count) =
         (&call.initial_state, cells.iter().map(|(cell, _)| states_of(cell).len()).sum::<usize>());
     if !state_inputs.is_empty() && state_inputs.len() != count {
@@ -80,6 +111,9 @@ pub(super) fn one_way(
         let mut recurrent = Recurrent::new(cell, direction, vec![weights])
             .map_err(|error| error.within(&layer.label()))?;
         recurrent.state_scope = around.scope;
+        if index == last {
+            recurrent.pad_output = pad;
+        }
         if backwards {
             recurrent.order = OutputOrder::Processing;
         }
@@ -87,6 +121,7 @@ pub(super) fn one_way(
         for tensor in given.by_ref().take(states_of(&cell).len()) {
             inputs.push(graph.state(tensor)?);
         }
+        inputs.extend(mask);
         let name = if index == last { name.to_owned() } else { format!("{name}.{index}") };
         sequence = graph.builder.node(&name, Op::Recurrent(recurrent), &inputs);
         states.extend(states_of(&cell).iter().map(|(kind, letter)| Produced::OnlyState {
@@ -94,11 +129,11 @@ pub(super) fn one_way(
             name: format!("{name}.{letter}"),
         }));
     }
-    let mut results = vec![Produced::Value(port(sequence, around.port()))];
+    let mut produced = vec![Produced::Value(port(sequence, around.port()))];
     if around.state {
-        results.extend(states);
+        produced.extend(states);
     }
-    Ok(results)
+    Ok(Results { produced, sequences: usize::from(around.sequences) })
 }
 
 /// The cells of a layer, from the input on.
@@ -126,20 +161,23 @@ fn cells_of(layer: &Layer<'_>, path: &str, file: &File) -> Result<Vec<(Cell, Cel
     if cells.is_empty() { Err(missing()) } else { Ok(cells) }
 }
 
-/// Adds a `Bidirectional` layer. Returns what Keras returns.
+/// Adds a `Bidirectional` layer.
 pub(super) fn both_ways(
     call: &Call<'_>,
     name: &str,
     path: &str,
     file: &File,
     graph: &mut Graph,
-) -> Result<Vec<Produced>, Error> {
+) -> Result<Results, Error> {
     let layer = &call.layer;
     layer.know(&["merge_mode", "layer", "backward_layer"])?;
     let missing = || layer.unsupported("without a layer", "give it a recurrent layer");
     let forward = layer.inner("layer")?.ok_or_else(missing)?;
     let backward = layer.inner("backward_layer")?.unwrap_or(forward);
-    let around = Around::of(&forward)?;
+    let mut around = Around::of(&forward)?;
+    // Whatever the layers inside say.
+    around.pad = if around.sequences { PadOutput::Zero } else { PadOutput::Hold };
+    let mask = masks::used(call, graph)?;
     if around.backwards {
         let advice = "let the forward layer run forwards";
         return Err(layer.unsupported("whose forward layer has go_backwards=True", advice));
@@ -161,6 +199,7 @@ pub(super) fn both_ways(
     let mut recurrent = Recurrent::new(cell, Direction::Bidirectional, vec![first, second])
         .map_err(|error| error.within(&layer.label()))?;
     recurrent.state_scope = around.scope;
+    recurrent.pad_output = around.pad_output(layer, mask)?;
     let merge = merge(layer)?;
     recurrent.merge = merge.unwrap_or(Merge::Concat);
 
@@ -180,6 +219,7 @@ pub(super) fn both_ways(
             inputs.push(graph.builder.node(&format!("{name}.initial_{letter}"), Op::Stack, &pair));
         }
     }
+    inputs.extend(mask);
     let value = graph.builder.node(name, Op::Recurrent(recurrent), &inputs);
 
     let whole = port(value, around.port());
@@ -188,20 +228,21 @@ pub(super) fn both_ways(
         select: Select::Features { start, end: start + hidden },
         name: format!("{name}.{side}"),
     };
-    let mut results = match merge {
+    let mut produced = match merge {
         Some(_) => vec![Produced::Value(whole)],
         None => vec![half("forward", 0), half("backward", hidden)],
     };
+    let sequences = if around.sequences { produced.len() } else { 0 };
     if around.state {
         for (index, side) in ["forward", "backward"].into_iter().enumerate() {
-            results.extend(kinds.iter().map(|(kind, letter)| Produced::Part {
+            produced.extend(kinds.iter().map(|(kind, letter)| Produced::Part {
                 whole: port(value, *kind),
                 select: Select::State(index),
                 name: format!("{name}.{side}_{letter}"),
             }));
         }
     }
-    Ok(results)
+    Ok(Results { produced, sequences })
 }
 
 fn merge(layer: &Layer<'_>) -> Result<Option<Merge>, Error> {

@@ -27,6 +27,23 @@ pub(super) struct Call<'a> {
     pub(super) path: String,
     pub(super) inputs: Vec<Tensor>,
     pub(super) initial_state: Vec<Tensor>,
+    /// The mask that it is given.
+    pub(super) mask: Option<Tensor>,
+    /// A number that an operation is given.
+    pub(super) constant: Option<f64>,
+}
+
+impl<'a> Call<'a> {
+    /// Without arguments.
+    fn new(layer: Layer<'a>, number: usize, path: String) -> Self {
+        let (inputs, initial_state) = (Vec::new(), Vec::new());
+        Self { layer, number, path, inputs, initial_state, mask: None, constant: None }
+    }
+
+    /// The tensors that it depends on.
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.inputs.iter().chain(&self.initial_state).chain(&self.mask)
+    }
 }
 
 /// A whole model.
@@ -74,7 +91,7 @@ fn sequential(layers: &[Value]) -> Result<Topology<'_>, Error> {
         // The input layer of a Sequential model is not among the layers of the weights' file.
         let path = if index == 0 { String::new() } else { counter.next(layer.class) };
         let inputs = calls.last().map(|call| tensor(call.layer.name)).into_iter().collect();
-        calls.push(Call { layer, number: 0, path, inputs, initial_state: Vec::new() });
+        calls.push(Call { inputs, ..Call::new(layer, 0, path) });
     }
     let (Some(first), Some(last)) = (calls.first(), calls.last()) else {
         return Err(problem("the model has no layers"));
@@ -94,18 +111,19 @@ fn functional<'a>(config: &'a Value, layers: &'a [Value]) -> Result<Topology<'a>
     let mut calls = Vec::new();
     for (index, value) in layers.iter().enumerate() {
         let layer = Layer::new(&format!("layers[{index}]"), value)?;
-        let path = counter.next(layer.class);
+        // Operations are not among the layers of the weights' file.
+        let path = if layer.is_operation() { String::new() } else { counter.next(layer.class) };
         let nodes = value.get("inbound_nodes").and_then(Value::as_array);
         let nodes =
             nodes.ok_or_else(|| problem(format!("{} has no inbound_nodes", layer.label())))?;
         if layer.class == "InputLayer" {
-            let (inputs, initial_state) = (Vec::new(), Vec::new());
-            calls.push(Call { layer, number: 0, path, inputs, initial_state });
+            calls.push(Call::new(layer, 0, path));
             continue;
         }
         for (number, node) in nodes.iter().enumerate() {
-            let (inputs, initial_state) = arguments(&layer, node)?;
-            calls.push(Call { layer, number, path: path.clone(), inputs, initial_state });
+            let mut call = Call::new(layer, number, path.clone());
+            arguments(&mut call, node)?;
+            calls.push(call);
         }
     }
     unique(&calls)?;
@@ -148,18 +166,24 @@ fn references(value: &Value, found: &mut Vec<Tensor>) -> Option<()> {
     }
 }
 
-/// The tensors a call is given: inputs, and initial states.
-fn arguments(layer: &Layer<'_>, node: &Value) -> Result<(Vec<Tensor>, Vec<Tensor>), Error> {
+/// Reads what a call is given: inputs, initial states, a mask.
+fn arguments(call: &mut Call<'_>, node: &Value) -> Result<(), Error> {
+    let layer = &call.layer;
     let args = node.get("args").and_then(Value::as_array).ok_or_else(|| {
         let advice = "this is how Keras 2 wrote it; load it in Keras 3 and save it again";
         layer.unsupported("with inbound_nodes of another form", advice)
     })?;
-    let (mut inputs, mut states) = (Vec::new(), Vec::new());
+    let (inputs, states) = (&mut call.inputs, &mut call.initial_state);
     for (position, value) in args.iter().enumerate() {
         // The second argument of a recurrent layer's call is initial_state.
         let into = match position {
-            0 => &mut inputs,
-            1 if !value.is_null() => &mut states,
+            _ if layer.is_operation() && value.is_number() => {
+                call.constant = value.as_f64();
+                continue;
+            }
+            _ if layer.is_operation() => &mut *inputs,
+            0 => &mut *inputs,
+            1 if !value.is_null() => &mut *states,
             _ if value.is_null() => continue,
             _ => return Err(layer.unsupported("called with more arguments", "call it with one")),
         };
@@ -168,11 +192,15 @@ fn arguments(layer: &Layer<'_>, node: &Value) -> Result<(Vec<Tensor>, Vec<Tensor
     for (key, value) in node.get("kwargs").and_then(Value::as_object).into_iter().flatten() {
         match (key.as_str(), value) {
             (_, Value::Null) | ("training", Value::Bool(false)) => {}
-            ("initial_state", value) => keras_tensors(layer, value, &mut states)?,
-            ("mask", _) => {
-                let advice = "masks are not supported: train without mask_zero and Masking, or \
-                              run sequences at their own length";
-                return Err(layer.unsupported("called with a mask", advice));
+            ("initial_state", value) => keras_tensors(layer, value, states)?,
+            ("mask", value) => {
+                let mut masks = Vec::new();
+                keras_tensors(layer, value, &mut masks)?;
+                call.mask = masks.pop();
+                if !masks.is_empty() {
+                    let advice = "call it with one";
+                    return Err(layer.unsupported("called with several masks", advice));
+                }
             }
             _ => {
                 let what = format!("called with {key}={value}");
@@ -180,7 +208,7 @@ fn arguments(layer: &Layer<'_>, node: &Value) -> Result<(Vec<Tensor>, Vec<Tensor
             }
         }
     }
-    Ok((inputs, states))
+    Ok(())
 }
 
 /// Collects serialized Keras tensors, alone or in lists.
@@ -199,10 +227,7 @@ fn keras_tensors(layer: &Layer<'_>, value: &Value, into: &mut Vec<Tensor>) -> Re
 fn sorted(calls: Vec<Call<'_>>) -> Result<Vec<Call<'_>>, Error> {
     let places: HashMap<(&str, usize), usize> =
         calls.iter().enumerate().map(|(i, call)| ((call.layer.name, call.number), i)).collect();
-    let needed = |place: usize, which: usize| {
-        let call = &calls[place];
-        call.inputs.iter().chain(&call.initial_state).nth(which)
-    };
+    let needed = |place: usize, which: usize| calls[place].tensors().nth(which);
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
