@@ -139,6 +139,12 @@ pub(crate) struct RunArgs {
     /// Where the outputs go, .npy if there is one, or .npz; without it a summary is printed
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
+    /// How many steps of each row count, the others being padding: 5,3,0 or integers [batch] in an .npy
+    #[arg(long, value_name = "LENGTHS")]
+    pub(crate) lengths: Option<String>,
+    /// Which steps of each row count: bool [batch, time], in the model's order of axes
+    #[arg(long, value_name = "MASK.npy", conflicts_with = "lengths")]
+    pub(crate) mask: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

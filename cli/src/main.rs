@@ -7,6 +7,7 @@
 
 mod args;
 mod run;
+mod steps;
 mod inspect;
 mod verify;
 mod convert;

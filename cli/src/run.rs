@@ -9,6 +9,7 @@ use crate::args::{Options, RunArgs};
 use crate::arrays::{self, Destination, Named};
 use crate::failure::{Blame, Failure};
 use crate::output::Console;
+use crate::steps::Steps;
 
 /// How many values of an output a summary shows.
 const FIRST: usize = 6;
@@ -17,13 +18,17 @@ const FIRST: usize = 6;
 pub(crate) fn run(args: &RunArgs, options: &Options, console: &Console) -> Result<(), Failure> {
     let destination = args.output.as_deref().map(Destination::new).transpose()?;
     arrays::Kind::of(&args.input)?;
+    let steps = Steps::read(args)?;
     let model = args.model.load()?;
     if let Some(destination) = &destination {
         destination.check(&model)?;
     }
     let inputs = arrays::read_inputs(&args.input, &model, *console)?;
     let plan = model.into_plan(options.plan()).blame_model()?;
-    let outputs = run_plan(&plan, &inputs, *console)?;
+    let outputs = match steps.run(&plan, &inputs) {
+        Some(outputs) => outputs?,
+        None => run_plan(&plan, &inputs, *console)?,
+    };
     let mut written = Value::Null;
     if let Some(destination) = &destination {
         destination.write(&outputs)?;

@@ -36,6 +36,12 @@ fn usage_is_2() {
     }
     room.say("run m.safetensors x.npy --precision f16").expect(2, &["f16"]);
     room.say("run m.safetensors x.npy --tune latency").expect(2, &["latency", "not built yet"]);
+    for lengths in ["2,x", "2,-1", "lengths.txt", "2;1"] {
+        let line = format!("run m.safetensors x.npy --lengths {lengths}");
+        room.say(&line).expect(2, &["--lengths", lengths, "LENGTHS.npy", "5,3,0"]);
+    }
+    let line = "run m.safetensors x.npy --lengths 3,2 --mask mask.npy";
+    room.say(line).expect(2, &["--mask", "--lengths"]);
     room.say("convert m.safetensors -o m.keras").expect(2, &["'keras'", "safetensors"]);
     room.say("convert m.safetensors -o ./m.safetensors").expect(2, &["the model itself"]);
     room.say("verify m.safetensors x.npy").expect(2, &[".npz"]);
@@ -112,6 +118,22 @@ fn the_data_is_4() {
     room.say("run two.safetensors x.npz").expect(4, &["h0"]);
     room.npz("batches.npz", &[("x", array(&[2, 3, 5], 7)), ("h0", array(&[3, 4], 8))]);
     room.say("run two.safetensors batches.npz").expect(4, &["batch", "2", "3"]);
+    let x = "run m.safetensors x.npy";
+    let integers = |shape: &[usize], values: &[i32]| {
+        room.npy("steps.npy", &Array::from_indices(shape, values.to_vec()).unwrap());
+    };
+    room.say(&format!("{x} --lengths 3,2,1")).expect(4, &["lengths", "3", "2, one for each row"]);
+    room.say(&format!("{x} --lengths 3,4")).expect(4, &["row 1 is 4", "at most 3"]);
+    integers(&[2], &[3, -1]);
+    room.say(&format!("{x} --lengths steps.npy")).expect(4, &["steps.npy", "row 1 is -1"]);
+    integers(&[2, 1], &[3, 1]);
+    room.say(&format!("{x} --lengths steps.npy")).expect(4, &["integers [2, 1]", "[batch]"]);
+    room.say(&format!("{x} --lengths x.npy")).expect(4, &["x.npy", "real numbers", "integers"]);
+    room.say(&format!("{x} --lengths bad.npy")).expect(4, &["bad.npy"]);
+    room.say(&format!("{x} --mask steps.npy")).expect(4, &["it holds 3", "0 and 1"]);
+    integers(&[3, 2], &[1; 6]);
+    room.say(&format!("{x} --mask steps.npy")).expect(4, &["[3, 2]", "[batch=2, time=3]"]);
+    room.say(&format!("{x} --mask x.npy")).expect(4, &["x.npy", "real numbers [2, 3, 5]", "bool"]);
     room.npy("scalar.npy", &Array::new(&[], vec![1.0]).unwrap());
     room.say("run m.safetensors scalar.npy").expect(4, &["x"]);
 }
@@ -123,6 +145,8 @@ fn input_and_output_are_5() {
     room.say("inspect none.safetensors").expect(5, &["none.safetensors"]);
     room.say("run m.safetensors none.npy").expect(5, &["none.npy"]);
     room.say("run m.safetensors none.npz").expect(5, &["none.npz"]);
+    room.say("run m.safetensors x.npy --lengths none.npy").expect(5, &["none.npy"]);
+    room.say("run m.safetensors x.npy --mask none.npy").expect(5, &["none.npy"]);
     room.say("verify m.safetensors none.npz").expect(5, &["none.npz"]);
     room.say("inspect m.safetensors --spec none.json").expect(5, &["none.json"]);
     room.say("run m.safetensors x.npy -o none/y.npy").expect(5, &["none/y.npy"]);

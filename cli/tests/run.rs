@@ -184,3 +184,39 @@ fn nothing_in_nothing_out() {
         assert!(said.stdout.contains("no finite values"), "{said:?}");
     }
 }
+
+/// Lengths as a list and in files, and the mask that says the same, as bool and as integers.
+#[test]
+fn rows_have_lengths_and_masks() {
+    let room = Room::new("run-lengths");
+    room.model("m.safetensors", &chain());
+    let x = array(&[3, 4, 5], 7);
+    room.npy("x.npy", &x);
+    room.say("run m.safetensors x.npy -o list.npy --lengths 4,0,2").expect(0, &["wrote list.npy"]);
+    let list = room.array("list.npy");
+    let y = list.as_f32().unwrap();
+    for (row, length) in [4, 0, 2].into_iter().enumerate() {
+        let (x, y) = (&x.as_f32().unwrap()[row * 20..], &y[row * 12..][..12]);
+        room.npy("row.npy", &Array::new(&[1, length, 5], x[..length * 5].to_vec()).unwrap());
+        room.say("run m.safetensors row.npy -o one.npy").expect(0, &[]);
+        assert_eq!(room.array("one.npy").as_f32().unwrap(), &y[..length * 3]);
+        assert!(y[length * 3..].iter().all(|&y| y == 0.0));
+    }
+    let npy = |name: &str, descr: &str, shape: &str, values: Vec<u8>| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(values);
+        std::fs::write(room.file(name), bytes).unwrap();
+    };
+    npy("i4.npy", "<i4", "(3,)", [4_i32, 0, 2].map(i32::to_le_bytes).concat());
+    npy("i8.npy", "<i8", "(3,)", [4_i64, 0, 2].map(i64::to_le_bytes).concat());
+    let mask = [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0];
+    npy("b1.npy", "|b1", "(3, 4)", mask.to_vec());
+    npy("u1.npy", "|u1", "(3, 4)", mask.to_vec());
+    for flag in ["--lengths i4.npy", "--lengths i8.npy", "--mask b1.npy", "--mask u1.npy"] {
+        room.say(&format!("run m.safetensors x.npy -o y.npy {flag}")).expect(0, &[]);
+        assert_eq!(room.bytes("y.npy"), room.bytes("list.npy"), "{flag}");
+    }
+}

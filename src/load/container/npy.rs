@@ -18,7 +18,7 @@ pub struct NpyArray {
     /// The numbers, as f32 or as i32 indices.
     pub array: Array,
     /// The type in the file, if it is neither float32 nor int32: `float64` was rounded to f32,
-    /// integers of other widths were checked to fit.
+    /// integers of other widths were checked to fit, `bool` became the indices 0 and 1.
     pub cast_from: Option<String>,
 }
 
@@ -26,7 +26,8 @@ pub struct NpyArray {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is damaged, or holds neither floating point numbers nor integers.
+/// If the file cannot be read, is damaged, or holds neither floating point numbers nor integers nor
+/// truths.
 pub fn read(path: impl AsRef<Path>) -> Result<NpyArray, Error> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
@@ -47,7 +48,7 @@ pub fn write(path: impl AsRef<Path>, array: &Array) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// If they are damaged, or hold neither floating point numbers nor integers.
+/// If they are damaged, or hold neither floating point numbers nor integers nor truths.
 pub fn parse(bytes: &[u8]) -> Result<NpyArray, Error> {
     let (header, values) = split(bytes)?;
     let header = Header::parse(header)?;
@@ -66,7 +67,7 @@ pub fn parse(bytes: &[u8]) -> Result<NpyArray, Error> {
             let values = element.floats(values);
             Array::new(&header.shape, in_c_order(values, &header))?
         }
-        Kind::Signed | Kind::Unsigned => {
+        Kind::Signed | Kind::Unsigned | Kind::Bool => {
             let values = element.indices(values)?;
             Array::from_indices(&header.shape, in_c_order(values, &header))?
         }
@@ -128,6 +129,8 @@ enum Kind {
     Float,
     Signed,
     Unsigned,
+    /// A byte that is 0 or 1.
+    Bool,
 }
 
 /// What one number is: `<f4` and the like.
@@ -151,6 +154,7 @@ impl Element {
         let (kind, size) = match rest {
             [b'f', size @ (b'2' | b'4' | b'8')] => (Kind::Float, size - b'0'),
             [b'i', size @ (b'1' | b'2' | b'4' | b'8')] => (Kind::Signed, size - b'0'),
+            b"b1" => (Kind::Bool, 1),
             [b'u', size @ (b'1' | b'2' | b'4' | b'8')] => (Kind::Unsigned, size - b'0'),
             _ => return Err(refused()),
         };
@@ -163,6 +167,7 @@ impl Element {
             Kind::Float => "float",
             Kind::Signed => "int",
             Kind::Unsigned => "uint",
+            Kind::Bool => return "bool".into(),
         };
         format!("{kind}{}", self.size * 8)
     }
@@ -193,7 +198,8 @@ impl Element {
         let unused = 64 - 8 * u32::try_from(self.size).expect("at most 8");
         self.words(values)
             .map(|word| match self.kind {
-                Kind::Unsigned => i32::try_from(word).map_err(|_| word.to_string()),
+                Kind::Bool if word > 1 => Err(word.to_string()),
+                Kind::Unsigned | Kind::Bool => i32::try_from(word).map_err(|_| word.to_string()),
                 _ => {
                     let value = (word << unused).cast_signed() >> unused;
                     i32::try_from(value).map_err(|_| value.to_string())
@@ -202,7 +208,10 @@ impl Element {
             .collect::<Result<_, _>>()
             .map_err(|value| Error::Shape {
                 what: format!("an index in a {} array", self.name()),
-                expected: "a number that fits in int32".into(),
+                expected: match self.kind {
+                    Kind::Bool => "0 or 1".into(),
+                    _ => "a number that fits in int32".into(),
+                },
                 found: value,
             })
     }
@@ -355,6 +364,12 @@ mod tests {
             parse(&file("|i1", "False", "(1,)", &[200])).unwrap().array.as_indices().unwrap(),
             [-56]
         );
+
+        let read = parse(&file("|b1", "False", "(3,)", &[1, 0, 1])).unwrap();
+        assert_eq!(read.array.as_indices().unwrap(), [1, 0, 1]);
+        assert_eq!(read.cast_from.as_deref(), Some("bool"));
+        let error = parse(&file("|b1", "False", "(2,)", &[1, 2])).unwrap_err().to_string();
+        assert!(error.contains("bool") && error.contains("0 or 1"), "{error}");
 
         let huge = 3_000_000_000_i64.to_le_bytes();
         let error = parse(&file("<i8", "False", "(1,)", &huge)).unwrap_err().to_string();

@@ -1,0 +1,83 @@
+//! Which steps of the data count: `--lengths` and `--mask`.
+
+use std::path::Path;
+
+use ritornello::load::npy;
+use ritornello::{Array, Mask, Plan};
+
+use crate::args::RunArgs;
+use crate::arrays::{self, Named};
+use crate::failure::{Blame, Failure};
+
+/// What the flags say.
+#[derive(Debug)]
+pub(crate) enum Steps {
+    All,
+    /// How many of each row, the first ones.
+    Lengths(Vec<usize>),
+    Mask(Mask),
+}
+
+impl Steps {
+    /// Reads what the flags name.
+    pub(crate) fn read(args: &RunArgs) -> Result<Self, Failure> {
+        match (&args.lengths, &args.mask) {
+            (Some(lengths), _) => Ok(Self::Lengths(read_lengths(lengths)?)),
+            (None, Some(mask)) => Ok(Self::Mask(read_mask(mask)?)),
+            (None, None) => Ok(Self::All),
+        }
+    }
+
+    /// Runs a plan on the steps that count; `None` if that is all of them.
+    pub(crate) fn run(&self, plan: &Plan, inputs: &Named) -> Option<Result<Named, Failure>> {
+        let inputs = arrays::by_name(inputs);
+        match self {
+            Self::All => None,
+            Self::Lengths(lengths) => Some(plan.run_lengths(&inputs, lengths).blame_data()),
+            Self::Mask(mask) => Some(plan.run_masked(&inputs, mask).blame_data()),
+        }
+    }
+}
+
+/// Lengths from a list, or from a file of integers `[batch]`.
+fn read_lengths(text: &str) -> Result<Vec<usize>, Failure> {
+    let path = Path::new(text);
+    if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("npy")) {
+        let counts: Result<Vec<usize>, _> =
+            text.split(',').map(|count| count.trim().parse()).collect();
+        return counts.map_err(|_| {
+            let expected = "expected a file LENGTHS.npy or counts with commas between, as in 5,3,0";
+            Failure::usage(format!("--lengths is '{text}', {expected}"))
+        });
+    }
+    let array = npy::read(path).blame_data()?.array;
+    let (Some(counts), [_]) = (array.as_indices(), array.shape()) else {
+        return Err(misfit(path, "integers [batch]", &array));
+    };
+    let negative = counts.iter().enumerate().find(|(_, count)| **count < 0);
+    if let Some((row, count)) = negative {
+        let path = path.display();
+        return Err(Failure::data(format!("{path}: the length of row {row} is {count}")));
+    }
+    Ok(counts.iter().filter_map(|&count| usize::try_from(count).ok()).collect())
+}
+
+/// A mask from a file of truths, or of the integers 0 and 1.
+fn read_mask(path: &Path) -> Result<Mask, Failure> {
+    let expected = "bool (or integers 0 and 1) [batch, time] in the model's order of axes";
+    let array = npy::read(path).blame_data()?.array;
+    let (Some(values), &[first, second]) = (array.as_indices(), array.shape()) else {
+        return Err(misfit(path, expected, &array));
+    };
+    if let Some(value) = values.iter().find(|value| !matches!(value, 0 | 1)) {
+        let path = path.display();
+        return Err(Failure::data(format!("{path}: it holds {value}, expected {expected}")));
+    }
+    Mask::new([first, second], values.iter().map(|&value| value == 1).collect()).blame_data()
+}
+
+fn misfit(path: &Path, expected: &str, array: &Array) -> Failure {
+    let kind = if array.as_f32().is_some() { "real numbers" } else { "integers" };
+    let shape = array.shape();
+    Failure::data(format!("{}: it holds {kind} {shape:?}, expected {expected}", path.display()))
+}
