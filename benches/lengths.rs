@@ -3,6 +3,10 @@
 //!
 //! Ids: `lengths-{cell}-f32-{level}/{way}/T…_B…_I…_H…`; the lengths are 1 to T, evenly spread and in
 //! no order. The three are first held against each other, to the bit. Elements are steps that count.
+//!
+//! Ids: `masks-{cell}-f32-{level}/{way}/T…_B…_I…_H…`; half of the steps of every row count, wherever they
+//! are: with that mask, with every step run, and with the steps that count put one behind the other
+//! beforehand and lengths. The first and the last are first held against each other, to the bit.
 
 mod noise;
 
@@ -112,5 +116,98 @@ fn lengths_of_rows(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, lengths_of_rows);
+/// Rows with holes, and the same rows without.
+struct Holes {
+    session: Session,
+    x: Vec<f32>,
+    mask: Vec<bool>,
+    /// The steps of each row that count, in front.
+    packed: Vec<f32>,
+    lengths: Vec<usize>,
+    y: Vec<f32>,
+    size: usize,
+}
+
+impl Holes {
+    fn new(session: Session, [time, batch, features, size]: [usize; 4], noise: &mut Noise) -> Self {
+        let x = noise.numbers(time * batch * features, 1.0);
+        let mask: Vec<bool> =
+            noise.numbers(time * batch, 1.0).into_iter().map(|number| number < 0.0).collect();
+        let mut packed = vec![0.0; x.len()];
+        let mut lengths = vec![0; batch];
+        for (step, x) in x.chunks(features).enumerate().filter(|(step, _)| mask[*step]) {
+            let row = step / time;
+            packed[(row * time + lengths[row]) * features..][..features].copy_from_slice(x);
+            lengths[row] += 1;
+        }
+        let y = vec![0.0; time * batch * size];
+        Self { session, x, mask, packed, lengths, y, size }
+    }
+
+    fn masked(&mut self) {
+        self.session.reset();
+        let (x, y) = (black_box(&self.x), &mut self.y);
+        self.session.run_masked_into(x, &self.mask, y).expect("fits");
+    }
+
+    fn padded(&mut self) {
+        self.session.reset();
+        self.session.run_into(black_box(&self.x), &mut self.y).expect("fits");
+    }
+
+    fn packed(&mut self) {
+        self.session.reset();
+        let (x, y) = (black_box(&self.packed), &mut self.y);
+        self.session.run_lengths_into(x, &self.lengths, y).expect("fits");
+    }
+
+    /// The bits of the steps that count, row after row; `counts` says which they are.
+    fn bits(&self, counts: impl Fn(usize) -> bool) -> Vec<u32> {
+        let steps = self.y.chunks(self.size).enumerate().filter(|(step, _)| counts(*step));
+        steps.flat_map(|(_, y)| y.iter().map(|y| y.to_bits())).collect()
+    }
+
+    fn check(&mut self, time: usize) {
+        self.masked();
+        let expected = self.bits(|step| self.mask[step]);
+        self.packed();
+        let found = self.bits(|step| step % time < self.lengths[step / time]);
+        assert!(found == expected, "the ways differ");
+    }
+}
+
+fn masks_with_holes(criterion: &mut Criterion) {
+    for isa in Isa::available() {
+        for cell in [Cell::LSTM, Cell::gru(GruReset::AfterMatmul)] {
+            let mut group = criterion.benchmark_group(format!("masks-{}-f32-{isa}", cell.name()));
+            for shape in SHAPES {
+                let [time, batch, input_size, size] = shape;
+                let mut noise = Noise(1);
+                let layer = noise.layer(cell, input_size, size);
+                let model = Model::chain(input_size).recurrent(layer).build().expect("a chain");
+                let options = PlanOptions::default().isa(isa).threads(Threads::one());
+                let plan = model.into_plan(options).expect("a level of this CPU");
+                let session = plan.session(batch, time).expect("fits");
+                let mut holes = Holes::new(session, shape, &mut noise);
+                holes.check(time);
+                let steps: usize = holes.lengths.iter().sum();
+                group.throughput(Throughput::Elements(steps as u64));
+                let of_shape = format!("T{time}_B{batch}_I{input_size}_H{size}");
+                let ways: [(&str, fn(&mut Holes)); 3] = [
+                    ("masked", Holes::masked),
+                    ("padded", Holes::padded),
+                    ("packed", Holes::packed),
+                ];
+                for (name, way) in ways {
+                    group.bench_function(format!("{name}/{of_shape}"), |bencher| {
+                        bencher.iter(|| way(&mut holes));
+                    });
+                }
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, lengths_of_rows, masks_with_holes);
 criterion_main!(benches);
