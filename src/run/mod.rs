@@ -1,6 +1,7 @@
 //! The data flow: one stream of sequences through the stages of a plan.
 
 mod check;
+mod call;
 mod crew;
 mod elementwise;
 mod frame;
@@ -21,13 +22,13 @@ pub(crate) use once::run_once;
 pub(crate) use rows::Counting;
 pub use state::State;
 
-use frame::{Destination, Frame, Piece, Source, whole_time};
+use call::Call;
+use frame::{Destination, Source, whole_time};
 use rows::{Rows, StepLists};
 use scratch::{Scratch, Sizes};
 use state::LayerState;
 
 use crate::model::{Extent, Shape};
-use crate::plan::{Home, Padding};
 use crate::{Array, Error, Mask, Plan};
 
 /// One stream: states that live from call to call, and buffers for a fixed batch.
@@ -364,56 +365,15 @@ impl Session {
         progress: &mut dyn FnMut(usize, usize),
     ) {
         let longest = self.longest();
-        let plan = &*self.plan.inner;
-        let rows = Rows::of(counting, &self.lists, longest);
-        let step = if longest > self.max_time { self.max_time } else { longest };
-        let pieces = longest.checked_div(step).map_or(1, |_| longest.div_ceil(step));
-        let total = pieces * plan.stages.len();
-        for piece in 0..pieces {
-            let start = piece * step;
-            let mut frame = Frame {
-                plan,
-                batch: self.batch,
-                piece: Piece { whole: &self.times, start, end: longest.min(start + step) },
-                rows,
-                inputs,
-                outputs,
-                scratch: &mut self.scratch.values,
-            };
-            let mut done = 0;
-            while done < plan.stages.len() {
-                let (tasks, merge) = (&mut self.scratch.tasks, &mut self.scratch.merge);
-                done += stages::run(&mut frame, done, &mut self.states, tasks, merge);
-                progress(piece * plan.stages.len() + done, total);
-            }
-            copy_shared_outputs(&mut frame);
-            zero_padding(&mut frame);
-        }
-    }
-}
-
-/// Outputs that show what another output, or an input, holds.
-fn copy_shared_outputs(frame: &mut Frame<'_, '_>) {
-    let plan = frame.plan;
-    for (index, output) in plan.outputs.iter().enumerate() {
-        if plan.values[output.value].home == Home::Output(index) {
-            continue;
-        }
-        let Some(numbers) = frame.outputs[index].take() else { continue };
-        frame.copy_to(output.value, numbers);
-        frame.outputs[index] = Some(numbers);
-    }
-}
-
-/// Outputs show zeros in steps that do not count.
-fn zero_padding(frame: &mut Frame<'_, '_>) {
-    for (index, output) in frame.plan.outputs.iter().enumerate() {
-        let times = frame.row_times(output.value);
-        if times.is_all() || frame.plan.values[output.value].padding == Padding::Held {
-            continue;
-        }
-        let Some(numbers) = frame.outputs[index].take() else { continue };
-        elementwise::zero_padding(times, frame.outside_view(output.value, numbers));
-        frame.outputs[index] = Some(numbers);
+        let call = Call {
+            plan: &self.plan.inner,
+            batch: self.batch,
+            times: &self.times,
+            longest,
+            max_time: self.max_time,
+            rows: Rows::of(counting, &self.lists, longest),
+            inputs,
+        };
+        call.run(outputs, &mut self.states, &mut self.scratch, progress);
     }
 }
