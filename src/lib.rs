@@ -22,6 +22,8 @@ pub mod run;
 mod array;
 mod error;
 mod parallel;
+#[cfg(feature = "npz")]
+mod snapshot;
 
 pub use array::{Array, Mask, Values};
 pub use error::Error;

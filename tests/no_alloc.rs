@@ -301,3 +301,22 @@ fn large_layers_do_not_allocate_on_levels_of_our_own() {
         }
     }
 }
+
+#[test]
+fn states_of_rows_do_not_allocate() {
+    let both = recurrent(Cell::LSTM, Direction::Bidirectional, 3, 9);
+    let gru = recurrent(Cell::gru(GruReset::AfterMatmul), Direction::Forward, 18, 5);
+    let model = Model::chain(3).recurrent(both).recurrent(gru).build().unwrap();
+    let plan = model.plan(PlanOptions::default().threads(Threads::one())).unwrap();
+    let mut session = plan.session(4, 5).unwrap();
+    session.run(&numbers(4 * 5 * 3)).unwrap();
+    let mut state = session.row_state(0).unwrap();
+    let whole = session.state().unwrap();
+    let found = calls(|| {
+        session.row_state_into(2, &mut state).unwrap();
+        session.set_row_state(1, &state).unwrap();
+        session.reset_row(3).unwrap();
+        session.set_state(&whole).unwrap();
+    });
+    assert_eq!(found, 0);
+}

@@ -66,6 +66,13 @@ impl Array {
         }
     }
 
+    pub(crate) fn as_f32_mut(&mut self) -> Option<&mut [f32]> {
+        match &mut self.values {
+            Values::F32(values) => Some(values),
+            Values::Index(_) => None,
+        }
+    }
+
     /// The numbers, if they are indices.
     #[must_use]
     pub fn as_indices(&self) -> Option<&[i32]> {

@@ -1,7 +1,7 @@
 //! The data flow: one stream of sequences through the stages of a plan.
 
-mod check;
 mod call;
+mod check;
 mod crew;
 mod elementwise;
 mod frame;
@@ -26,7 +26,7 @@ use call::Call;
 use frame::{Destination, Source, whole_time};
 use rows::{Rows, StepLists};
 use scratch::{Scratch, Sizes};
-use state::LayerState;
+use state::{LayerState, Rows};
 
 use crate::model::{Extent, Shape};
 use crate::{Array, Error, Mask, Plan};
@@ -296,7 +296,19 @@ impl Session {
 
     /// Forgets everything: all states are zero again.
     pub fn reset(&mut self) {
-        self.states.iter_mut().for_each(LayerState::reset);
+        let rows = Rows::all(self.batch);
+        self.states.iter_mut().for_each(|layer| layer.reset(rows));
+    }
+
+    /// Forgets what one row of the batch has seen; the others go on.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such row.
+    pub fn reset_row(&mut self, row: usize) -> Result<(), Error> {
+        let rows = self.row(row)?;
+        self.states.iter_mut().for_each(|layer| layer.reset(rows));
+        Ok(())
     }
 
     /// The states of all recurrent layers.
@@ -305,7 +317,26 @@ impl Session {
     ///
     /// Never, for a session that could be made.
     pub fn state(&self) -> Result<State, Error> {
-        state::export(&self.states, self.batch)
+        state::export(&self.states, Rows::all(self.batch))
+    }
+
+    /// The states of one row of the batch: arrays `[directions, 1, features]`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such row.
+    pub fn row_state(&self, row: usize) -> Result<State, Error> {
+        state::export(&self.states, self.row(row)?)
+    }
+
+    /// The same into `state`: its memory is taken again if it has been the state of a row before,
+    /// and nothing is allocated then.
+    ///
+    /// # Errors
+    ///
+    /// As [`row_state`](Self::row_state).
+    pub fn row_state_into(&self, row: usize, state: &mut State) -> Result<(), Error> {
+        state::export_into(&self.states, self.row(row)?, state)
     }
 
     /// Goes on from `state`.
@@ -314,17 +345,40 @@ impl Session {
     ///
     /// If a state is missing, or its name or shape does not fit; nothing is changed then.
     pub fn set_state(&mut self, state: &State) -> Result<(), Error> {
-        state::import(&mut self.states, self.batch, state)
+        state::import(&mut self.states, Rows::all(self.batch), state)
+    }
+
+    /// Goes on from `state` in one row of the batch: arrays `[directions, 1, features]`, from
+    /// whichever row, session or pool of the same model. The other rows go on as they are. Nothing
+    /// is allocated.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_state`](Self::set_state), and if there is no such row.
+    pub fn set_row_state(&mut self, row: usize, state: &State) -> Result<(), Error> {
+        let rows = self.row(row)?;
+        state::import(&mut self.states, rows, state)
+    }
+
+    fn row(&self, row: usize) -> Result<Rows, Error> {
+        if row < self.batch {
+            return Ok(Rows::one(row, self.batch));
+        }
+        Err(Error::Shape {
+            what: "the row of a session's batch".into(),
+            expected: format!("below batch={}", self.batch),
+            found: row.to_string(),
+        })
     }
 
     /// Copies h and c of one layer from `[directions, batch, hidden_size]`.
     fn load_state(&mut self, layer: usize, hidden: &[f32], cell: &[f32]) {
-        self.states[layer].load(hidden, cell);
+        self.states[layer].load(Rows::all(self.batch), hidden, cell);
     }
 
     /// Copies c of one layer to `[directions, batch, hidden_size]`.
     fn store_cell(&self, layer: usize, cell: &mut [f32]) {
-        self.states[layer].store_cell(cell);
+        self.states[layer].store_cell(Rows::all(self.batch), cell);
     }
 
     /// The steps of the inputs that are sequences of free length.

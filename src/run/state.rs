@@ -3,12 +3,11 @@
 use ritornello_kernels::{AlignedBuffer, View, state_stride};
 
 use crate::plan::{PlanInner, RecurrentStage, StageKind};
-use crate::{Array, Error};
+use crate::{Array, Error, Values};
 
 /// The states of one recurrent layer.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerState {
-    pub(crate) name: String,
     pub(crate) hidden: States,
     /// Without rows for a cell without one.
     pub(crate) cell: States,
@@ -20,16 +19,54 @@ pub(crate) struct LayerState {
 /// h or c of one layer: `[directions, batch, features]` in the kernels' layout.
 #[derive(Clone, Debug)]
 pub(crate) struct States {
+    /// That of its array.
+    name: String,
     directions: usize,
     features: usize,
     /// Rows are `state_stride(features)` apart.
     numbers: AlignedBuffer,
 }
 
+/// Some rows of a batch that stand side by side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    batch: usize,
+    first: usize,
+    count: usize,
+}
+
+impl Rows {
+    /// The whole batch.
+    pub(crate) fn all(batch: usize) -> Self {
+        Self { batch, first: 0, count: batch }
+    }
+
+    /// One row.
+    ///
+    /// # Panics
+    ///
+    /// If the batch does not have it.
+    pub(crate) fn one(row: usize, batch: usize) -> Self {
+        assert!(row < batch, "row {row} of a batch of {batch}");
+        Self { batch, first: row, count: 1 }
+    }
+
+    /// Of the numbers of one direction, those of these rows.
+    fn of(self, numbers: &[f32], stride: usize) -> &[f32] {
+        &numbers[self.first * stride..][..self.count * stride]
+    }
+
+    fn of_mut(self, numbers: &mut [f32], stride: usize) -> &mut [f32] {
+        &mut numbers[self.first * stride..][..self.count * stride]
+    }
+}
+
 /// The states of a session: arrays `[directions, batch, features]`, named `LAYER.h` and, of an
 /// LSTM, `LAYER.c`. Features are the units of a direction, those of an h that is projected the
 /// projection's rows.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Of one row of a batch, or one stream of a pool, the arrays are `[directions, 1, features]`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     arrays: Vec<(String, Array)>,
 }
@@ -55,24 +92,24 @@ impl State {
 }
 
 impl States {
-    fn new(directions: usize, features: usize, batch: usize) -> Self {
+    fn new(name: String, [directions, features]: [usize; 2], batch: usize) -> Self {
         let numbers = AlignedBuffer::zeroed(directions * batch * state_stride(features));
-        Self { directions, features, numbers }
+        Self { name, directions, features, numbers }
     }
 
-    /// Every row without padding, direction after direction.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.numbers.chunks(state_stride(self.features)).map(|row| &row[..self.features])
+    /// Some rows without padding, direction after direction.
+    fn rows(&self, rows: Rows) -> impl Iterator<Item = &[f32]> {
+        let (stride, features) = (state_stride(self.features), self.features);
+        let directions = self.numbers.chunks((rows.batch * stride).max(1));
+        let rows = directions.flat_map(move |all| rows.of(all, stride).chunks(stride));
+        rows.map(move |row| &row[..features])
     }
 
-    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
-        let rows = self.numbers.chunks_mut(state_stride(self.features));
-        rows.map(|row| &mut row[..self.features])
-    }
-
-    /// All rows with their padding.
-    pub(crate) fn padded_mut(&mut self) -> &mut [f32] {
-        &mut self.numbers
+    pub(crate) fn rows_mut(&mut self, rows: Rows) -> impl Iterator<Item = &mut [f32]> {
+        let (stride, features) = (state_stride(self.features), self.features);
+        let directions = self.numbers.chunks_mut((rows.batch * stride).max(1));
+        let rows = directions.flat_map(move |all| rows.of_mut(all, stride).chunks_mut(stride));
+        rows.map(move |row| &mut row[..features])
     }
 
     /// The rows of the first direction and those of the second, with padding.
@@ -92,21 +129,36 @@ impl States {
         self.directions == 0
     }
 
-    fn reset(&mut self) {
-        self.numbers.fill(0.0);
+    fn reset(&mut self, rows: Rows) {
+        let stride = state_stride(self.features);
+        let directions = self.numbers.chunks_mut((rows.batch * stride).max(1));
+        directions.for_each(|all| rows.of_mut(all, stride).fill(0.0));
     }
 
     /// Takes states without padding.
-    fn load(&mut self, given: &[f32]) {
+    fn load(&mut self, rows: Rows, given: &[f32]) {
         let features = self.features;
-        for (to, from) in self.rows_mut().zip(given.chunks(features)) {
+        for (to, from) in self.rows_mut(rows).zip(given.chunks(features)) {
             to.copy_from_slice(from);
         }
     }
 
-    fn array(&self, batch: usize) -> Result<Array, Error> {
-        let numbers = self.rows().flatten().copied().collect();
-        Array::new(&[self.directions, batch, self.features], numbers)
+    /// Gives states without padding.
+    fn store(&self, rows: Rows, given: &mut [f32]) {
+        for (from, to) in self.rows(rows).zip(given.chunks_mut(self.features)) {
+            to.copy_from_slice(from);
+        }
+    }
+
+    fn shape(&self, rows: Rows) -> [usize; 3] {
+        [self.directions, rows.count, self.features]
+    }
+
+    fn array(&self, rows: Rows) -> Result<Array, Error> {
+        let shape = self.shape(rows);
+        let mut numbers = vec![0.0; shape.iter().product()];
+        self.store(rows, &mut numbers);
+        Array::new(&shape, numbers)
     }
 }
 
@@ -123,10 +175,10 @@ impl LayerState {
     fn new(name: &str, layer: &RecurrentStage, batch: usize) -> Self {
         let directions = layer.cells.len();
         let with_cell = if layer.has_cell_state() { directions } else { 0 };
+        let states = |suffix, shape| States::new(format!("{name}.{suffix}"), shape, batch);
         Self {
-            name: name.into(),
-            hidden: States::new(directions, layer.state_size(), batch),
-            cell: States::new(with_cell, layer.hidden_size(), batch),
+            hidden: states("h", [directions, layer.state_size()]),
+            cell: states("c", [with_cell, layer.hidden_size()]),
             shown: vec![true; batch],
         }
     }
@@ -139,86 +191,106 @@ impl LayerState {
         sizes.into_iter().take(kinds).map(move |size| rows * state_stride(size))
     }
 
-    pub(crate) fn reset(&mut self) {
-        self.hidden.reset();
-        self.cell.reset();
+    pub(crate) fn reset(&mut self, rows: Rows) {
+        self.hidden.reset(rows);
+        self.cell.reset(rows);
         // Zero stands for the output before the first.
-        self.shown.fill(true);
+        self.shown[rows.range()].fill(true);
     }
 
     /// Takes states without padding; an empty cell state where there is none.
-    pub(crate) fn load(&mut self, hidden: &[f32], cell: &[f32]) {
-        self.hidden.load(hidden);
-        self.cell.load(cell);
-        self.shown.fill(true);
+    pub(crate) fn load(&mut self, rows: Rows, hidden: &[f32], cell: &[f32]) {
+        self.hidden.load(rows, hidden);
+        self.cell.load(rows, cell);
+        self.shown[rows.range()].fill(true);
     }
 
     /// Gives the cell states without padding.
-    pub(crate) fn store_cell(&self, cell: &mut [f32]) {
-        let features = self.cell.features;
-        for (to, from) in cell.chunks_mut(features).zip(self.cell.rows()) {
-            to.copy_from_slice(from);
-        }
-    }
-
-    /// Both states as arrays with their names.
-    pub(crate) fn arrays(&self, batch: usize) -> Result<Vec<(String, Array)>, Error> {
-        let mut arrays = vec![(format!("{}.h", self.name), self.hidden.array(batch)?)];
-        if !self.cell.is_empty() {
-            arrays.push((format!("{}.c", self.name), self.cell.array(batch)?));
-        }
-        Ok(arrays)
+    pub(crate) fn store_cell(&self, rows: Rows, cell: &mut [f32]) {
+        self.cell.store(rows, cell);
     }
 }
 
-/// All states of a session as arrays.
-pub(crate) fn export(layers: &[LayerState], batch: usize) -> Result<State, Error> {
+/// Every h and c that there is, layer by layer.
+fn each(layers: &[LayerState]) -> impl Iterator<Item = &States> {
+    let states = layers.iter().flat_map(|layer| [&layer.hidden, &layer.cell]);
+    states.filter(|states| !states.is_empty())
+}
+
+fn each_mut(layers: &mut [LayerState]) -> impl Iterator<Item = &mut States> {
+    let states = layers.iter_mut().flat_map(|layer| [&mut layer.hidden, &mut layer.cell]);
+    states.filter(|states| !states.is_empty())
+}
+
+/// The states of some rows as arrays.
+pub(crate) fn export(layers: &[LayerState], rows: Rows) -> Result<State, Error> {
     let mut arrays = Vec::new();
-    for layer in layers {
-        arrays.extend(layer.arrays(batch)?);
+    for states in each(layers) {
+        arrays.push((states.name.clone(), states.array(rows)?));
     }
     Ok(State { arrays })
 }
 
-/// Checks that `state` has exactly the arrays that the layers need, then copies them.
-pub(crate) fn import(layers: &mut [LayerState], batch: usize, state: &State) -> Result<(), Error> {
-    let expected = export(layers, batch)?;
+/// The same into arrays that are there already, if they are those that `export` gives.
+pub(crate) fn export_into(
+    layers: &[LayerState],
+    rows: Rows,
+    state: &mut State,
+) -> Result<(), Error> {
+    let fits = |(states, (name, array)): (&States, &(String, Array))| {
+        states.name == *name && array.as_f32().is_some() && array.shape() == states.shape(rows)
+    };
+    let count = each(layers).count();
+    if state.arrays.len() != count || !each(layers).zip(&state.arrays).all(fits) {
+        *state = export(layers, rows)?;
+        return Ok(());
+    }
+    for (states, (_, array)) in each(layers).zip(&mut state.arrays) {
+        states.store(rows, array.as_f32_mut().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Checks that `state` has exactly the arrays that some rows need, then copies them.
+pub(crate) fn import(layers: &mut [LayerState], rows: Rows, state: &State) -> Result<(), Error> {
+    check(layers, rows, state)?;
+    for states in each_mut(layers) {
+        let given = state.get(&states.name).and_then(Array::as_f32);
+        states.load(rows, given.unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn check(layers: &[LayerState], rows: Rows, state: &State) -> Result<(), Error> {
     for (place, (name, array)) in state.arrays.iter().enumerate() {
         if state.arrays[..place].iter().any(|(earlier, _)| earlier == name) {
             return Err(Error::DuplicateName { what: "state", name: name.clone() });
         }
-        let Some(known) = expected.get(name) else {
-            let names: Vec<&str> = expected.arrays.iter().map(|(n, _)| n.as_str()).collect();
+        let Some(known) = each(layers).find(|states| states.name == *name) else {
+            let names: Vec<&str> = each(layers).map(|states| states.name.as_str()).collect();
             return Err(Error::UnknownName {
                 what: "state",
                 name: name.clone(),
                 known: names.join(", "),
             });
         };
-        if array.shape() != known.shape() || array.as_f32().is_none() {
+        if array.shape() != known.shape(rows) || array.as_f32().is_none() {
             return Err(Error::Shape {
                 what: format!("state '{name}' [directions, batch, features]"),
-                expected: format!("f32 {:?}", known.shape()),
-                found: format!("{:?}", array.shape()),
+                expected: format!("f32 {:?}", known.shape(rows)),
+                found: match array.values() {
+                    Values::F32(_) => format!("{:?}", array.shape()),
+                    Values::Index(_) => format!("indices {:?}", array.shape()),
+                },
             });
         }
     }
-    for (name, _) in &expected.arrays {
-        if state.get(name).is_none() {
-            return Err(Error::Shape {
-                what: format!("state '{name}'"),
-                expected: "an array".into(),
-                found: "missing".into(),
-            });
-        }
+    match each(layers).find(|states| state.get(&states.name).is_none()) {
+        None => Ok(()),
+        Some(missing) => Err(Error::Shape {
+            what: format!("state '{}'", missing.name),
+            expected: "an array".into(),
+            found: "missing".into(),
+        }),
     }
-    for layer in layers {
-        let given = |suffix: &str| {
-            let array = state.get(&format!("{}.{suffix}", layer.name));
-            array.and_then(Array::as_f32).unwrap_or(&[])
-        };
-        let (hidden, cell) = (given("h"), given("c"));
-        layer.load(hidden, cell);
-    }
-    Ok(())
 }

@@ -83,8 +83,8 @@ fn walk_all<'b>(
                 // Every chunk has its own.
                 input,
                 output: None,
-                hidden: state.hidden.padded_mut(),
-                cell_state: state.cell.padded_mut(),
+                hidden: state.hidden.split_direction(batch).0,
+                cell_state: state.cell.split_direction(batch).0,
             }),
             output: output.map_or_else(Vec::new, |output| cut(output, chunk)),
             done: AtomicUsize::new(0),
