@@ -31,7 +31,7 @@ pub use load::{keras, load, pytorch};
 pub use model::Model;
 pub use plan::{Plan, PlanOptions, Threads};
 pub use ritornello_kernels::{Isa, Precision};
-pub use run::{HandCell, Session, State};
+pub use run::{HandCell, Session, State, StreamId, StreamPool};
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

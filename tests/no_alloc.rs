@@ -9,7 +9,7 @@ use ritornello::model::{
     Matrix, Merge, Model, Op, OutputOrder, PadOutput, Recurrent, RecurrentWeights, ScaleShift,
     StateScope,
 };
-use ritornello::{Isa, PlanOptions, Session, Threads};
+use ritornello::{Isa, PlanOptions, Session, StreamPool, Threads};
 
 /// Numbers in [-1, 1), never all the same: a cycle of 251.
 fn numbers(count: usize) -> Vec<f32> {
@@ -319,4 +319,46 @@ fn states_of_rows_do_not_allocate() {
         session.set_state(&whole).unwrap();
     });
     assert_eq!(found, 0);
+}
+
+/// Ticks of any streams that are open, and all that may happen to these between ticks.
+#[test]
+fn a_pool_allocates_only_where_streams_are_opened() {
+    const STREAMS: usize = 300;
+    for cell in cells() {
+        let model = Model::chain(3)
+            .recurrent(recurrent(cell, Direction::Forward, 3, 9))
+            .recurrent(recurrent(cell, Direction::Forward, 9, 17))
+            .dense(dense(4, 17, Activation::Softmax))
+            .build()
+            .unwrap();
+        for isa in Isa::available() {
+            let options = PlanOptions::default().isa(isa).threads(Threads::one());
+            let mut pool = model.plan(options).unwrap().stream_pool(2).unwrap();
+            pool.reserve(STREAMS).unwrap();
+            let mut ids = Vec::with_capacity(STREAMS);
+            let (x, mut y) = (numbers(STREAMS * 5 * 3), vec![f32::NAN; STREAMS * 5 * 4]);
+            let mut tick = |pool: &mut _, ids: &[_], time: usize| {
+                let (x, y) = (&x[..ids.len() * time * 3], &mut y[..ids.len() * time * 4]);
+                StreamPool::tick_steps(pool, ids, time, x, y).unwrap();
+                assert!(y.iter().all(|y| y.is_finite()));
+            };
+            let opened = calls(|| ids.extend((0..STREAMS).map(|_| pool.open().unwrap())));
+            let mut state = pool.state(ids[0]).unwrap();
+            let ticked = calls(|| {
+                for (first, end, time) in [(0, STREAMS, 1), (7, 8, 5), (1, 290, 2), (0, 0, 1)] {
+                    tick(&mut pool, &ids[first..end], time);
+                }
+                ids.swap(3, 200);
+                tick(&mut pool, &ids, 1);
+                pool.reset(ids[5]).unwrap();
+                pool.state_into(ids[3], &mut state).unwrap();
+                pool.set_state(ids[2], &state).unwrap();
+                pool.close(ids[9]).unwrap();
+                ids[9] = pool.open().unwrap();
+                tick(&mut pool, &ids, 5);
+            });
+            assert_eq!([opened, ticked], [0, 0], "{cell:?} on {isa}");
+        }
+    }
 }

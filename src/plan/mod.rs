@@ -25,7 +25,7 @@ use crate::model::{
     Input, Model, Node, Op, PadOutput, Port, SequenceAxes, Shape, StateScope, Value,
 };
 use crate::run::Counting;
-use crate::{Array, Error, Mask, Session};
+use crate::{Array, Error, Mask, Session, StreamPool};
 
 /// A model, ready to run on one machine. Cheap to clone; clones share the packed weights.
 #[derive(Clone, Debug)]
@@ -246,6 +246,17 @@ impl Plan {
     /// If the buffers' sizes overflow.
     pub fn session(&self, batch: usize, max_time: usize) -> Result<Session, Error> {
         Session::new(self.clone(), batch, max_time)
+    }
+
+    /// Makes a pool of streams that join and leave: buffers for `max_time` steps at once, which is 1
+    /// where every tick brings a single step. It has no stream at first.
+    ///
+    /// # Errors
+    ///
+    /// If the model needs whole sequences, or has anything else than one sequence of numbers of any
+    /// length as its input and one output; if `max_time` is 0, or the buffers' sizes overflow.
+    pub fn stream_pool(&self, max_time: usize) -> Result<StreamPool, Error> {
+        StreamPool::new(self.clone(), max_time)
     }
 
     /// The bytes that a session allocates, but for what calls with lengths or a mask take

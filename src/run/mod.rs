@@ -8,6 +8,7 @@ mod frame;
 mod generate;
 mod hand;
 mod once;
+mod pool;
 mod ragged;
 mod recurrent;
 mod rows;
@@ -19,6 +20,7 @@ mod wave;
 
 pub use hand::HandCell;
 pub(crate) use once::run_once;
+pub use pool::{StreamId, StreamPool};
 pub(crate) use rows::Counting;
 pub use state::State;
 

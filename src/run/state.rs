@@ -51,6 +51,11 @@ impl Rows {
         Self { batch, first: row, count: 1 }
     }
 
+    /// Their places.
+    fn range(self) -> std::ops::Range<usize> {
+        self.first..self.first + self.count
+    }
+
     /// Of the numbers of one direction, those of these rows.
     fn of(self, numbers: &[f32], stride: usize) -> &[f32] {
         &numbers[self.first * stride..][..self.count * stride]
@@ -150,6 +155,22 @@ impl States {
         }
     }
 
+    /// Takes the rows of `from` that `slots` names, in their order. Both have one direction.
+    fn gather(&mut self, from: &Self, slots: impl Iterator<Item = usize>) {
+        let stride = state_stride(self.features);
+        for (to, slot) in self.numbers.chunks_exact_mut(stride).zip(slots) {
+            to.copy_from_slice(&from.numbers[slot * stride..][..stride]);
+        }
+    }
+
+    /// Gives the first rows to those of `to` that `slots` names.
+    fn scatter(&self, to: &mut Self, slots: impl Iterator<Item = usize>) {
+        let stride = state_stride(self.features);
+        for (from, slot) in self.numbers.chunks_exact(stride).zip(slots) {
+            to.numbers[slot * stride..][..stride].copy_from_slice(from);
+        }
+    }
+
     fn shape(&self, rows: Rows) -> [usize; 3] {
         [self.directions, rows.count, self.features]
     }
@@ -196,6 +217,24 @@ impl LayerState {
         self.cell.reset(rows);
         // Zero stands for the output before the first.
         self.shown[rows.range()].fill(true);
+    }
+
+    /// Takes the rows of `from` that `slots` names, in their order. Both have one direction.
+    pub(crate) fn gather(&mut self, from: &Self, slots: impl Iterator<Item = usize> + Clone) {
+        self.hidden.gather(&from.hidden, slots.clone());
+        self.cell.gather(&from.cell, slots.clone());
+        for (to, slot) in self.shown.iter_mut().zip(slots) {
+            *to = from.shown[slot];
+        }
+    }
+
+    /// Gives the first rows to those of `to` that `slots` names.
+    pub(crate) fn scatter(&self, to: &mut Self, slots: impl Iterator<Item = usize> + Clone) {
+        self.hidden.scatter(&mut to.hidden, slots.clone());
+        self.cell.scatter(&mut to.cell, slots.clone());
+        for (&from, slot) in self.shown.iter().zip(slots) {
+            to.shown[slot] = from;
+        }
     }
 
     /// Takes states without padding; an empty cell state where there is none.
@@ -258,6 +297,7 @@ pub(crate) fn import(layers: &mut [LayerState], rows: Rows, state: &State) -> Re
         let given = state.get(&states.name).and_then(Array::as_f32);
         states.load(rows, given.unwrap_or_default());
     }
+    layers.iter_mut().for_each(|layer| layer.shown[rows.range()].fill(true));
     Ok(())
 }
 

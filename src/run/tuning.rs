@@ -18,6 +18,12 @@ pub(crate) const CHUNK_NUMBERS: usize = 64 * 1024;
 /// To be seen with `ritornello bench --layer lstm:1024:1024 --batch 64 --time 25`.
 pub(crate) const CHUNK_ROWS: usize = 128;
 
+/// Rows of a stream pool that a thread runs at once: their states and pre-activations shall stay in
+/// the nearest caches, and all weights are read for each block.
+///
+/// To be seen with `cargo bench --bench streams`.
+pub(crate) const BLOCK_ROWS: usize = 128;
+
 /// Multiplications of a thread below which its help costs more than it brings.
 ///
 /// To be seen with `ritornello bench --layer lstm:16:32:bidirectional --time 250 --threads 2`.
