@@ -118,6 +118,7 @@ impl StreamPool {
                 found: "0".into(),
             });
         }
+        sizes(&plan.inner, 1, max_time)?;
         let none = sizes(&plan.inner, 0, max_time)?;
         Ok(Self {
             states: LayerState::all(&plan.inner, 0),
