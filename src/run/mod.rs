@@ -28,7 +28,7 @@ use call::Call;
 use frame::{Destination, Source, whole_time};
 use rows::{Rows, StepLists};
 use scratch::{Scratch, Sizes};
-use state::{LayerState, Rows};
+use state::{LayerState, RowSpan};
 
 use crate::model::{Extent, Shape};
 use crate::{Array, Error, Mask, Plan};
@@ -298,7 +298,7 @@ impl Session {
 
     /// Forgets everything: all states are zero again.
     pub fn reset(&mut self) {
-        let rows = Rows::all(self.batch);
+        let rows = RowSpan::all(self.batch);
         self.states.iter_mut().for_each(|layer| layer.reset(rows));
     }
 
@@ -319,7 +319,7 @@ impl Session {
     ///
     /// Never, for a session that could be made.
     pub fn state(&self) -> Result<State, Error> {
-        state::export(&self.states, Rows::all(self.batch))
+        state::export(&self.states, RowSpan::all(self.batch))
     }
 
     /// The states of one row of the batch: arrays `[directions, 1, features]`.
@@ -347,7 +347,7 @@ impl Session {
     ///
     /// If a state is missing, or its name or shape does not fit; nothing is changed then.
     pub fn set_state(&mut self, state: &State) -> Result<(), Error> {
-        state::import(&mut self.states, Rows::all(self.batch), state)
+        state::import(&mut self.states, RowSpan::all(self.batch), state)
     }
 
     /// Goes on from `state` in one row of the batch: arrays `[directions, 1, features]`, from
@@ -362,9 +362,9 @@ impl Session {
         state::import(&mut self.states, rows, state)
     }
 
-    fn row(&self, row: usize) -> Result<Rows, Error> {
+    fn row(&self, row: usize) -> Result<RowSpan, Error> {
         if row < self.batch {
-            return Ok(Rows::one(row, self.batch));
+            return Ok(RowSpan::one(row, self.batch));
         }
         Err(Error::Shape {
             what: "the row of a session's batch".into(),
@@ -375,12 +375,12 @@ impl Session {
 
     /// Copies h and c of one layer from `[directions, batch, hidden_size]`.
     fn load_state(&mut self, layer: usize, hidden: &[f32], cell: &[f32]) {
-        self.states[layer].load(Rows::all(self.batch), hidden, cell);
+        self.states[layer].load(RowSpan::all(self.batch), hidden, cell);
     }
 
     /// Copies c of one layer to `[directions, batch, hidden_size]`.
     fn store_cell(&self, layer: usize, cell: &mut [f32]) {
-        self.states[layer].store_cell(Rows::all(self.batch), cell);
+        self.states[layer].store_cell(RowSpan::all(self.batch), cell);
     }
 
     /// The steps of the inputs that are sequences of free length.

@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::Call;
 use super::frame::Source;
+use super::rows::Rows;
 use super::scratch::{Scratch, Sizes};
-use super::state::{self, LayerState, Rows, State};
+use super::state::{self, LayerState, RowSpan, State};
 use super::tuning::BLOCK_ROWS;
 use crate::model::{Element, Extent, SequenceAxes, Shape};
 use crate::plan::PlanInner;
@@ -325,7 +326,7 @@ impl StreamPool {
             times: &[time],
             longest: time,
             max_time: self.max_time,
-            rows: super::rows::Rows::All,
+            rows: Rows::All,
             inputs: &[Source::F32(x)],
         };
         call.run(&mut [Some(y)], &mut self.gathered, &mut self.scratch, &mut |_, _| {});
@@ -350,12 +351,12 @@ impl StreamPool {
     }
 
     fn forget(&mut self, slot: usize) {
-        let row = Rows::one(slot, self.slots.len());
+        let row = RowSpan::one(slot, self.slots.len());
         self.states.iter_mut().for_each(|layer| layer.reset(row));
     }
 
-    fn row(&self, id: StreamId) -> Result<Rows, Error> {
-        Ok(Rows::one(self.slot(id)?, self.slots.len()))
+    fn row(&self, id: StreamId) -> Result<RowSpan, Error> {
+        Ok(RowSpan::one(self.slot(id)?, self.slots.len()))
     }
 
     fn slot(&self, id: StreamId) -> Result<usize, Error> {

@@ -14,7 +14,7 @@ use super::frame::{Frame, Taken};
 use super::ragged::{self, Pad, Ragged};
 use super::rows::NodeSteps;
 use super::scratch::{TaskScratch, chunk_steps};
-use super::state::{LayerState, Rows, States};
+use super::state::{LayerState, RowSpan, States};
 use super::tuning::{
     MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS, MIN_WORK_PER_TASK,
 };
@@ -90,7 +90,7 @@ pub(crate) fn load_given_states(
     if stage.inputs.len() == 1 {
         let stays = frame.plan.keeps_state(layer) || frame.piece.start > 0;
         if !stays {
-            state.reset(Rows::all(frame.batch));
+            state.reset(RowSpan::all(frame.batch));
         }
         return;
     }
@@ -101,7 +101,7 @@ pub(crate) fn load_given_states(
     let states = [&mut state.hidden, &mut state.cell];
     for (&value, states) in stage.inputs[1..].iter().zip(states) {
         let given = frame.view(value);
-        for (row, to) in states.rows_mut(Rows::all(frame.batch)).enumerate() {
+        for (row, to) in states.rows_mut(RowSpan::all(frame.batch)).enumerate() {
             to.copy_from_slice(given.row(row / frame.batch, row % frame.batch));
         }
     }

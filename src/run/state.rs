@@ -29,13 +29,13 @@ pub(crate) struct States {
 
 /// Some rows of a batch that stand side by side.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows {
+pub(crate) struct RowSpan {
     batch: usize,
     first: usize,
     count: usize,
 }
 
-impl Rows {
+impl RowSpan {
     /// The whole batch.
     pub(crate) fn all(batch: usize) -> Self {
         Self { batch, first: 0, count: batch }
@@ -103,14 +103,14 @@ impl States {
     }
 
     /// Some rows without padding, direction after direction.
-    fn rows(&self, rows: Rows) -> impl Iterator<Item = &[f32]> {
+    fn rows(&self, rows: RowSpan) -> impl Iterator<Item = &[f32]> {
         let (stride, features) = (state_stride(self.features), self.features);
         let directions = self.numbers.chunks((rows.batch * stride).max(1));
         let rows = directions.flat_map(move |all| rows.of(all, stride).chunks(stride));
         rows.map(move |row| &row[..features])
     }
 
-    pub(crate) fn rows_mut(&mut self, rows: Rows) -> impl Iterator<Item = &mut [f32]> {
+    pub(crate) fn rows_mut(&mut self, rows: RowSpan) -> impl Iterator<Item = &mut [f32]> {
         let (stride, features) = (state_stride(self.features), self.features);
         let directions = self.numbers.chunks_mut((rows.batch * stride).max(1));
         let rows = directions.flat_map(move |all| rows.of_mut(all, stride).chunks_mut(stride));
@@ -134,14 +134,14 @@ impl States {
         self.directions == 0
     }
 
-    fn reset(&mut self, rows: Rows) {
+    fn reset(&mut self, rows: RowSpan) {
         let stride = state_stride(self.features);
         let directions = self.numbers.chunks_mut((rows.batch * stride).max(1));
         directions.for_each(|all| rows.of_mut(all, stride).fill(0.0));
     }
 
     /// Takes states without padding.
-    fn load(&mut self, rows: Rows, given: &[f32]) {
+    fn load(&mut self, rows: RowSpan, given: &[f32]) {
         let features = self.features;
         for (to, from) in self.rows_mut(rows).zip(given.chunks(features)) {
             to.copy_from_slice(from);
@@ -149,7 +149,7 @@ impl States {
     }
 
     /// Gives states without padding.
-    fn store(&self, rows: Rows, given: &mut [f32]) {
+    fn store(&self, rows: RowSpan, given: &mut [f32]) {
         for (from, to) in self.rows(rows).zip(given.chunks_mut(self.features)) {
             to.copy_from_slice(from);
         }
@@ -171,11 +171,11 @@ impl States {
         }
     }
 
-    fn shape(&self, rows: Rows) -> [usize; 3] {
+    fn shape(&self, rows: RowSpan) -> [usize; 3] {
         [self.directions, rows.count, self.features]
     }
 
-    fn array(&self, rows: Rows) -> Result<Array, Error> {
+    fn array(&self, rows: RowSpan) -> Result<Array, Error> {
         let shape = self.shape(rows);
         let mut numbers = vec![0.0; shape.iter().product()];
         self.store(rows, &mut numbers);
@@ -212,7 +212,7 @@ impl LayerState {
         sizes.into_iter().take(kinds).map(move |size| rows * state_stride(size))
     }
 
-    pub(crate) fn reset(&mut self, rows: Rows) {
+    pub(crate) fn reset(&mut self, rows: RowSpan) {
         self.hidden.reset(rows);
         self.cell.reset(rows);
         // Zero stands for the output before the first.
@@ -238,14 +238,14 @@ impl LayerState {
     }
 
     /// Takes states without padding; an empty cell state where there is none.
-    pub(crate) fn load(&mut self, rows: Rows, hidden: &[f32], cell: &[f32]) {
+    pub(crate) fn load(&mut self, rows: RowSpan, hidden: &[f32], cell: &[f32]) {
         self.hidden.load(rows, hidden);
         self.cell.load(rows, cell);
         self.shown[rows.range()].fill(true);
     }
 
     /// Gives the cell states without padding.
-    pub(crate) fn store_cell(&self, rows: Rows, cell: &mut [f32]) {
+    pub(crate) fn store_cell(&self, rows: RowSpan, cell: &mut [f32]) {
         self.cell.store(rows, cell);
     }
 }
@@ -262,7 +262,7 @@ fn each_mut(layers: &mut [LayerState]) -> impl Iterator<Item = &mut States> {
 }
 
 /// The states of some rows as arrays.
-pub(crate) fn export(layers: &[LayerState], rows: Rows) -> Result<State, Error> {
+pub(crate) fn export(layers: &[LayerState], rows: RowSpan) -> Result<State, Error> {
     let mut arrays = Vec::new();
     for states in each(layers) {
         arrays.push((states.name.clone(), states.array(rows)?));
@@ -273,7 +273,7 @@ pub(crate) fn export(layers: &[LayerState], rows: Rows) -> Result<State, Error> 
 /// The same into arrays that are there already, if they are those that `export` gives.
 pub(crate) fn export_into(
     layers: &[LayerState],
-    rows: Rows,
+    rows: RowSpan,
     state: &mut State,
 ) -> Result<(), Error> {
     let fits = |(states, (name, array)): (&States, &(String, Array))| {
@@ -291,7 +291,7 @@ pub(crate) fn export_into(
 }
 
 /// Checks that `state` has exactly the arrays that some rows need, then copies them.
-pub(crate) fn import(layers: &mut [LayerState], rows: Rows, state: &State) -> Result<(), Error> {
+pub(crate) fn import(layers: &mut [LayerState], rows: RowSpan, state: &State) -> Result<(), Error> {
     check(layers, rows, state)?;
     for states in each_mut(layers) {
         let given = state.get(&states.name).and_then(Array::as_f32);
@@ -301,7 +301,7 @@ pub(crate) fn import(layers: &mut [LayerState], rows: Rows, state: &State) -> Re
     Ok(())
 }
 
-fn check(layers: &[LayerState], rows: Rows, state: &State) -> Result<(), Error> {
+fn check(layers: &[LayerState], rows: RowSpan, state: &State) -> Result<(), Error> {
     for (place, (name, array)) in state.arrays.iter().enumerate() {
         if state.arrays[..place].iter().any(|(earlier, _)| earlier == name) {
             return Err(Error::DuplicateName { what: "state", name: name.clone() });
