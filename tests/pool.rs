@@ -200,6 +200,7 @@ fn many_streams_at_once_are_each_alone() {
                 let all: Vec<usize> = (0..count).collect();
                 twins.tick(&all, 1);
                 twins.tick(&shuffled(all.clone(), 3), 3);
+                twins.tick(&all, 0);
                 twins.tick(&shuffled(all, 4)[..count / 2], 1);
                 twins.check_states();
             }
@@ -277,10 +278,13 @@ fn room_is_made_ahead_and_keeps_what_is_there() {
 fn streams_that_are_not_open_are_refused() {
     let plan = stream();
     let (mut pool, mut other) = (plan.stream_pool(1).unwrap(), plan.stream_pool(1).unwrap());
-    let (gone, foreign) = (pool.open().unwrap(), other.open().unwrap());
-    pool.close(gone).unwrap();
-    // The same place, another stream.
-    let here = pool.open().unwrap();
+    // In each pool two streams have the same place, one after the other.
+    let [[gone, here], [_, foreign]] = [&mut pool, &mut other].map(|pool| {
+        let gone = pool.open().unwrap();
+        pool.close(gone).unwrap();
+        refused(pool.tick(&[gone], &[0.5; 3], &mut [0.0; 5]), &[&gone.to_string(), "closed"]);
+        [gone, pool.open().unwrap()]
+    });
     assert!(here != gone && here != foreign && pool.is_open(here));
     pool.tick(&[here], &[0.5; 3], &mut [0.0; 5]).unwrap();
     let before = pool.state(here).unwrap();

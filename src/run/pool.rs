@@ -288,9 +288,10 @@ impl StreamPool {
         self.check_lengths(ids.len(), time, [x.len(), y.len()])?;
         self.check_streams(ids)?;
         let [x_step, y_step] = self.step_sizes().map(|size| ids.len() * size);
-        // Blocks of rows lie behind each other where time is within a row, or where there is one step.
-        let whole = self.plan.axes() == SequenceAxes::BatchTime || ids.len() <= self.block_rows();
-        let (parts, steps) = if whole { (1, time) } else { (time, 1) };
+        // Of several steps with time first, a block's rows do not lie behind each other.
+        let apart = self.plan.axes() == SequenceAxes::TimeBatch && time > 1;
+        let stepwise = apart && ids.len() > self.block_rows();
+        let (parts, steps) = if stepwise { (time, 1) } else { (1, time) };
         for part in 0..parts {
             let start = part * steps;
             let y = match self.gives_sequence() {
