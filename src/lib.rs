@@ -12,6 +12,8 @@
 //! computed    machine     + Scratch (means nothing between calls)
 //!             does it
 //! ```
+//!
+//! A [`StreamPool`] is many streams that come and go.
 #![forbid(unsafe_code)]
 
 pub mod model;
