@@ -111,7 +111,8 @@ impl Session {
     /// Every row gets the bits that it has alone at its own length: a reverse direction starts at
     /// its last step, its last output and final states are those of its last step, means and maxima
     /// are over its steps, and a row of length 0 keeps its states. What is in the padding is never
-    /// used, not even NaN; in outputs that are sequences it is zero. Recurrent layers skip padding.
+    /// used, not even NaN; in outputs that are sequences it is zero, unless a layer holds its outputs
+    /// ([`PadOutput`](crate::model::PadOutput)). Recurrent layers skip padding.
     ///
     /// The first such call of a session allocates what rows in another order need, later ones do not.
     ///

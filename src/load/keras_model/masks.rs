@@ -52,7 +52,7 @@ pub(super) fn operation(call: &Call<'_>, graph: &mut Graph) -> Result<Mask, Erro
     let refused = || layer.unsupported("", ADVICE);
     if layer.class == "NotEqual" {
         layer.know(&[])?;
-        let (&[ref of], Some(with)) = (&call.inputs[..], call.constant) else {
+        let ([of], Some(with)) = (&call.inputs[..], call.constant) else {
             return Err(refused());
         };
         return different(of, with, graph).ok_or_else(refused);
