@@ -323,6 +323,30 @@ proptest! {
     }
 }
 
+/// Masked steps are written, and do not show what another call left in the memory.
+#[test]
+fn what_was_there_before_is_not_shown() {
+    for direction in [Direction::Forward, Direction::Reverse, Direction::Bidirectional] {
+        let mut graph = Model::graph();
+        let x = graph.sequence("x", 2);
+        let mask = graph.mask("mask", MaskRule::AnyDiffers(0.0), x);
+        let layer = layer(Cell::LSTM, direction, [2, 3], 1);
+        let weights = Matrix::new(1, layer.output_size(), vec![1.0; layer.output_size()]).unwrap();
+        let head = Dense::new(weights, Some(vec![0.25]), Activation::Linear).unwrap();
+        let values = graph.recurrent_masked("layer", layer, x, mask);
+        let y = graph.dense("y", head, values.sequence);
+        graph.output("y", y);
+        let plan = graph.build().unwrap().plan(PlanOptions::default()).unwrap();
+        let mut session = plan.session(1, 4).unwrap();
+        let mut y = [f32::NAN; 4];
+        session.run_into(&[0.5; 8], &mut y).unwrap();
+        session.reset();
+        session.run_into(&[0.5, 0.5, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0], &mut y).unwrap();
+        assert_eq!((y[1], y[3]), (0.25, 0.25), "{direction:?}: what dense makes of zeros");
+        assert!(y[0] != 0.25 && y[2] != 0.25, "{direction:?}: {y:?}");
+    }
+}
+
 /// Keras's rules for a mean: of the steps that count, and NaN where there is none.
 #[test]
 fn a_mean_is_of_the_steps_that_count() {
