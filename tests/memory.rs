@@ -168,3 +168,39 @@ fn a_long_sequence_needs_little_workspace() {
         drop(session);
     }
 }
+
+/// A million steps in one call or in pieces: the buffers are those of a session for few steps, and
+/// nothing is allocated on the way.
+#[test]
+fn a_run_of_any_length_has_the_workspace_of_a_short_one() {
+    const STEPS: usize = 1_000_000;
+    let layer = recurrent(Cell::LSTM, Direction::Forward, 1, 8);
+    let model = Model::chain(1)
+        .recurrent(layer)
+        .dense(Dense::new(matrix(1, 8), None, Activation::Linear).unwrap())
+        .build()
+        .unwrap();
+    let x = numbers(STEPS);
+    for isa in Isa::available() {
+        let options = PlanOptions::default().isa(isa).threads(Threads::one());
+        let plan = model.plan(options).unwrap();
+        let (mut session, held, _) = measured(|| plan.session(1, 64).unwrap());
+        let stated = plan.workspace_bytes(1, 64).cast_signed();
+        assert!((stated..stated + BESIDE).contains(&held), "{isa}: holds {held}, states {stated}");
+        let mut whole = vec![f32::NAN; STEPS];
+        let (result, left, most) = measured(|| session.run_into(&x, &mut whole));
+        result.unwrap();
+        assert_eq!((left, most), (0, 0), "{isa}: a million steps in one call");
+        session.reset();
+        let mut pieces = vec![f32::NAN; STEPS];
+        let ((), left, most) = measured(|| {
+            for (x, y) in x.chunks(997).zip(pieces.chunks_mut(997)) {
+                session.run_into(x, y).unwrap();
+            }
+        });
+        assert_eq!((left, most), (0, 0), "{isa}: a million steps in pieces");
+        let same = whole.iter().zip(&pieces).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(same, "{isa}: pieces have the bits of the whole");
+        assert_eq!(plan.workspace_bytes(1, 64).cast_signed(), stated, "{isa}");
+    }
+}
