@@ -291,8 +291,8 @@ fn check_contractive(cell: Cell, recurrent_bound: f32, steps: usize) {
     for runner in run(&layer, steps) {
         let bound = Contraction::of(&layer, runner.rounding()).fixed_point();
         for [c, h] in runner.distances {
-            println!("{cell:?} on {}: c {c:e}, h {h:e} of {bound:e?}", runner.isa);
-            assert!(c <= bound[0] && h <= bound[1], "{c:e}, {h:e} of {bound:e?}");
+            println!("{cell:?} on {}: c {c:e}, h {h:e} of {bound:?}", runner.isa);
+            assert!(c <= bound[0] && h <= bound[1], "{c:e}, {h:e} of {bound:?}");
             assert!(h > 0.0 && (c > 0.0) == cell.has_cell_state(), "f32 is not f64");
         }
     }
@@ -304,7 +304,7 @@ fn check_typical(cell: Cell, steps: usize) {
     let layer = Layer::random(cell, bound, bound);
     for runner in run(&layer, steps) {
         let [first, rest] = runner.distances;
-        println!("{cell:?} on {}: {first:e?} in the first tenth, then {rest:e?}", runner.isa);
+        println!("{cell:?} on {}: {first:?} in the first tenth, then {rest:?}", runner.isa);
     }
 }
 

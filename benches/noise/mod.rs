@@ -1,5 +1,7 @@
 //! Numbers and layers to measure with.
 
+#![allow(dead_code, reason = "each bench takes what it needs")]
+
 use ritornello::model::{Cell, CellWeights, Direction, Matrix, Recurrent, RecurrentWeights};
 
 /// Numbers in [-1, 1) from a seed: xorshift64*.

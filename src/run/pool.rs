@@ -197,7 +197,7 @@ impl StreamPool {
         if self.free.is_empty() {
             self.reserve((2 * self.slots.len()).max(FIRST_SLOTS))?;
         }
-        let Reverse(slot) = self.free.pop().expect("there is room by now");
+        let Some(Reverse(slot)) = self.free.pop() else { unreachable!("there is room by now") };
         let serial = NEXT.fetch_add(1, Ordering::Relaxed);
         self.slots[slot] = Slot { serial, tick: 0 };
         self.forget(slot);

@@ -46,10 +46,10 @@ const RULES: &[Rule] = &[
         ],
     ),
     (
-        "a model knows of the kernels only the names of activations",
+        "a model knows of the kernels only the names of activations and cells",
         &["ritornello_kernels::"],
         &["src/model/"],
-        &["src/model/activation.rs"],
+        &["src/model/activation.rs", "src/model/cell.rs"],
     ),
     (
         "a model knows no file, plan, run or thread",

@@ -37,7 +37,8 @@ pub struct CellSource<'a> {
     pub bias: Option<&'a [f32]>,
     /// `[gates × hidden_size]`
     pub recurrent_bias: Option<&'a [f32]>,
-    /// `[gates with one × hidden_size]` of an LSTM, in the order of [`Lstm::peephole_gates`].
+    /// `[gates with one × hidden_size]` of an LSTM, in the order of
+    /// [`Lstm::peephole_gates`](crate::Lstm::peephole_gates).
     pub peepholes: Option<&'a [f32]>,
     /// `[state_size, hidden_size]` of an LSTM, row by row; without it both sizes are the same.
     pub projection: Option<&'a [f32]>,
