@@ -261,6 +261,7 @@ impl Cell {
     }
 
     /// Whether there is a fused kernel for it.
+    #[cfg(feature = "std")]
     pub(crate) fn is_default(self) -> bool {
         match self {
             Self::SimpleRnn(SimpleRnn { activation, clip: None }) => {

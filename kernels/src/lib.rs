@@ -16,36 +16,69 @@
 //! **Numerics.** Levels with fused multiply-add give the same bits, for any number of rows, any
 //! position of a row, and any cut of a sequence into calls. See `docs/numerics.md`.
 
+#![cfg_attr(not(feature = "std"), no_std)]
 #![allow(
     clippy::inline_always,
     reason = "kernels become part of the function that enables features"
 )]
 #![allow(clippy::needless_range_loop, reason = "constant loops over tiles of registers")]
 
+#[cfg(not(any(feature = "std", feature = "libm")))]
+compile_error!(
+    "without `std` the multiply-add is that of the crate `libm`: turn on the feature `libm`"
+);
+
 mod activation;
-mod buffer;
-mod calibrate;
+mod arithmetic;
 mod cell;
+mod contract;
+pub mod fixed;
+mod formula;
+
+#[cfg(feature = "std")]
+mod buffer;
+#[cfg(feature = "std")]
+mod calibrate;
+#[cfg(feature = "std")]
 mod gemm;
+#[cfg(feature = "std")]
 mod isa;
+#[cfg(feature = "std")]
 mod kernels;
+#[cfg(feature = "std")]
 mod pack;
+#[cfg(feature = "std")]
 mod recurrence;
+#[cfg(feature = "std")]
 mod simd;
-mod times;
+#[cfg(feature = "std")]
 pub mod team;
+#[cfg(feature = "std")]
+mod times;
+#[cfg(feature = "std")]
 mod tuning;
+#[cfg(feature = "std")]
 mod view;
 
-pub use activation::{Activation, UnknownActivation};
-pub use buffer::AlignedBuffer;
-pub use calibrate::Calibration;
+pub use activation::Activation;
 pub use cell::{Cell, Coupling, Gate, Gru, GruReset, Lstm, SimpleRnn};
+pub use contract::chains;
+
+#[cfg(feature = "std")]
+pub use activation::UnknownActivation;
+#[cfg(feature = "std")]
+pub use buffer::AlignedBuffer;
+#[cfg(feature = "std")]
+pub use calibrate::Calibration;
+#[cfg(feature = "std")]
 pub use isa::{Isa, IsaError};
+#[cfg(feature = "std")]
 pub use kernels::{Kernels, Precision, UnknownPrecision};
+#[cfg(feature = "std")]
 pub use pack::{MatrixSource, PackedMatrix};
+#[cfg(feature = "std")]
 pub use recurrence::{
     CellSource, Meeting, PackedCell, RecurArgs, RecurrentSource, Share, state_stride,
 };
-pub use tuning::chains;
+#[cfg(feature = "std")]
 pub use view::{Pick, View, ViewMut};

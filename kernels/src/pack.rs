@@ -16,12 +16,8 @@
 use std::ops::Range;
 
 use crate::buffer::AlignedBuffer;
+use crate::contract::flushed;
 use crate::tuning::MATRIXMULTIPLY_WEIGHTS;
-
-/// What is smaller than this in magnitude counts as zero, in packed weights and in states: the
-/// products of such numbers would be denormal, which costs some CPUs a hundred cycles each.
-/// 2⁻⁹⁶.
-pub(crate) const TINY: f32 = f32::from_bits((127 - 96) << 23);
 
 /// The order of a packed matrix's columns in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,14 +292,10 @@ fn copy_flushed(to: &mut [f32], from: &[f32]) {
     }
 }
 
-/// Zero for numbers too small to count; NaN stays.
-pub(crate) fn flushed(value: f32) -> f32 {
-    if value.abs() < TINY { 0.0 } else { value }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::TINY;
 
     /// Every weight tells its row and column.
     fn matrix(rows: u16, depth: u16) -> Vec<f32> {

@@ -4,6 +4,7 @@
 //! `N` vectors at once it is `N` chains whose instructions alternate, and a constant is read once for
 //! all of them.
 
+use crate::arithmetic::Arithmetic;
 use crate::simd::{Simd, Work};
 
 /// `N` vectors of `S` as one, lane after lane.
@@ -22,9 +23,6 @@ macro_rules! each {
 }
 
 impl<S: Simd, const N: usize> Simd for Times<S, N> {
-    type V = [S::V; N];
-    type Mask = [S::Mask; N];
-
     const LANES: usize = N * S::LANES;
     const ACCUMULATORS: usize = S::ACCUMULATORS / N;
 
@@ -43,11 +41,6 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     #[inline(always)]
     fn prefetch(self, at: *const f32) {
         self.0.prefetch(at);
-    }
-
-    #[inline(always)]
-    fn splat(self, value: f32) -> Self::V {
-        [self.0.splat(value); N]
     }
 
     #[inline(always)]
@@ -95,6 +88,21 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     }
 
     #[inline(always)]
+    fn settled(self, v: Self::V) -> Self::V {
+        each!(self, |i| self.0.settled(v[i]))
+    }
+}
+
+impl<S: Arithmetic, const N: usize> Arithmetic for Times<S, N> {
+    type V = [S::V; N];
+    type Mask = [S::Mask; N];
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        [self.0.splat(value); N]
+    }
+
+    #[inline(always)]
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
         each!(self, |i| self.0.add(a[i], b[i]))
     }
@@ -132,11 +140,6 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     #[inline(always)]
     fn copy_sign(self, a: Self::V, sign: Self::V) -> Self::V {
         each!(self, |i| self.0.copy_sign(a[i], sign[i]))
-    }
-
-    #[inline(always)]
-    fn settled(self, v: Self::V) -> Self::V {
-        each!(self, |i| self.0.settled(v[i]))
     }
 
     #[inline(always)]

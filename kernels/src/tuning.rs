@@ -1,5 +1,5 @@
-//! Numbers that decide speed and never a bit, except [`chains`], which is part of the numerics, and,
-//! on the portable level, [`MATRIXMULTIPLY_WEIGHTS`].
+//! Numbers that decide speed and never a bit, except, on the portable level,
+//! [`MATRIXMULTIPLY_WEIGHTS`].
 
 use crate::simd::Simd;
 
@@ -71,19 +71,3 @@ pub(crate) const FETCH_EVERY: usize = 16;
 ///
 /// To be seen with `cargo bench --bench projection -- portable`.
 pub(crate) const MATRIXMULTIPLY_WEIGHTS: usize = 2048;
-
-/// The number of partial sums that a recurrent dot product of `hidden_size` terms is made of.
-///
-/// Short products wait for the latency of their own additions; several chains wait at once. The
-/// number depends on the layer's shape alone, on every level, because it decides bits: chain c sums
-/// the terms k ≡ c, chain 0 starting from the projection, and the result is (0 + 1) + (2 + 3).
-///
-/// To be seen with `cargo bench --bench recurrence -- stream`.
-#[must_use]
-pub fn chains(hidden_size: usize) -> usize {
-    match hidden_size {
-        0..=16 => 4,
-        17..=64 => 2,
-        _ => 1,
-    }
-}

@@ -1,4 +1,4 @@
-//! `cargo xtask check`: everything but the tests.
+//! `cargo xtask check`: everything but the tests that `cargo test` runs.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,11 +6,15 @@ use std::process::Command;
 use crate::{rooms, shell};
 
 /// One line each: the arguments of cargo.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 6] = [
     "fmt --all --check",
     "clippy --workspace --all-targets --all-features -- --deny warnings",
     // A feature adds to the interface: without any, the library still builds.
     "clippy --package ritornello --no-default-features -- --deny warnings",
+    // Cells of a fixed size are for machines that have neither `std` nor an allocator, with the bits
+    // of all others.
+    "clippy --package ritornello-kernels --no-default-features --features libm -- --deny warnings",
+    "test --package ritornello-kernels --no-default-features --features libm --lib",
     "doc --workspace --no-deps --all-features",
 ];
 

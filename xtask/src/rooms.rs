@@ -46,6 +46,12 @@ const RULES: &[Rule] = &[
         ],
     ),
     (
+        "cells of a fixed size are safe code over arrays",
+        &["unsafe", "std::", "alloc::", "Simd"],
+        &["kernels/src/fixed/"],
+        &["kernels/src/fixed/fence.rs"],
+    ),
+    (
         "a model knows of the kernels only the names of activations and cells",
         &["ritornello_kernels::"],
         &["src/model/"],
@@ -81,13 +87,16 @@ const RULES: &[Rule] = &[
         &["::isa"],
         &[
             "kernels/src/activation/",
+            "kernels/src/arithmetic.rs",
+            "kernels/src/fixed/",
+            "kernels/src/formula.rs",
             "kernels/src/gemm/",
             "kernels/src/recurrence/",
             "kernels/src/pack.rs",
             "kernels/src/simd.rs",
             "kernels/src/times.rs",
         ],
-        &[],
+        &["kernels/src/fixed/fence.rs"],
     ),
     (
         "the reference shares nothing with what it judges",
@@ -198,6 +207,9 @@ mod tests {
             ("src/load/container/npz.rs", "use super::super::convention::keras;"),
             ("src/load/convention/keras.rs", "use crate::load::container;"),
             ("kernels/src/recurrence/lstm.rs", "use crate::isa::Isa;"),
+            ("kernels/src/fixed/lstm.rs", "use crate::isa::with_multiply_add;"),
+            ("kernels/src/fixed/product.rs", "let x = unsafe { f() };"),
+            ("kernels/src/fixed/source.rs", "let x = std::vec::Vec::new();"),
             ("tests/reference/src/cell.rs", "use ritornello::Model;"),
         ];
         for (file, line) in cases {

@@ -5,11 +5,11 @@
 //! derived in `minimax.py`, under the names of the functions here.
 
 use super::Activation;
-use crate::simd::{SHIFTER, Simd};
+use crate::arithmetic::{Arithmetic, SHIFTER};
 
 /// The activation of this name, chosen at run time. Those of whole rows leave `x` as it is.
 #[inline(always)]
-pub(crate) fn apply<S: Simd>(s: S, activation: Activation, x: S::V) -> S::V {
+pub(crate) fn apply<S: Arithmetic>(s: S, activation: Activation, x: S::V) -> S::V {
     match activation {
         Activation::Linear | Activation::Softmax | Activation::LogSoftmax => x,
         Activation::Tanh => tanh(s, x),
@@ -45,13 +45,13 @@ const SELU_ALPHA: f32 = 1.673_263_2;
 
 /// `max(x, 0)`; exact.
 #[inline(always)]
-pub(crate) fn relu<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn relu<S: Arithmetic>(s: S, x: S::V) -> S::V {
     s.max(s.splat(0.0), x)
 }
 
 /// `x` unless it is negative.
 #[inline(always)]
-fn negative_branch<S: Simd>(s: S, x: S::V, negative: S::V) -> S::V {
+fn negative_branch<S: Arithmetic>(s: S, x: S::V, negative: S::V) -> S::V {
     s.select(s.lt(x, s.splat(0.0)), negative, x)
 }
 
@@ -68,8 +68,8 @@ struct Reduced<V> {
 
 /// For |x| ≤ 104.
 #[inline(always)]
-fn reduce<S: Simd>(s: S, x: S::V) -> Reduced<S::V> {
-    let shifted = s.fma(x, s.splat(std::f32::consts::LOG2_E), s.splat(SHIFTER));
+fn reduce<S: Arithmetic>(s: S, x: S::V) -> Reduced<S::V> {
+    let shifted = s.fma(x, s.splat(core::f32::consts::LOG2_E), s.splat(SHIFTER));
     let n = s.sub(shifted, s.splat(SHIFTER));
     let r = s.fma(n, s.splat(-LN2_HI), x);
     Reduced { shifted, n, r: s.fma(n, s.splat(-LN2_LO), r) }
@@ -77,7 +77,7 @@ fn reduce<S: Simd>(s: S, x: S::V) -> Reduced<S::V> {
 
 /// `exp(r) - 1` for |r| ≤ ln(2) / 2.
 #[inline(always)]
-fn exp_m1_small<S: Simd>(s: S, r: S::V) -> S::V {
+fn exp_m1_small<S: Arithmetic>(s: S, r: S::V) -> S::V {
     let mut g = s.fma(s.splat(0.001_386_001_8), r, s.splat(0.008_366_541));
     g = s.fma(g, r, s.splat(0.041_667_55));
     g = s.fma(g, r, s.splat(0.166_665_43));
@@ -87,7 +87,7 @@ fn exp_m1_small<S: Simd>(s: S, r: S::V) -> S::V {
 
 /// `exp(n ln 2 + r)`, in two steps, so that the result may be denormal.
 #[inline(always)]
-fn exp_of_reduced<S: Simd>(s: S, n: S::V, r: S::V) -> S::V {
+fn exp_of_reduced<S: Arithmetic>(s: S, n: S::V, r: S::V) -> S::V {
     let half = s.fma(n, s.splat(0.5), s.splat(SHIFTER));
     let rest = s.sub(n, s.sub(half, s.splat(SHIFTER)));
     let one_and_more = s.add(exp_m1_small(s, r), s.splat(1.0));
@@ -97,7 +97,7 @@ fn exp_of_reduced<S: Simd>(s: S, n: S::V, r: S::V) -> S::V {
 
 /// `exp(x)`; at most 1.1 ULP.
 #[inline(always)]
-pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn exp<S: Arithmetic>(s: S, x: S::V) -> S::V {
     let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
     let Reduced { n, r, .. } = reduce(s, x);
     exp_of_reduced(s, n, r)
@@ -105,13 +105,13 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `exp(x) - 1` for x ≤ 0; at most 1 ULP. For positive x it is of no use.
 #[inline(always)]
-fn exp_m1_of_negative<S: Simd>(s: S, x: S::V) -> S::V {
+fn exp_m1_of_negative<S: Arithmetic>(s: S, x: S::V) -> S::V {
     exp_m1_of_reduced(s, s.min(s.splat(88.0), s.max(s.splat(-18.0), x)))
 }
 
 /// `exp(x) - 1` for -18 ≤ x ≤ 88.
 #[inline(always)]
-fn exp_m1_of_reduced<S: Simd>(s: S, x: S::V) -> S::V {
+fn exp_m1_of_reduced<S: Arithmetic>(s: S, x: S::V) -> S::V {
     let Reduced { shifted, r, .. } = reduce(s, x);
     let scale = s.exp2_shifted(shifted);
     s.fma(scale, exp_m1_small(s, r), s.sub(scale, s.splat(1.0)))
@@ -119,7 +119,7 @@ fn exp_m1_of_reduced<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `1 / (1 + exp(-x))`; at most 2.5 ULP, also where the result is tiny.
 #[inline(always)]
-pub(crate) fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn sigmoid<S: Arithmetic>(s: S, x: S::V) -> S::V {
     let e = exp(s, s.neg(s.abs(x)));
     let one = s.splat(1.0);
     let numerator = s.select(s.lt(x, s.splat(0.0)), e, one);
@@ -128,7 +128,7 @@ pub(crate) fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `tanh(x)`; at most 2.6 ULP.
 #[inline(always)]
-pub(crate) fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn tanh<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // 2 - 2 / (1 + exp(2a)) - 1 without its cancellation: (e / (e + 2)) of e = exp(2a) - 1.
     let a = s.min(s.splat(9.1), s.abs(x));
     let e = exp_m1_of_reduced(s, s.add(a, a));
@@ -137,13 +137,13 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `ln(1 + exp(x))`; at most 1.9 ULP.
 #[inline(always)]
-fn softplus<S: Simd>(s: S, x: S::V) -> S::V {
+fn softplus<S: Arithmetic>(s: S, x: S::V) -> S::V {
     s.add(s.max(s.splat(0.0), x), ln_1p(s, exp(s, s.neg(s.abs(x)))))
 }
 
 /// `ln(1 + y)` for 0 ≤ y ≤ 1; at most 1.2 ULP.
 #[inline(always)]
-fn ln_1p<S: Simd>(s: S, y: S::V) -> S::V {
+fn ln_1p<S: Arithmetic>(s: S, y: S::V) -> S::V {
     let g = horner(
         s,
         y,
@@ -163,11 +163,12 @@ fn ln_1p<S: Simd>(s: S, y: S::V) -> S::V {
 }
 
 /// `ln(x)` for normal positive x; at most 0.9 ULP.
+#[cfg(feature = "std")]
 #[inline(always)]
-pub(crate) fn ln<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn ln<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // x = 2ⁿ (1 + f) with 1 + f in [√½, √2): a mantissa above √2 is halved.
     let mantissa = s.mantissa(x);
-    let high = s.lt(s.splat(std::f32::consts::SQRT_2), mantissa);
+    let high = s.lt(s.splat(core::f32::consts::SQRT_2), mantissa);
     let n = s.add(s.exponent(x), s.select(high, s.splat(1.0), s.splat(0.0)));
     let mantissa = s.select(high, s.mul(mantissa, s.splat(0.5)), mantissa);
     let f = s.sub(mantissa, s.splat(1.0));
@@ -193,7 +194,7 @@ pub(crate) fn ln<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `x / (1 + |x|)`; the limits ±1 at infinity.
 #[inline(always)]
-fn softsign<S: Simd>(s: S, x: S::V) -> S::V {
+fn softsign<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // Beyond 2²⁵ the result is ±1 to the last bit, and infinity over infinity is not.
     let x = s.min(s.splat(33_554_432.0), s.max(s.splat(-33_554_432.0), x));
     s.div(x, s.add(s.splat(1.0), s.abs(x)))
@@ -201,14 +202,14 @@ fn softsign<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `x sigmoid(x)`; 0 at minus infinity.
 #[inline(always)]
-fn silu<S: Simd>(s: S, x: S::V) -> S::V {
+fn silu<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // sigmoid(x) is 0 in f32 below -104, where x may be infinite.
     s.mul(s.max(s.splat(-104.0), x), sigmoid(s, x))
 }
 
 /// `x Φ(x)`; at most 3.6 ULP above zero and 6.3 below.
 #[inline(always)]
-fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
+fn gelu<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // max(x, 0) - a Φ(-a), a = |x|, and Φ(-a) = exp(-a²/2) R(a): nothing cancels.
     let a = s.min(s.splat(14.5), s.abs(x));
     let square = s.mul(a, a);
@@ -222,7 +223,7 @@ fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`
 #[inline(always)]
-fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
+fn gelu_tanh<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // (1 + tanh(y)) / 2 = sigmoid(2 y), which is 0 or 1 in f32 for |x| ≥ 15.
     let near = s.min(s.splat(15.0), s.max(s.splat(-15.0), x));
     let cube = s.mul(s.mul(near, near), near);
@@ -233,7 +234,7 @@ fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// The polynomial with these coefficients, the constant first.
 #[inline(always)]
-fn horner<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) -> S::V {
+fn horner<S: Arithmetic, const N: usize>(s: S, x: S::V, coefficients: [f32; N]) -> S::V {
     let mut value = s.splat(coefficients[N - 1]);
     let mut i = N - 1;
     while i > 0 {

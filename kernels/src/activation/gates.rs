@@ -8,15 +8,15 @@
 //! A product of gates is then one division: `sigmoid(x) tanh(y) = T / (Q + e Q)`. The coefficients
 //! are derived in `minimax.py`, section gates.
 
-use crate::simd::{SHIFTER, Simd};
+use crate::arithmetic::{Arithmetic, SHIFTER};
 
 /// `exp(-x)`; `x` is first kept in [-64, 64], beyond which a sigmoid is 0 or 1 to within 2e-28.
 ///
 /// Relative error at most 1e-7 + 2e-8 |x|. NaN stays.
 #[inline(always)]
-pub(crate) fn exp_of_negative<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn exp_of_negative<S: Arithmetic>(s: S, x: S::V) -> S::V {
     let x = s.min(s.splat(64.0), s.max(s.splat(-64.0), x));
-    let minus_log2_e = s.splat(-std::f32::consts::LOG2_E);
+    let minus_log2_e = s.splat(-core::f32::consts::LOG2_E);
     let shifted = s.fma(x, minus_log2_e, s.splat(SHIFTER));
     let n = s.sub(s.splat(SHIFTER), shifted);
     let r = s.fma(x, minus_log2_e, n);
@@ -32,7 +32,7 @@ pub(crate) fn exp_of_negative<S: Simd>(s: S, x: S::V) -> S::V {
 ///
 /// From |x| = 9 on, T is ±Q; for tiny x, T is x and Q is 1. NaN stays, in T.
 #[inline(always)]
-pub(crate) fn tanh_ratio<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
+pub(crate) fn tanh_ratio<S: Arithmetic>(s: S, x: S::V) -> (S::V, S::V) {
     // tanh(x) = 2 t / (1 + t²) of t = tanh(x / 2) = p / (2 q), a rational approximation whose errors
     // fade as 1 / cosh(x).
     let x = s.min(s.splat(9.0), s.max(s.splat(-9.0), x));

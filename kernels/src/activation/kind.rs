@@ -1,6 +1,7 @@
 //! The names of the activation functions.
 
-use std::fmt;
+use core::fmt;
+#[cfg(feature = "std")]
 use std::str::FromStr;
 
 /// An activation function. All are applied element by element, except the two that work on rows.
@@ -131,9 +132,11 @@ impl fmt::Display for Activation {
 }
 
 /// No activation has this name, or its parameters are not numbers.
+#[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownActivation(pub String);
 
+#[cfg(feature = "std")]
 impl fmt::Display for UnknownActivation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known: Vec<&str> = Activation::ALL.iter().map(|a| a.name()).collect();
@@ -141,10 +144,12 @@ impl fmt::Display for UnknownActivation {
     }
 }
 
+#[cfg(feature = "std")]
 impl std::error::Error for UnknownActivation {}
 
 /// Reads what [`Display`](fmt::Display) writes; without parameters: leaky relu 0.2, elu 1, hard
 /// sigmoid 1/6 and 0.5, as in Keras 3.
+#[cfg(feature = "std")]
 impl FromStr for Activation {
     type Err = UnknownActivation;
 
@@ -170,7 +175,7 @@ impl FromStr for Activation {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
 

@@ -10,7 +10,13 @@ mod x86_64;
 use std::fmt;
 use std::str::FromStr;
 
+use self::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use self::x86_64::avx2::Avx2;
 use crate::kernels::Kernels;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Simd;
+use crate::simd::Work;
 
 /// A level: what the vector kernels may ask of the CPU. Ordered from the humblest to the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +100,24 @@ impl Isa {
         };
         kernels.ok_or(IsaError::Absent(self))
     }
+}
+
+/// Does work that needs no vectors of a level in a function that has fused multiply-add, if the CPU
+/// has it.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn with_multiply_add<W: Work<Avx2> + Work<Portable>>(work: W) {
+    match Avx2::found() {
+        Some(level) => level.fenced(work),
+        None => work.run(Portable),
+    }
+}
+
+/// Does work that needs no vectors of a level with what the build targets.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub(crate) fn with_multiply_add<W: Work<Portable>>(work: W) {
+    work.run(Portable);
 }
 
 impl fmt::Display for Isa {

@@ -5,6 +5,7 @@
 
 use wide::f32x8;
 
+use crate::arithmetic::Arithmetic;
 use crate::isa::Isa;
 use crate::kernels::kernel_table;
 use crate::simd::{Simd, Work};
@@ -21,9 +22,6 @@ fn by_lane(a: f32x8, f: impl Fn(f32) -> f32) -> f32x8 {
 }
 
 impl Simd for Portable {
-    type V = f32x8;
-    type Mask = [bool; 8];
-
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 6;
 
@@ -42,11 +40,6 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
-
-    #[inline(always)]
-    fn splat(self, value: f32) -> f32x8 {
-        f32x8::splat(value)
-    }
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> f32x8 {
@@ -86,6 +79,16 @@ impl Simd for Portable {
         // SAFETY: the caller vouches for `count` numbers.
         let taken = unsafe { std::slice::from_raw_parts_mut(to, count) };
         taken.copy_from_slice(&v.to_array()[..count]);
+    }
+}
+
+impl Arithmetic for Portable {
+    type V = f32x8;
+    type Mask = [bool; 8];
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> f32x8 {
+        f32x8::splat(value)
     }
 
     #[inline(always)]

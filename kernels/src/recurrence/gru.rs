@@ -1,17 +1,15 @@
 //! The default GRU, sigmoid gates and tanh, with the reset before or after the product.
 //!
 //! ```text
-//! z, r = gates                                              e(x) = exp(-x), tanh(x) = T(x) / Q(x)
+//! z, r = gates
 //! after:    n = projection of n + r (U h + b')              sums: z, r, U h + b'
 //! before:   n = projection of n + U (r h)                   sums: z, r in one sweep, n in a second
-//! h' = sigmoid(z) h + (1 - sigmoid(z)) tanh(n)  =  h / (1 + e(z)) + e(z) T(n) / (Q(n) + e(z) Q(n))
+//! h' = sigmoid(z) h + (1 - sigmoid(z)) tanh(n)
 //! ```
 //!
-//! 1. The update gate has a division of its own, so that a saturated one is exactly 1 and a state
-//!    is kept for ever to the bit.
-//! 2. With the reset after the product, one sweep makes all sums of a unit; everything after them
-//!    happens in registers. The candidate's recurrent bias starts the third chain.
-//! 3. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
+//! 1. With the reset after the product, one sweep makes all sums of a unit; everything after them
+//!    ([`formula`]) happens in registers. The candidate's recurrent bias starts the third chain.
+//! 2. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
 //!
 //! Registers of a tile on AVX2: 12 sums (4 rows × 3 gates), 3 weights, 1 number of a row; on AVX-512: 18
 //! sums (6 rows × 3 gates), 3 weights, 1 number. A row alone: 9 sums of 3 panels, 1 number, weights
@@ -19,29 +17,16 @@
 
 use super::{
     Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
-    blocks_from, flushed, gates_of, panel_of, state_stride, states_of, store_state, sweep,
-    sweep_plain,
+    blocks_from, gates_of, panel_of, state_stride, states_of, store_state, sweep, sweep_plain,
 };
-use crate::activation::{exp_of_negative, tanh_ratio};
+use crate::activation::exp_of_negative;
+use crate::arithmetic::Arithmetic;
+use crate::formula;
 use crate::simd::Simd;
 use crate::times::Times;
 
 /// Gates in a row of pre-activations.
 const GATES: usize = 3;
-
-#[inline(always)]
-fn sigmoid_of<S: Simd>(s: S, e: S::V) -> S::V {
-    let one = s.splat(1.0);
-    s.div(one, s.add(one, e))
-}
-
-/// The new state from e(z), the candidate's pre-activation and the old state.
-#[inline(always)]
-fn blended<S: Simd>(s: S, ez: S::V, n: S::V, h: S::V) -> S::V {
-    let (t, q) = tanh_ratio(s, n);
-    let new = s.div(s.mul(ez, t), s.fma(ez, q, q));
-    flushed(s, s.fma(sigmoid_of(s, ez), h, new))
-}
 
 struct After<'a, 'b> {
     /// This step's pre-activations `[batch, width]`.
@@ -84,9 +69,8 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
         let h = unsafe { states_of(s, self.before, self.next.stride, places) };
         let [z, r, product] = gates_of(s, sums);
         let w = Times::<S, N>(s);
-        let reset = sigmoid_of(w, exp_of_negative(w, r));
-        let n = w.fma(reset, product, projected);
-        let h = blended(w, exp_of_negative(w, z), n, h);
+        let n = w.fma(formula::reset(w, r), product, projected);
+        let h = formula::blended(w, exp_of_negative(w, z), n, h);
         // SAFETY: passed on.
         unsafe { self.next.store(s, places, h) };
     }
@@ -162,7 +146,7 @@ impl<S: Simd> Tile<S, 2> for ResetFirst<'_> {
         // SAFETY: passed on; all are `[batch, stride]`.
         unsafe {
             let h = states_of(s, self.before, self.stride, places);
-            let kept = w.mul(sigmoid_of(w, exp_of_negative(w, r)), h);
+            let kept = w.mul(formula::reset(w, r), h);
             let update = exp_of_negative(w, z);
             for n in 0..N {
                 store_state(s, self.update, self.stride, places[n], update[n]);
@@ -211,7 +195,7 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for CandidateSecond<'_, '_>
             unsafe {
                 let h = states_of(s, self.before, self.next.stride, places);
                 let ez = states_of(s, self.update, self.next.stride, places);
-                self.next.store(s, places, blended(w, ez, sums[n], h));
+                self.next.store(s, places, formula::blended(w, ez, sums[n], h));
             }
         }
     }

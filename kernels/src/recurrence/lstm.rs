@@ -1,25 +1,23 @@
 //! The default LSTM: sigmoid gates, tanh.
 //!
 //! ```text
-//! i, f, g, o = sums                                         e(x) = exp(-x), tanh(x) = T(x) / Q(x)
-//! c' = sigmoid(f) c + sigmoid(i) tanh(g)    =  c / (1 + e(f)) + T(g) / (Q(g) + e(i) Q(g))
-//! h' = sigmoid(o) tanh(c')                  =  T(c') / (Q(c') + e(o) Q(c'))
+//! i, f, g, o = sums
+//! c' = sigmoid(f) c + sigmoid(i) tanh(g)
+//! h' = sigmoid(o) tanh(c')
 //! ```
 //!
-//! 1. Three divisions instead of five.
-//! 2. The forget gate has a division of its own, so that a saturated one is exactly 1 and a cell
-//!    state is kept for ever to the bit.
-//! 3. Everything after the sums happens in registers, for a tile's rows or panels side by side.
+//! Everything after the sums ([`formula::lstm`]) happens in registers, for a tile's rows or panels
+//! side by side.
 //!
 //! Registers of a tile on AVX2: 12 sums (3 rows × 4 gates), 3 numbers of the rows, 1 weight; on
 //! AVX-512: 24 sums (6 rows × 4 gates), 4 weights, 1 number. A row alone: 8 sums of 2 panels, 1 number,
 //! weights from memory.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile, flushed,
-    gates_of, panel_of, state_stride, states_of, store_state, sweep,
+    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile, gates_of,
+    panel_of, state_stride, states_of, store_state, sweep,
 };
-use crate::activation::{exp_of_negative, tanh_ratio};
+use crate::formula;
 use crate::simd::Simd;
 use crate::times::Times;
 
@@ -52,15 +50,9 @@ impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
         let stride = self.next.stride;
         // SAFETY: passed on; cell states are `[batch, stride]`.
         let c = unsafe { states_of(s, self.cell, stride, places) };
-        let [i, f, g, o] = gates_of(s, sums);
+        let gates = gates_of(s, sums);
         let w = Times::<S, N>(s);
-        let one = w.splat(1.0);
-        let (t, q) = tanh_ratio(w, g);
-        let added = w.div(t, w.fma(exp_of_negative(w, i), q, q));
-        let forget = w.div(one, w.add(one, exp_of_negative(w, f)));
-        let c = flushed(w, w.fma(forget, c, added));
-        let (t, q) = tanh_ratio(w, c);
-        let h = flushed(w, w.div(t, w.fma(exp_of_negative(w, o), q, q)));
+        let [h, c] = formula::lstm(w, gates, c);
         // SAFETY: as for the load above.
         unsafe {
             for n in 0..N {

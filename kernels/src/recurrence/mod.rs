@@ -15,7 +15,7 @@
 //! 3. Blocks are visited forwards on even steps and backwards on odd ones, so that the part of U
 //!    that the cache still holds is read first.
 //! 4. Short dot products are several chains, so that their additions overlap
-//!    ([`chains`](crate::tuning::chains)).
+//!    ([`chains`](crate::contract::chains)).
 
 mod general;
 mod gru;
@@ -34,7 +34,6 @@ use sweep::{Product, Rows, sweep, sweep_plain};
 
 use std::ops::Range;
 
-use crate::pack::TINY;
 use crate::simd::Simd;
 use crate::view::ViewMut;
 
@@ -171,13 +170,6 @@ pub(crate) fn gates_of<S: Simd, const N: usize, const GATES: usize>(
         }
     }
     gates
-}
-
-/// Zero for states too small to count; NaN stays.
-#[inline(always)]
-pub(crate) fn flushed<S: Simd>(s: S, state: S::V) -> S::V {
-    let tiny = s.lt(s.abs(state), s.splat(TINY));
-    s.select(tiny, s.splat(0.0), state)
 }
 
 /// One step's new hidden states on their way to the state and to the caller's output.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::{RecurArgs, state_stride};
 use crate::buffer::AlignedBuffer;
 use crate::cell::{Cell, Gru, GruReset};
-use crate::pack::{Columns, MatrixSource, Order, PackedMatrix, flushed, interleave};
-use crate::tuning::chains;
+use crate::contract::{chains, flushed};
+use crate::pack::{Columns, MatrixSource, Order, PackedMatrix, interleave};
 
 /// What the previous hidden state is multiplied by.
 #[derive(Clone, Copy, Debug)]

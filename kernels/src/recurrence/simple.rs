@@ -11,9 +11,10 @@
 
 use super::{
     Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
-    blocks_from, flushed, state_stride, states_of, sweep_plain,
+    blocks_from, state_stride, states_of, sweep_plain,
 };
 use crate::activation::{relu, tanh};
+use crate::formula::flushed;
 use crate::simd::Simd;
 use crate::times::Times;
 

@@ -3,6 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+use crate::arithmetic::Arithmetic;
 use crate::isa::Isa;
 use crate::kernels::kernel_table;
 use crate::simd::{Simd, Work};
@@ -17,6 +18,13 @@ impl Avx2 {
     #[target_feature(enable = "avx2,fma")]
     fn new() -> Self {
         Self(())
+    }
+
+    /// The proof, if there is one.
+    #[inline]
+    pub(crate) fn found() -> Option<Self> {
+        // SAFETY: the features were detected.
+        detected().then(|| unsafe { Self::new() })
     }
 }
 
@@ -45,9 +53,6 @@ macro_rules! proven {
 }
 
 impl Simd for Avx2 {
-    type V = __m256;
-    type Mask = __m256;
-
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 12;
 
@@ -88,11 +93,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn splat(self, value: f32) -> __m256 {
-        proven!(_mm256_set1_ps(value))
-    }
-
-    #[inline(always)]
     unsafe fn load(self, from: *const f32) -> __m256 {
         // SAFETY: the caller vouches for the pointer, `self` for the features.
         unsafe { _mm256_loadu_ps(from) }
@@ -126,6 +126,16 @@ impl Simd for Avx2 {
     unsafe fn store_first(self, to: *mut f32, count: usize, v: __m256) {
         // SAFETY: masked lanes are not written; the caller vouches for the others.
         unsafe { _mm256_maskstore_ps(to, first_lanes(self, count), v) }
+    }
+}
+
+impl Arithmetic for Avx2 {
+    type V = __m256;
+    type Mask = __m256;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m256 {
+        proven!(_mm256_set1_ps(value))
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+use crate::arithmetic::Arithmetic;
 use crate::isa::Isa;
 use crate::kernels::kernel_table;
 use crate::simd::{Simd, Work};
@@ -46,9 +47,6 @@ macro_rules! proven {
 }
 
 impl Simd for Avx512 {
-    type V = __m512;
-    type Mask = __mmask16;
-
     const LANES: usize = 16;
     const ACCUMULATORS: usize = 24;
 
@@ -89,11 +87,6 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn splat(self, value: f32) -> __m512 {
-        proven!(_mm512_set1_ps(value))
-    }
-
-    #[inline(always)]
     unsafe fn load(self, from: *const f32) -> __m512 {
         // SAFETY: the caller vouches for the pointer, `self` for the features.
         unsafe { _mm512_loadu_ps(from) }
@@ -127,6 +120,16 @@ impl Simd for Avx512 {
     unsafe fn store_first(self, to: *mut f32, count: usize, v: __m512) {
         // SAFETY: masked lanes are not written; the caller vouches for the others.
         unsafe { _mm512_mask_storeu_ps(to, first_lanes(count), v) }
+    }
+}
+
+impl Arithmetic for Avx512 {
+    type V = __m512;
+    type Mask = __mmask16;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        proven!(_mm512_set1_ps(value))
     }
 
     #[inline(always)]

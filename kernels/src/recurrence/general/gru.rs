@@ -2,7 +2,7 @@
 
 use super::Step;
 use crate::cell::{Gru, GruReset};
-use crate::pack::flushed;
+use crate::contract::flushed;
 use crate::recurrence::Recurrent;
 
 impl Step<'_> {

@@ -2,7 +2,7 @@
 
 use super::{Step, clipped};
 use crate::cell::{Cell, Coupling, Gate, Lstm};
-use crate::pack::flushed;
+use crate::contract::flushed;
 
 impl Step<'_> {
     /// `c' = f c + i g`, `units = o output_activation(c')`, with the gates of [`Lstm`].

@@ -24,9 +24,9 @@ use std::ops::Range;
 use super::{Alternating, PackedCell, RecurArgs, Recurrent, Rows};
 use crate::activation::Activation;
 use crate::cell::{Cell, SimpleRnn};
+use crate::contract::{chains, flushed};
 use crate::kernels::Kernels;
-use crate::pack::{PackedMatrix, flushed};
-use crate::tuning::chains;
+use crate::pack::PackedMatrix;
 
 /// The whole time loop. `cell.check(args)` has passed, and `cell` is packed for `kernels`.
 pub(crate) fn general(kernels: &Kernels, cell: &PackedCell, args: &mut RecurArgs<'_>) {
