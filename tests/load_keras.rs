@@ -76,6 +76,22 @@ fn attributes_are_honoured() {
         let layer = recurrent(&backwards, name);
         assert_eq!((layer.direction(), layer.order), (Direction::Reverse, OutputOrder::Processing));
     }
+    let several = load("masking-backwards-cells");
+    for (name, order) in [("stack.0", OutputOrder::Time), ("stack", OutputOrder::Processing)] {
+        let layer = recurrent(&several, name);
+        assert_eq!((layer.direction(), layer.order), (Direction::Reverse, order), "{name}");
+    }
+    // One cell in both directions is one layer, however it is said; others are one layer each.
+    let cells = load("bidirectional-cells");
+    assert_eq!(recurrent(&cells, "one").direction(), Direction::Bidirectional);
+    let unlike = load("bidirectional-unlike");
+    for name in ["concat", "none", "sizes", "gates"] {
+        for (side, direction) in [("forward", Direction::Forward), ("backward", Direction::Reverse)]
+        {
+            let layer = recurrent(&unlike, &format!("{name}.{side}"));
+            assert_eq!((layer.direction(), layer.order), (direction, OutputOrder::Time), "{name}");
+        }
+    }
     let stateful = load("stateful");
     assert_eq!(recurrent(&stateful, "lstm").state_scope, StateScope::Session);
 
@@ -123,6 +139,13 @@ fn masks_go_where_keras_hands_them_on() {
         ),
         // What the cells below show, nobody sees.
         ("masking-stacked-cells", differs(0.0), &[("stack.0", zero), ("stack", hold)], &[]),
+        ("masking-backwards-cells", differs(0.0), &[("stack.0", zero), ("stack", hold)], &[]),
+        (
+            "bidirectional-cells",
+            differs(0.0),
+            &[("gaps.forward.0", zero), ("gaps.backward", zero), ("ends.backward", hold)],
+            &["one", "several.forward"],
+        ),
         ("masking-merges", differs(0.0), &merged[..1], &["gru_mixed", "gru_half"]),
         ("embedding-pool", index, &[], &["both"]),
     ] {

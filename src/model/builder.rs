@@ -177,7 +177,7 @@ impl GraphBuilder {
     }
 
     /// Merges two values of so many features each.
-    fn merge(
+    pub(crate) fn merge(
         &mut self,
         name: &str,
         merge: Merge,

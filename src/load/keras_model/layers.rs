@@ -6,7 +6,7 @@ use super::config::Layer;
 use super::graph::{Graph, Produced};
 use super::masks::Mask;
 use super::topology::{Call, Tensor, Topology};
-use super::{File, elementwise, inside, masks, recurrent};
+use super::{File, bidirectional, elementwise, inside, masks, recurrent};
 use crate::Error;
 use crate::model::{Element, Extent, Model, Op, Shape};
 
@@ -126,7 +126,7 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
     masks::check(call, graph)?;
     if recurrent {
         let results = if layer.class == "Bidirectional" {
-            recurrent::both_ways(call, &name, &path, file, graph)?
+            bidirectional::both_ways(call, &name, &path, file, graph)?
         } else {
             recurrent::one_way(call, &name, &path, file, graph)?
         };

@@ -6,6 +6,7 @@
 //! kept: any will do.
 
 mod activation;
+mod bidirectional;
 mod cells;
 mod config;
 mod elementwise;
