@@ -7,7 +7,8 @@ use models::layer;
 use refusal::{lstm, refused, zeros};
 use ritornello::model::{
     Activation, Cell, CellWeights, Coupling, Dense, Direction, Element, Embedding, Extent, Gru,
-    GruReset, Lstm, MaskRule, Matrix, Op, Recurrent, RecurrentWeights, ScaleShift, Select, Shape,
+    GruReset, Lstm, MaskRule, Matrix, Merge, Op, Recurrent, RecurrentWeights, ScaleShift, Select,
+    Shape,
 };
 use ritornello::{Array, Error, Model, keras, pytorch};
 
@@ -309,6 +310,14 @@ fn arrays_of_other_frameworks_must_fit() {
     assert!(pytorch::lstm(&four).is_ok());
     refused(pytorch::lstm(&four[..3]), &["lstm", "4 (weight_ih", "3"]);
     refused(pytorch::rnn(&four), &["weight_hh", "2"]);
+    let coupled = Cell::Lstm(Lstm { coupling: Coupling::ForgetFromInput, ..Lstm::DEFAULT });
+    let three = [zeros(&[3, 6]), zeros(&[2, 6]), zeros(&[6])];
+    refused(keras::recurrent(coupled, &three), &["coupled", "Keras", "CellWeights"]);
+    let both = [&three[..], &three[..]].concat();
+    refused(keras::bidirectional(coupled, &both, Merge::Concat), &["coupled", "Keras"]);
+    let three = [zeros(&[6, 3]), zeros(&[6, 2]), zeros(&[6]), zeros(&[6])];
+    let error = pytorch::recurrent(coupled, Direction::Forward, &three);
+    refused(error, &["coupled", "PyTorch", "CellWeights"]);
     let error = pytorch::linear(&[zeros(&[2, 3]), zeros(&[3])]);
     refused(error, &["bias", "2", "3"]);
 }

@@ -155,6 +155,8 @@ fn generating_nothing_and_from_a_wrong_step_is_well_defined() {
     let unused = |_: &[f32], _: &mut [f32]| panic!("there is no next step");
     assert!(session.generate(&[0.0; 6], 0, unused).unwrap().is_empty());
     assert_eq!(session.generate(&[0.0; 6], 1, unused).unwrap().len(), 6);
+    let error = session.generate(&[0.0; 6], usize::MAX, unused).unwrap_err().to_string();
+    assert!(error.contains("steps to generate") && error.contains("at most"), "{error}");
     let error = session.generate(&[0.0; 5], 2, |_, _| {}).unwrap_err().to_string();
     assert!(error.contains("features=3") && error.contains('5'), "{error}");
     let whole = layer(Cell::LSTM, Direction::Bidirectional, [3, 6], 6);

@@ -16,7 +16,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`step`](Self::step).
+    /// As [`step`](Self::step), and if the outputs of so many steps are more than any memory holds.
     pub fn generate(
         &mut self,
         first: &[f32],
@@ -25,6 +25,14 @@ impl Session {
     ) -> Result<Vec<f32>, Error> {
         let outputs = self.plan.inner.outputs.first().map_or(0, |output| output.shape.features());
         let (mut x, mut y) = (first.to_vec(), vec![0.0; self.batch * outputs]);
+        let most = isize::MAX.cast_unsigned() / size_of::<f32>() / y.len().max(1);
+        if steps > most {
+            return Err(Error::Shape {
+                what: "the number of steps to generate".into(),
+                expected: format!("at most {most}, whose outputs memory has addresses for"),
+                found: steps.to_string(),
+            });
+        }
         let mut all = vec![0.0; steps * y.len()];
         for step in 0..steps {
             self.step(&x, &mut y)?;

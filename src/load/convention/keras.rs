@@ -62,7 +62,8 @@ pub fn gru(weights: &[Array]) -> Result<Recurrent, Error> {
 ///
 /// # Errors
 ///
-/// If there are more or fewer arrays, or their shapes do not fit.
+/// If there are more or fewer arrays, or their shapes do not fit; for an LSTM with coupled gates,
+/// which Keras does not have.
 pub fn recurrent(cell: Cell, weights: &[Array]) -> Result<Recurrent, Error> {
     Recurrent::new(cell, Direction::Forward, vec![from_arrays(cell, weights)?])
 }
@@ -71,7 +72,8 @@ pub fn recurrent(cell: Cell, weights: &[Array]) -> Result<Recurrent, Error> {
 ///
 /// # Errors
 ///
-/// If there are not twice two or twice three arrays, or their shapes do not fit.
+/// If there are not twice two or twice three arrays, or their shapes do not fit; for an LSTM with
+/// coupled gates, which Keras does not have.
 pub fn bidirectional(cell: Cell, weights: &[Array], merge: Merge) -> Result<Recurrent, Error> {
     if weights.len() != 4 && weights.len() != 6 {
         return Err(Error::Shape {
@@ -153,6 +155,7 @@ pub(crate) fn cell_weights(
     bias: Option<TensorView<'_>>,
     units: Option<usize>,
 ) -> Result<CellWeights, Error> {
+    GateOrder::Keras.know(&cell)?;
     let gates = cell.gates().len();
     // The recurrent kernel alone tells the units; everything else is held against it.
     recurrent.expect(&[Axis::hidden(units), Axis::gates(gates, units)])?;

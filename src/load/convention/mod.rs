@@ -6,6 +6,7 @@
 pub mod keras;
 pub mod pytorch;
 
+use crate::Error;
 use crate::model::{Cell, Gate, Matrix};
 
 /// The order of the gate blocks in a file.
@@ -26,6 +27,17 @@ impl GateOrder {
             (Self::Keras, Cell::Gru(_)) => &[Gate::Update, Gate::Reset, Gate::Candidate],
             (Self::PyTorch, Cell::Gru(_)) => &[Gate::Reset, Gate::Update, Gate::Candidate],
         }
+    }
+
+    /// Refuses a cell that the framework does not have.
+    fn know(self, cell: &Cell) -> Result<(), Error> {
+        if cell.gates().len() == self.gates(cell).len() {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            what: format!("an LSTM with coupled gates from the arrays of {self:?}, which has none"),
+            advice: "give its weights in canonical order (CellWeights)".into(),
+        })
     }
 
     /// Puts the blocks of `values`, one for each gate, into the order of [`Cell::gates`].

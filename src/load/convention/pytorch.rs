@@ -56,7 +56,8 @@ pub fn gru(weights: &[Array]) -> Result<Recurrent, Error> {
 ///
 /// # Errors
 ///
-/// If there are more or fewer arrays, or their shapes do not fit.
+/// If there are more or fewer arrays, or their shapes do not fit; for an LSTM with coupled gates,
+/// which PyTorch does not have.
 pub fn recurrent(cell: Cell, direction: Direction, weights: &[Array]) -> Result<Recurrent, Error> {
     let directions = direction.count();
     let each = weights.len() / directions;
@@ -143,6 +144,7 @@ pub(crate) fn cell_weights(
     hidden_size: Option<usize>,
 ) -> Result<CellWeights, Error> {
     let order = GateOrder::PyTorch;
+    order.know(&cell)?;
     let gates = cell.gates().len();
     // The columns of weight_hh alone, or those of weight_hr, tell the size; everything else is held
     // against it.
