@@ -23,14 +23,7 @@ pub(crate) fn multiply(from: View<'_>, mut to: ViewMut<'_>) {
 
 /// The two directions of a layer into one, the first in `to`.
 pub(crate) fn merge(merge: Merge, mut to: ViewMut<'_>, second: View<'_>) {
-    match merge {
-        Merge::Concat => unreachable!("a concatenation is written in place"),
-        Merge::Sum => add(second, to),
-        Merge::Mul => multiply(second, to),
-        Merge::Average => {
-            each_row(second, &mut to, |from, to| each(from, to, |from, to| 0.5 * (to + from)));
-        }
-    }
+    each_row(second, &mut to, |from, to| each(from, to, |from, to| merged(merge, to, from)));
 }
 
 /// A number of both directions into one.
