@@ -14,10 +14,7 @@ use ritornello_reference::{self as reference, UNIT_ROUNDOFF};
 
 /// The exact value.
 fn exact(activation: Activation, x: f32) -> f64 {
-    match activation {
-        Activation::Relu6 => f64::from(x).clamp(0.0, 6.0),
-        other => reference_activation(other).apply(x.into()),
-    }
+    reference_activation(activation).apply(x.into())
 }
 
 /// The distance of f32 numbers around `y`; that of the greatest beyond them.
@@ -50,6 +47,7 @@ fn allowed(activation: Activation, isa: Isa, x: f32, y: f64) -> f64 {
         | Activation::Relu
         | Activation::Relu6
         | Activation::HardTanh
+        | Activation::ThresholdedRelu { .. }
         | Activation::Softmax
         | Activation::LogSoftmax => 0.0,
         Activation::Tanh | Activation::Sigmoid | Activation::Exponential => {
@@ -60,6 +58,16 @@ fn allowed(activation: Activation, isa: Isa, x: f32, y: f64) -> f64 {
         // One rounding; without fused multiply-add two, the first of the product.
         Activation::HardSigmoid { slope, .. } => {
             0.5 * ulp(y) + if fused { 0.0 } else { 0.5 * ulp(f64::from(slope) * x) }
+        }
+        Activation::Affine { alpha, .. } => {
+            0.5 * ulp(y) + if fused { 0.0 } else { 0.5 * ulp(f64::from(alpha) * x) }
+        }
+        // The argument is rounded, which moves tanh by its slope; tanh; and the product's rounding.
+        Activation::ScaledTanh { alpha, beta } => {
+            let z = f64::from(beta) * x;
+            let argument = 0.5 * ulp(z) * (1.0 - z.tanh().powi(2));
+            let own = stated(Activation::Tanh, isa) * ulp(z.tanh());
+            f64::from(alpha).abs() * (argument + own) + 0.5 * ulp(y)
         }
         // That of expm1, and the product's rounding.
         Activation::Elu { alpha } if x < 0.0 => {

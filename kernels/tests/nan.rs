@@ -3,10 +3,15 @@
 mod layer;
 
 use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
-use ritornello_kernels::{Activation, Cell, GruReset, Kernels};
+use ritornello_kernels::{Activation, Cell, Coupling, Gru, GruReset, Kernels, Lstm};
+use ritornello_reference::Recurrence;
 
-/// The default cells, and one that the general step runs.
-fn all_kinds() -> [Cell; 8] {
+/// The default cells, and some that the general step runs.
+fn all_kinds() -> [Cell; 9] {
+    let general_gru = |reset| {
+        let (activation, recurrent_activation) = (Activation::Softsign, Activation::HARD_SIGMOID);
+        Cell::Gru(Gru { activation, recurrent_activation, ..Gru::new(reset) })
+    };
     let (activation, recurrent_activation) = (Activation::Softsign, Activation::HARD_SIGMOID);
     [
         RNN,
@@ -15,8 +20,9 @@ fn all_kinds() -> [Cell; 8] {
         GRU_AFTER,
         GRU_BEFORE,
         Cell::lstm(activation, recurrent_activation),
-        Cell::gru(GruReset::AfterMatmul),
-        Cell::gru(GruReset::BeforeMatmul),
+        general_gru(GruReset::AfterMatmul),
+        general_gru(GruReset::BeforeMatmul),
+        Cell::simple_rnn(Activation::Softsign),
     ]
 }
 
@@ -25,16 +31,32 @@ fn row_of(numbers: &[f32], row: usize, [batch, size]: [usize; 2]) -> Vec<u32> {
     numbers.chunks(batch * size).flat_map(|step| bits(&step[row * size..][..size])).collect()
 }
 
+/// Every kind as it is, and with everything that it may have beside its matrices.
+fn all_layers() -> Vec<(Cell, Extras)> {
+    let mut layers: Vec<_> = all_kinds().into_iter().map(|kind| (kind, Extras::NONE)).collect();
+    for kind in [RNN, LSTM, GRU_AFTER, GRU_BEFORE] {
+        for recurrence in [Recurrence::Diagonal, Recurrence::Identity] {
+            layers.push((kind, Extras { recurrence, ..Extras::NONE }));
+        }
+    }
+    for coupling in [Coupling::None, Coupling::ForgetFromInput, Coupling::InputFromForget] {
+        let kind = Cell::Lstm(Lstm { coupling, ..Lstm::DEFAULT });
+        layers.push((kind, Extras { peepholes: true, ..Extras::NONE }));
+        layers.push((kind, Extras { projection: Some(3), ..Extras::NONE }));
+    }
+    layers
+}
+
 #[test]
 fn nan_and_infinity_stay_in_their_row() {
-    for kind in all_kinds() {
+    for (kind, extras) in all_layers() {
         for [size, batch] in [[1, 2], [5, 3], [19, 7], [70, 4]] {
-            let clean = Layer::random(kind, Extras::NONE, [true, true], [4, size, 5, batch], 9);
-            let bad_row = 1;
+            let clean = Layer::random(kind, extras, [true, true], [4, size, 5, batch], 9);
+            let (states, bad_row) = (clean.state_size(), 1);
             for what in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut layers = vec![clean.clone(), clean.clone()];
                 layers[0].input[(2 * batch + bad_row) * 4 + 1] = what;
-                layers[1].hidden[bad_row * size + size / 2] = what;
+                layers[1].hidden[bad_row * states + states / 2] = what;
                 if kind.has_cell_state() {
                     layers.push(clean.clone());
                     layers[2].cell[bad_row * size + size / 2] = what;
@@ -43,24 +65,28 @@ fn nan_and_infinity_stay_in_their_row() {
                     for kernels in Kernels::available() {
                         let (found, expected) = (layer.run(kernels), clean.run(kernels));
                         for row in (0..batch).filter(|&row| row != bad_row) {
-                            for (found, expected) in [
-                                (&found.output, &expected.output),
-                                (&found.hidden, &expected.hidden),
-                                (&found.cell, &expected.cell),
+                            for (found, expected, size) in [
+                                (&found.output, &expected.output, states),
+                                (&found.hidden, &expected.hidden, states),
+                                (&found.cell, &expected.cell, size),
                             ] {
                                 assert_eq!(
                                     row_of(found, row, [batch, size]),
                                     row_of(expected, row, [batch, size]),
-                                    "{kind:?} on {}: row {row} beside {what} in {place}",
+                                    "{kind:?}, {extras:?} on {}: row {row} beside {what} in {place}",
                                     kernels.isa()
                                 );
                             }
                         }
-                        if what.is_nan() && place != "c" {
-                            let after = found.hidden[bad_row * size..][..size].iter();
+                        // x has weights of its own to every unit; h in a matrix alone.
+                        let everywhere =
+                            place == "x" || place == "h" && extras.recurrence == Recurrence::Matrix;
+                        if what.is_nan() && everywhere {
+                            let after = found.hidden[bad_row * states..][..states].iter();
                             assert!(
                                 after.clone().all(|h| h.is_nan()),
-                                "{kind:?} on {}: NaN in {place} reaches every unit: {after:?}",
+                                "{kind:?}, {extras:?} on {}: NaN in {place} reaches every unit: \
+                                 {after:?}",
                                 kernels.isa()
                             );
                         }

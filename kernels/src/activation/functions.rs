@@ -32,6 +32,12 @@ pub(crate) fn apply<S: Arithmetic>(s: S, activation: Activation, x: S::V) -> S::
             s.min(s.splat(1.0), s.max(s.splat(0.0), line))
         }
         Activation::HardTanh => s.min(s.splat(1.0), s.max(s.splat(-1.0), x)),
+        Activation::ScaledTanh { alpha, beta } => {
+            s.mul(s.splat(alpha), tanh(s, s.mul(s.splat(beta), x)))
+        }
+        Activation::Affine { alpha, beta } => s.fma(s.splat(alpha), x, s.splat(beta)),
+        // NaN is not below it, and stays.
+        Activation::ThresholdedRelu { alpha } => s.select(s.lt(x, s.splat(alpha)), s.splat(0.0), x),
         Activation::Silu => silu(s, x),
         Activation::Gelu => gelu(s, x),
         Activation::GeluTanh => gelu_tanh(s, x),

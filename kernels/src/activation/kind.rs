@@ -44,6 +44,25 @@ pub enum Activation {
     },
     /// `x`, kept in `[-1, 1]`
     HardTanh,
+    /// `alpha tanh(beta x)`
+    ScaledTanh {
+        /// The limit at infinity.
+        alpha: f32,
+        /// What `x` is multiplied by.
+        beta: f32,
+    },
+    /// `alpha x + beta`
+    Affine {
+        /// The slope.
+        alpha: f32,
+        /// The value at 0.
+        beta: f32,
+    },
+    /// `x` from `alpha` on, else 0
+    ThresholdedRelu {
+        /// The least number that is kept.
+        alpha: f32,
+    },
     /// `x sigmoid(x)`
     Silu,
     /// `x (1 + erf(x / √2)) / 2`
@@ -65,7 +84,7 @@ impl Activation {
     pub const HARD_SIGMOID_FIFTH: Self = Self::HardSigmoid { slope: 0.2, offset: 0.5 };
 
     /// One of each, with the usual parameters; both hard sigmoids.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Linear,
         Self::Tanh,
         Self::Sigmoid,
@@ -79,6 +98,9 @@ impl Activation {
         Self::HARD_SIGMOID,
         Self::HARD_SIGMOID_FIFTH,
         Self::HardTanh,
+        Self::ScaledTanh { alpha: 1.0, beta: 1.0 },
+        Self::Affine { alpha: 1.0, beta: 0.0 },
+        Self::ThresholdedRelu { alpha: 1.0 },
         Self::Silu,
         Self::Gelu,
         Self::GeluTanh,
@@ -109,6 +131,9 @@ impl Activation {
             Self::Softsign => "softsign",
             Self::HardSigmoid { .. } => "hard_sigmoid",
             Self::HardTanh => "hard_tanh",
+            Self::ScaledTanh { .. } => "scaled_tanh",
+            Self::Affine { .. } => "affine",
+            Self::ThresholdedRelu { .. } => "thresholded_relu",
             Self::Silu => "silu",
             Self::Gelu => "gelu",
             Self::GeluTanh => "gelu_tanh",
@@ -124,7 +149,12 @@ impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::LeakyRelu { alpha } | Self::Elu { alpha } => write!(f, "({alpha})"),
+            Self::LeakyRelu { alpha } | Self::Elu { alpha } | Self::ThresholdedRelu { alpha } => {
+                write!(f, "({alpha})")
+            }
+            Self::ScaledTanh { alpha, beta } | Self::Affine { alpha, beta } => {
+                write!(f, "({alpha},{beta})")
+            }
             Self::HardSigmoid { slope, offset } => write!(f, "({slope},{offset})"),
             _ => Ok(()),
         }
@@ -148,7 +178,8 @@ impl fmt::Display for UnknownActivation {
 impl std::error::Error for UnknownActivation {}
 
 /// Reads what [`Display`](fmt::Display) writes; without parameters: leaky relu 0.2, elu 1, hard
-/// sigmoid 1/6 and 0.5, as in Keras 3.
+/// sigmoid 1/6 and 0.5, as in Keras 3; scaled tanh 1 and 1, affine 1 and 0, thresholded relu 1, as
+/// in ONNX.
 #[cfg(feature = "std")]
 impl FromStr for Activation {
     type Err = UnknownActivation;
@@ -169,6 +200,9 @@ impl FromStr for Activation {
             (_, []) => Ok(usual),
             (Self::LeakyRelu { .. }, &[alpha]) => Ok(Self::LeakyRelu { alpha }),
             (Self::Elu { .. }, &[alpha]) => Ok(Self::Elu { alpha }),
+            (Self::ThresholdedRelu { .. }, &[alpha]) => Ok(Self::ThresholdedRelu { alpha }),
+            (Self::ScaledTanh { .. }, &[alpha, beta]) => Ok(Self::ScaledTanh { alpha, beta }),
+            (Self::Affine { .. }, &[alpha, beta]) => Ok(Self::Affine { alpha, beta }),
             (Self::HardSigmoid { .. }, &[slope, offset]) => Ok(Self::HardSigmoid { slope, offset }),
             _ => Err(unknown()),
         }
@@ -182,6 +216,14 @@ mod tests {
     #[test]
     fn names_are_read_back() {
         for activation in Activation::ALL {
+            assert_eq!(activation.to_string().parse(), Ok(activation));
+        }
+        for activation in [
+            Activation::LeakyRelu { alpha: 0.01 },
+            Activation::ScaledTanh { alpha: 1.7159, beta: 0.6667 },
+            Activation::Affine { alpha: -0.5, beta: 0.25 },
+            Activation::ThresholdedRelu { alpha: 0.3 },
+        ] {
             assert_eq!(activation.to_string().parse(), Ok(activation));
         }
         assert_eq!("hard_sigmoid".parse(), Ok(Activation::HARD_SIGMOID));

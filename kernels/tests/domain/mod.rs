@@ -14,6 +14,11 @@ pub(crate) fn elementwise() -> Vec<Activation> {
         Activation::Elu { alpha: 1.98 },
         Activation::Elu { alpha: 0.3 },
         Activation::HardSigmoid { slope: 0.37, offset: 0.25 },
+        Activation::ScaledTanh { alpha: 1.7159, beta: 0.6667 },
+        Activation::ScaledTanh { alpha: -0.3, beta: 3.0 },
+        Activation::Affine { alpha: -0.5, beta: 0.25 },
+        Activation::ThresholdedRelu { alpha: 0.3 },
+        Activation::ThresholdedRelu { alpha: -0.5 },
     ];
     usual.chain(others).collect()
 }

@@ -8,30 +8,38 @@ use ritornello_reference::Recurrence;
 use super::{Extras, Layer};
 
 /// Activations that keep a random recurrence from overflowing within the tests' steps.
-const TAME: [Activation; 13] = [
+const TAME: [Activation; 19] = [
     Activation::Linear,
     Activation::Tanh,
     Activation::Sigmoid,
     Activation::Relu,
+    Activation::Relu6,
     Activation::LeakyRelu { alpha: 0.2 },
-    Activation::Elu { alpha: 1.0 },
+    Activation::Elu { alpha: 0.7 },
+    Activation::Selu,
+    Activation::Softplus,
     Activation::Softsign,
     Activation::HARD_SIGMOID,
     Activation::HARD_SIGMOID_FIFTH,
     Activation::HardTanh,
+    Activation::ScaledTanh { alpha: 1.7159, beta: 0.6667 },
+    Activation::Affine { alpha: -0.5, beta: 0.25 },
+    Activation::ThresholdedRelu { alpha: 0.3 },
     Activation::Silu,
     Activation::Gelu,
     Activation::GeluTanh,
 ];
 
 /// Activations of gates: unbounded gates would make a state grow faster than exponentially.
-const GATES: [Activation; 6] = [
+const GATES: [Activation; 8] = [
     Activation::Sigmoid,
     Activation::Tanh,
     Activation::Softsign,
     Activation::HARD_SIGMOID,
     Activation::HARD_SIGMOID_FIFTH,
+    Activation::HardSigmoid { slope: 0.4, offset: 0.3 },
     Activation::HardTanh,
+    Activation::ScaledTanh { alpha: 0.9, beta: 1.5 },
 ];
 
 /// Bounds that many sums of a random layer pass, or none.

@@ -66,10 +66,7 @@ fn roundings(isa: Isa) -> f64 {
 }
 
 fn element(activation: Activation, x: Bounded, isa: Isa) -> Bounded {
-    let function = |x: f64| match activation {
-        Activation::Relu6 => reference::Activation::Relu.apply(x).min(6.0),
-        other => reference_activation(other).apply(x),
-    };
+    let function = |x: f64| reference_activation(activation).apply(x);
     let value = function(x.value);
     if x.bound.is_nan() || value.is_nan() {
         return Bounded { value, bound: f64::NAN };
@@ -92,7 +89,14 @@ fn element(activation: Activation, x: Bounded, isa: Isa) -> Bounded {
     };
     let own = match activation {
         Activation::Linear | Activation::Relu | Activation::Relu6 | Activation::HardTanh => 0.0,
+        Activation::ThresholdedRelu { .. } => 0.0,
         Activation::LeakyRelu { .. } => ulp(0.5),
+        Activation::Affine { alpha, .. } => {
+            let product = (f64::from(alpha) * x.value).abs() + x.bound;
+            ulp(0.5) + if isa == Isa::Portable { UNIT_ROUNDOFF * product } else { 0.0 }
+        }
+        // tanh in units of a product that may be half as long, its argument's rounding, its own.
+        Activation::ScaledTanh { .. } => ulp(2.0 * 2.7 + 1.0 + 0.5),
         Activation::HardSigmoid { slope, .. } => {
             let product = (f64::from(slope) * x.value).abs() + x.bound;
             ulp(0.5) + if isa == Isa::Portable { UNIT_ROUNDOFF * product } else { 0.0 }

@@ -68,6 +68,7 @@ pub(super) fn reference_activation(activation: Activation) -> reference::Activat
         Activation::Tanh => R::Tanh,
         Activation::Sigmoid => R::Sigmoid,
         Activation::Relu => R::Relu,
+        Activation::Relu6 => R::Relu6,
         Activation::LeakyRelu { alpha } => R::LeakyRelu { alpha: alpha.into() },
         Activation::Elu { alpha } => R::Elu { alpha: alpha.into() },
         Activation::Selu => R::Selu,
@@ -77,6 +78,11 @@ pub(super) fn reference_activation(activation: Activation) -> reference::Activat
             R::HardSigmoid { slope: slope.into(), offset: offset.into() }
         }
         Activation::HardTanh => R::HardTanh,
+        Activation::ScaledTanh { alpha, beta } => {
+            R::ScaledTanh { alpha: alpha.into(), beta: beta.into() }
+        }
+        Activation::Affine { alpha, beta } => R::Affine { alpha: alpha.into(), beta: beta.into() },
+        Activation::ThresholdedRelu { alpha } => R::ThresholdedRelu { alpha: alpha.into() },
         Activation::Silu => R::Silu,
         Activation::Gelu => R::Gelu,
         Activation::GeluTanh => R::GeluTanh,

@@ -13,6 +13,8 @@ pub enum Activation {
     Sigmoid,
     /// `max(x, 0)`
     Relu,
+    /// `x`, clamped to `[0, 6]`
+    Relu6,
     /// `x` if `x > 0`, else `alpha·x`
     LeakyRelu {
         /// The slope for negative `x`.
@@ -40,6 +42,25 @@ pub enum Activation {
     },
     /// `x`, clamped to `[-1, 1]`
     HardTanh,
+    /// `alpha·tanh(beta·x)`
+    ScaledTanh {
+        /// The limit at ∞.
+        alpha: f64,
+        /// The factor of `x`.
+        beta: f64,
+    },
+    /// `alpha·x + beta`
+    Affine {
+        /// The factor of `x`.
+        alpha: f64,
+        /// The value at 0.
+        beta: f64,
+    },
+    /// `x` if `x >= alpha`, else 0
+    ThresholdedRelu {
+        /// The threshold.
+        alpha: f64,
+    },
     /// `x·sigmoid(x)`
     Silu,
     /// `x·Φ(x)`, `Φ(x) = erfc(-x / √2) / 2`: the cumulative normal distribution
@@ -70,6 +91,7 @@ impl Activation {
                     x
                 }
             }
+            Self::Relu6 => x.clamp(0.0, 6.0),
             Self::LeakyRelu { alpha } => {
                 if x > 0.0 {
                     x
@@ -99,6 +121,15 @@ impl Activation {
             }
             Self::HardSigmoid { slope, offset } => (slope * x + offset).clamp(0.0, 1.0),
             Self::HardTanh => x.clamp(-1.0, 1.0),
+            Self::ScaledTanh { alpha, beta } => alpha * (beta * x).tanh(),
+            Self::Affine { alpha, beta } => alpha * x + beta,
+            Self::ThresholdedRelu { alpha } => {
+                if x < alpha {
+                    0.0
+                } else {
+                    x
+                }
+            }
             Self::Silu => gated(x, sigmoid(x)),
             Self::Gelu => gated(x, 0.5 * erfc(-x * FRAC_1_SQRT_2)),
             // (1 + tanh(u)) / 2 = sigmoid(2u), which does not cancel for negative u
@@ -230,6 +261,12 @@ mod tests {
             (HardTanh, 0.5, 0.5),
             (HardTanh, 1.5, 1.0),
             (HardTanh, -1.5, -1.0),
+            (Relu6, 7.0, 6.0),
+            (Relu6, 2.5, 2.5),
+            (ScaledTanh { alpha: 1.5, beta: 0.5 }, 1.0, 1.5 * 0.46211715726000974),
+            (Affine { alpha: -0.5, beta: 0.25 }, 2.0, -0.75),
+            (ThresholdedRelu { alpha: 0.75 }, 0.75, 0.75),
+            (ThresholdedRelu { alpha: 0.75 }, 0.7, 0.0),
             (Silu, -700.0, -6.90177358063184e-302),
             (Silu, 1.0, 0.7310585786300049),
             (Gelu, -10.0, -7.619853024160526e-23),
@@ -261,6 +298,10 @@ mod tests {
             (Softsign, -1.0, 1.0),
             (Activation::HARD_SIGMOID_FIFTH, 0.0, 1.0),
             (HardTanh, -1.0, 1.0),
+            (Relu6, 0.0, 6.0),
+            (ScaledTanh { alpha: 1.5, beta: -0.5 }, 1.5, -1.5),
+            (Affine { alpha: -0.5, beta: 0.25 }, infinity, -infinity),
+            (ThresholdedRelu { alpha: 0.75 }, 0.0, infinity),
             (Silu, 0.0, infinity),
             (Gelu, 0.0, infinity),
             (GeluTanh, 0.0, infinity),

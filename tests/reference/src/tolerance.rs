@@ -248,12 +248,20 @@ fn slope(activation: Activation, x: f64, error: f64) -> f64 {
         Activation::LeakyRelu { alpha } | Activation::Elu { alpha } => alpha.abs().max(1.0),
         Activation::Selu => 1.7581,
         Activation::HardSigmoid { slope, .. } => slope.abs(),
+        Activation::ScaledTanh { alpha, beta } => (alpha * beta).abs(),
+        Activation::Affine { alpha, .. } => alpha.abs(),
+        // At the threshold a step of its height, on the way to the next number.
+        Activation::ThresholdedRelu { alpha } if error > 0.0 && (x - alpha).abs() <= error => {
+            1.0 + alpha.abs() / error
+        }
         Activation::Silu => 1.0999,
         Activation::Gelu | Activation::GeluTanh => 1.13,
         Activation::Exponential => (x + error).exp(),
         Activation::Linear
         | Activation::Tanh
         | Activation::Relu
+        | Activation::Relu6
+        | Activation::ThresholdedRelu { .. }
         | Activation::Softplus
         | Activation::Softsign
         | Activation::HardTanh => 1.0,

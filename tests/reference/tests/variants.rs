@@ -152,6 +152,31 @@ fn three_activations() {
 }
 
 #[test]
+fn a_scaled_tanh_an_affine_function_and_a_threshold() {
+    let cell = Cell::Lstm {
+        activation: Activation::ScaledTanh { alpha: 1.5, beta: 0.75 },
+        recurrent_activation: Activation::Sigmoid,
+        output_activation: Activation::Affine { alpha: 0.5, beta: 0.25 },
+        coupling: Coupling::None,
+        clip: None,
+        cell_clip: None,
+        projection_clip: None,
+    };
+    assert_final(
+        &Layer { cell, ..lstm(Coupling::None, None, &[]) },
+        [0.0273744, 0.213549, 0.131259, 0.0431921, 0.2129829, 0.1255245],
+        Some([-0.4048499, 0.3324604, 0.227878, -0.3536519, 0.3366159, 0.1723658]),
+    );
+    let cell =
+        Cell::Simple { activation: Activation::ThresholdedRelu { alpha: 0.125 }, clip: None };
+    assert_final(
+        &Layer { cell, gates: &[0], file_gates: 1, peepholes: &[] },
+        [0.4933295, 0.0, 0.6897587, 0.5903395, 0.0, 0.0],
+        None,
+    );
+}
+
+#[test]
 fn clips_of_other_cells() {
     let clip = Some(0.3);
     for (reset, hidden) in [
