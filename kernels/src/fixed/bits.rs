@@ -105,5 +105,5 @@ fn of_a_head() {
         assert_eq!(outcome.is_err(), activation.works_on_rows());
         hash(begun, &y)
     });
-    check("head", found, 0xec2b_cf31_13df_2415);
+    check("head", found, 0xf2a9_8f90_21f4_60ac);
 }
