@@ -45,9 +45,9 @@ pub(super) fn both_ways(
     match (&mut forward[..], &mut backward[..]) {
         ([first], [second]) if first.0 == second.0 && units(first) == units(second) => {
             let (first, second) = (forward.remove(0), backward.remove(0));
-            both.as_one(first.0, [first.1, second.1], graph)
+            both.one_layer(first.0, [first.1, second.1], graph)
         }
-        _ => both.as_two([forward, backward], graph),
+        _ => both.two_layers([forward, backward], graph),
     }
 }
 
@@ -86,7 +86,7 @@ fn units((cell, weights): &(Cell, CellWeights)) -> usize {
 
 impl Both<'_> {
     /// Both directions in one node.
-    fn as_one(
+    fn one_layer(
         self,
         cell: Cell,
         weights: [CellWeights; 2],
@@ -139,7 +139,7 @@ impl Both<'_> {
     }
 
     /// Each direction by itself, then the merge.
-    fn as_two(
+    fn two_layers(
         self,
         [forward, backward]: [Vec<(Cell, CellWeights)>; 2],
         graph: &mut Graph,
