@@ -3,10 +3,13 @@
 #![cfg(all(feature = "safetensors", feature = "npz"))]
 
 mod load_fixtures;
+mod models;
+mod refusal;
 
 use std::collections::HashMap;
 
 use load_fixtures::{assert_fits_case, assert_round_trip, fixture, folders_with, scratch};
+use refusal::refused;
 use ritornello::load::{Spec, load_with_spec, pytorch};
 use ritornello::model::{
     Cell, Direction, Gate, GruReset, Model, Op, Recurrent, RecurrentWeights, SequenceAxes,
@@ -186,6 +189,92 @@ fn missing_and_unused_tensors_are_named() {
     let error = load_with_spec(&path, &dense_spec(r#", "bias": false"#)).unwrap_err();
     let Error::InFile { source, .. } = error else { panic!("{error}") };
     assert!(matches!(&*source, Error::UnusedTensors { names } if names == "fc.bias"), "{source}");
+}
+
+/// A layer of this operation with tensors of the prefix `rnn.`; `rest` is more of the node.
+fn rnn_spec(op: &str, rest: &str) -> Spec {
+    let json = format!(
+        r#"{{"ritornello": 1, "inputs": [{{"name": "x", "axes": ["batch", "time", 3]}}],
+            "nodes": [{{"name": "rnn", "op": "{op}", "inputs": ["x"]{rest},
+                        "weights": {{"convention": "pytorch", "prefix": "rnn."}}}}],
+            "outputs": ["rnn"]}}"#
+    );
+    Spec::from_json(&json).unwrap()
+}
+
+/// A file of layers of 2 units over 3 features, or over 2 of the layer before: the tensors of each
+/// suffix, whose numbers are their own places.
+fn rnn_file(name: &str, gates: usize, suffixes: &[&str]) -> std::path::PathBuf {
+    let mut tensors = Vec::new();
+    for (layer, suffix) in suffixes.iter().enumerate() {
+        let columns = if layer == 0 { 3 } else { 2 };
+        let rows = gates * 2;
+        for (part, shape) in [
+            ("weight_ih", vec![rows, columns]),
+            ("weight_hh", vec![rows, 2]),
+            ("bias_ih", vec![rows]),
+            ("bias_hh", vec![rows]),
+        ] {
+            let numbers = counted(&shape).as_f32().unwrap().to_vec();
+            let bytes = numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+            tensors.push((format!("rnn.{part}{suffix}"), shape, bytes));
+        }
+    }
+    let tensors: Vec<_> = tensors
+        .iter()
+        .map(|(name, shape, bytes)| (&name[..], Dtype::F32, &shape[..], bytes.clone()))
+        .collect();
+    file(name, &tensors)
+}
+
+/// `nn.LSTMCell` and its like have the names of a layer without `_l0`.
+#[test]
+fn a_cell_is_loaded_like_a_layer() {
+    for (op, gates) in [("rnn", 1), ("gru", 3), ("lstm", 4)] {
+        let of_cell = rnn_file(&format!("{op}-cell.safetensors"), gates, &[""]);
+        let of_layer = rnn_file(&format!("{op}-layer.safetensors"), gates, &["_l0"]);
+        let [cell, layer] =
+            [&of_cell, &of_layer].map(|path| load_with_spec(path, &rnn_spec(op, "")).unwrap());
+        assert!(cell == layer, "{op}");
+        assert_eq!(cell.parameters(), gates * 2 * (3 + 2 + 2), "{op}");
+        // A stack and a second direction are of layers; the names of a cell are not theirs.
+        for rest in [r#", "layers": 2"#, r#", "direction": "bidirectional""#] {
+            let result = load_with_spec(&of_cell, &rnn_spec(op, rest));
+            refused(result, &["_l0' is missing", "node 'rnn'", "rnn.weight_ih"]);
+        }
+    }
+    // Where a file has both, neither is passed over.
+    let both = rnn_file("both.safetensors", 4, &["_l0", ""]);
+    let unused = ["rnn.bias_hh, rnn.bias_ih, rnn.weight_hh, rnn.weight_ih"];
+    refused(load_with_spec(&both, &rnn_spec("lstm", "")), &unused);
+}
+
+/// A file of more than the spec says is not loaded in part.
+#[test]
+fn layers_and_directions_that_the_spec_leaves_out_are_named() {
+    let three = rnn_file("three.safetensors", 4, &["_l0", "_l1", "_l2"]);
+    let all = load_with_spec(&three, &rnn_spec("lstm", r#", "layers": 3"#)).unwrap();
+    assert_eq!(layers(&all).len(), 3);
+    refused(
+        load_with_spec(&three, &rnn_spec("lstm", r#", "layers": 2"#)),
+        &[
+            "three.safetensors",
+            "rnn.bias_hh_l2, rnn.bias_ih_l2, rnn.weight_hh_l2, rnn.weight_ih_l2",
+        ],
+    );
+    let left = ["rnn.bias_hh_l1, rnn.bias_hh_l2", "rnn.weight_ih_l1", "rnn.weight_ih_l2"];
+    refused(load_with_spec(&three, &rnn_spec("lstm", "")), &left);
+    refused(
+        load_with_spec(&three, &rnn_spec("lstm", r#", "layers": 4"#)),
+        &["_l3' is missing", "node 'rnn'", "rnn.weight_ih_l2"],
+    );
+    let path = fixture("torch-bilstm-3-layers", "model.safetensors");
+    let spec = std::fs::read_to_string(path.with_file_name("spec.json")).unwrap();
+    let forward = spec.replace(r#""direction": "bidirectional""#, r#""direction": "forward""#);
+    assert_ne!(spec, forward);
+    let error = load_with_spec(&path, &Spec::from_json(&forward).unwrap());
+    // The second layer's input would be one direction, and its weights are for two.
+    refused(error, &["rnn"]);
 }
 
 #[test]

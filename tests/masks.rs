@@ -2,131 +2,18 @@
 //! other, whatever is in its other steps.
 
 mod models;
+mod refusal;
 
-use models::{
-    Arrays, Case, Kind, batch_axis, bits, bits_of, cases, cells, get, holds, is_index, layer,
-    named, noise, pick, recipes, time_axis,
+use models::counted::{
+    check_rows, first_steps, has_missing_steps, holes, lengths, mask, with_other_holes, words,
 };
+use models::{Kind, bits, bits_of, cases, cells, get, layer, named, noise, recipes};
 use proptest::prelude::*;
+use refusal::refused;
 use ritornello::model::{
-    Activation, Cell, Dense, Direction, Extent, Input, MaskRule, Matrix, Op, OutputOrder,
-    PadOutput, Select, SequenceAxes, Shape,
+    Activation, Cell, Dense, Direction, MaskRule, Matrix, Op, OutputOrder, PadOutput, SequenceAxes,
 };
 use ritornello::{Array, Error, Isa, Mask, Model, PlanOptions, Threads};
-
-/// The steps of each row that count.
-type Steps = Vec<Vec<usize>>;
-
-/// Steps with holes of all sizes: of every row those whose number is among the set bits.
-fn holes(case: &Case, words: &[u32]) -> Steps {
-    let counts = |row: usize, step: usize| words[row % words.len()] >> (step % 32) & 1 == 1;
-    (0..case.batch).map(|row| (0..case.time).filter(|&step| counts(row, step)).collect()).collect()
-}
-
-/// The mask that says the same in the model's order of axes.
-fn mask(case: &Case, steps: &Steps) -> Mask {
-    let (batch, time) = (case.batch, case.time);
-    let counts = |row: usize, step: usize| steps[row].contains(&step);
-    let places = 0..batch * time;
-    let (shape, values) = match case.model.axes() {
-        SequenceAxes::BatchTime => {
-            ([batch, time], places.map(|i| counts(i / time, i % time)).collect())
-        }
-        SequenceAxes::TimeBatch => {
-            ([time, batch], places.map(|i| counts(i % batch, i / batch)).collect())
-        }
-    };
-    Mask::new(shape, values).unwrap()
-}
-
-fn is_free(shape: Shape) -> bool {
-    matches!(shape, Shape::Sequence { time: Extent::Input(_), .. })
-}
-
-fn map_inputs(case: &Case, map: impl Fn(&Input, &Array) -> Array) -> Arrays {
-    let inputs = case.model.inputs().iter().zip(&case.inputs);
-    inputs.map(|(input, (name, array))| (name.clone(), map(input, array))).collect()
-}
-
-/// The inputs with something else in steps that do not count: NaN, and an index that no table has.
-fn with_other_holes(case: &Case, steps: &Steps) -> Arrays {
-    let axes = case.model.axes();
-    map_inputs(case, |input, array| {
-        if !is_free(input.shape) {
-            return array.clone();
-        }
-        let shape = array.shape();
-        let inner = if is_index(input) { 1 } else { shape[2] };
-        let counts = |place: usize| {
-            let at = [place / inner / shape[1], place / inner % shape[1]];
-            steps[at[batch_axis(input.shape, axes)]].contains(&at[time_axis(axes)])
-        };
-        let places = 0..shape.iter().product();
-        let array = match (array.as_f32(), array.as_indices()) {
-            (Some(x), _) => {
-                Array::new(shape, places.map(|i| if counts(i) { x[i] } else { f32::NAN }).collect())
-            }
-            (_, Some(x)) => Array::from_indices(
-                shape,
-                places.map(|i| if counts(i) { x[i] } else { -7 }).collect(),
-            ),
-            _ => unreachable!("an array is of one kind"),
-        };
-        array.unwrap()
-    })
-}
-
-/// One row with nothing but its steps that count.
-fn alone(case: &Case, row: usize, steps: &[usize]) -> Case {
-    let axes = case.model.axes();
-    let inputs = map_inputs(case, |input, array| {
-        if is_free(input.shape) { pick(array, time_axis(axes), steps) } else { array.clone() }
-    });
-    Case { inputs, time: steps.len(), ..case.clone() }.rows(&[row])
-}
-
-/// Holds every row of `found` against its run alone.
-fn check_rows(case: &Case, isa: Isa, steps: &Steps, found: &Arrays) -> Result<(), TestCaseError> {
-    let axes = case.model.axes();
-    for (row, steps) in steps.iter().enumerate() {
-        let alone = alone(case, row, steps).run(isa);
-        for output in case.model.outputs() {
-            let shape = case.model.shape(output.value).unwrap();
-            let of_row = pick(get(found, &output.name), batch_axis(shape, axes), &[row]);
-            let name = format!("'{}' of row {row}, steps {steps:?}, on {isa}", output.name);
-            let of_row = if is_free(shape) {
-                let others: Vec<usize> = (0..case.time).filter(|s| !steps.contains(s)).collect();
-                let others = pick(&of_row, time_axis(axes), &others);
-                let zero = others.as_f32().unwrap().iter().all(|&y| y.to_bits() == 0);
-                prop_assert!(zero || holds(&case.model), "the holes of {name}");
-                pick(&of_row, time_axis(axes), steps)
-            } else {
-                of_row
-            };
-            let alone = get(&alone, &output.name).as_f32().unwrap();
-            prop_assert_eq!(bits_of(of_row.as_f32().unwrap()), bits_of(alone), "{}", name);
-        }
-    }
-    Ok(())
-}
-
-/// Whether a model asks for steps that rows do not have.
-fn has_missing_steps(case: &Case, steps: &Steps) -> bool {
-    case.model.nodes().iter().any(|node| match &node.op {
-        Op::Select(Select::Step(step)) => {
-            let last = if *step < 0 { step.unsigned_abs() } else { step.unsigned_abs() + 1 };
-            let short = |steps: &Vec<usize>| !steps.is_empty() && steps.len() < last;
-            is_free(case.model.shape(node.inputs[0]).unwrap()) && steps.iter().any(short)
-        }
-        _ => false,
-    })
-}
-
-/// Masks whose steps are drawn, now and then none or all.
-fn words() -> impl Strategy<Value = Vec<u32>> {
-    let word = prop_oneof![4 => any::<u32>(), 1 => Just(0), 1 => Just(u32::MAX), 1 => any::<u32>().prop_map(|w| w & w << 1)];
-    prop::collection::vec(word, 1..6)
-}
 
 proptest! {
     #![proptest_config(cases(600))]
@@ -157,10 +44,8 @@ proptest! {
         places in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
     ) {
         let case = recipe.case();
-        let length = |row: usize| places[row % places.len()].index(case.time + 1);
-        let lengths: Vec<usize> = (0..case.batch).map(length).collect();
-        let steps: Steps = lengths.iter().map(|&length| (0..length).collect()).collect();
-        let mask = mask(&case, &steps);
+        let lengths = lengths(&case, &places);
+        let mask = mask(&case, &first_steps(&lengths));
         for isa in Isa::available() {
             let plan = case.plan(isa);
             let by_mask = plan.run_masked(&named(&case.inputs), &mask);
@@ -372,41 +257,6 @@ fn a_mean_is_of_the_steps_that_count() {
     assert_eq!(numbers("max"), [0.0; 4]);
 }
 
-/// Layers that are large enough for several threads.
-#[test]
-fn threads_change_no_bit() {
-    for (direction, order) in [
-        (Direction::Bidirectional, OutputOrder::Time),
-        (Direction::Reverse, OutputOrder::Processing),
-        (Direction::Forward, OutputOrder::Time),
-    ] {
-        let (batch, time, features, hidden) = (9, 40, 48, 64);
-        let mut first = layer(Cell::LSTM, direction, [features, hidden], 7);
-        first.order = order;
-        let width = first.output_size();
-        let next = layer(Cell::LSTM, Direction::Forward, [width, hidden], 8);
-        let model = Model::chain(features).recurrent(first).recurrent(next).build().unwrap();
-        let mut noise = noise(9);
-        let x: Vec<f32> = (0..batch * time * features).map(|_| noise()).collect();
-        // Rows with many steps and rows with few, one with none and one with all.
-        let likely = [0.5, -1.0, 1.0, 0.2, 0.9, -0.8, 0.0, 0.7, -0.5];
-        let mask: Vec<bool> = (0..batch * time).map(|i| noise() < likely[i / time]).collect();
-        for isa in Isa::available() {
-            let mut runs = [1, 2, 3].into_iter().map(|threads| {
-                let options =
-                    PlanOptions::default().isa(isa).threads(Threads::new(threads).unwrap());
-                let mut session = model.plan(options).unwrap().session(batch, time).unwrap();
-                bits_of(&session.run_masked(&x, &mask).unwrap())
-            });
-            let one = runs.next().unwrap();
-            for (run, threads) in runs.zip(2..) {
-                let differs = one.iter().zip(&run).position(|(a, b)| a != b);
-                assert_eq!(differs, None, "{direction:?} on {isa}, {threads} threads");
-            }
-        }
-    }
-}
-
 #[test]
 fn wrong_masks_are_named() {
     let lstm = || layer(Cell::LSTM, Direction::Forward, [2, 3], 1);
@@ -417,7 +267,11 @@ fn wrong_masks_are_named() {
     let message = |result: Result<Vec<f32>, Error>| result.unwrap_err().to_string();
     let few = message(session.run_masked(&x, &[true; 7]));
     assert_eq!(few, "the mask is 7 values, expected [batch=2, time=4]");
-    assert!(session.run_masked_into(&x, &[true; 8], &mut [0.0; 3]).is_err());
+    for y in [&mut [0.0; 23][..], &mut [0.0; 25]] {
+        let found = y.len().to_string();
+        let result = session.run_masked_into(&x, &[true; 8], y);
+        refused(result, &["output 'y'", "24 numbers", &found]);
+    }
     let y = session.run_masked(&x, &[[true; 4], [false; 4]].concat()).unwrap();
     assert!(y[12..].iter().all(|&y| y == 0.0) && y[..12].iter().all(|&y| y != 0.0));
 

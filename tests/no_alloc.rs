@@ -2,14 +2,15 @@
 //! allocator: neither to take memory nor to give it back.
 
 mod allocator;
+mod models;
 
 use allocator::calls;
+use models::{Extras, Variant, all_layers, layer, layer_with};
 use ritornello::model::{
-    Activation, Cell, CellWeights, Coupling, Dense, Direction, Gru, GruReset, Lstm, MaskRule,
-    Matrix, Merge, Model, Op, OutputOrder, PadOutput, Recurrent, RecurrentWeights, ScaleShift,
-    StateScope,
+    Activation, Cell, Dense, Direction, Gru, GruReset, MaskRule, Matrix, Merge, Model, Op,
+    OutputOrder, PadOutput, ScaleShift, SequenceAxes, StateScope,
 };
-use ritornello::{Isa, PlanOptions, Session, StreamPool, Threads};
+use ritornello::{HandCell, Isa, PlanOptions, Session, StreamPool, Threads};
 
 /// Numbers in [-1, 1), never all the same: a cycle of 251.
 fn numbers(count: usize) -> Vec<f32> {
@@ -22,76 +23,23 @@ fn matrix(rows: usize, columns: usize) -> Matrix {
     Matrix::new(rows, columns, values).unwrap()
 }
 
-fn recurrent(cell: Cell, direction: Direction, input_size: usize, size: usize) -> Recurrent {
-    let rows = cell.gates().len() * size;
-    let weights = || CellWeights {
-        input: matrix(rows, input_size),
-        recurrent: RecurrentWeights::Matrix(matrix(rows, size)),
-        bias: Some(numbers(rows)),
-        recurrent_bias: Some(numbers(rows)),
-        peepholes: None,
-        projection: None,
-    };
-    let sets = (0..direction.count()).map(|_| weights()).collect();
-    Recurrent::new(cell, direction, sets).unwrap()
-}
-
-fn identity(input_size: usize, size: usize) -> Recurrent {
-    let weights = CellWeights {
-        input: matrix(size, input_size),
-        recurrent: RecurrentWeights::Identity,
-        bias: Some(numbers(size)),
-        recurrent_bias: None,
-        peepholes: None,
-        projection: None,
-    };
-    Recurrent::new(Cell::SIMPLE_RNN, Direction::Forward, vec![weights]).unwrap()
-}
-
-/// An LSTM with peepholes and a state of 4 features.
-fn projected(direction: Direction, input_size: usize, size: usize) -> Recurrent {
-    let weights = || CellWeights {
-        bias: Some(numbers(4 * size)),
-        peepholes: Some(numbers(3 * size)),
-        projection: Some(matrix(4, size)),
-        ..CellWeights::new(
-            matrix(4 * size, input_size),
-            RecurrentWeights::Matrix(matrix(4 * size, 4)),
-        )
-    };
-    let sets = (0..direction.count()).map(|_| weights()).collect();
-    Recurrent::new(Cell::LSTM, direction, sets).unwrap()
-}
-
-/// A GRU each of whose units sees only itself.
-fn diagonal(input_size: usize, size: usize) -> Recurrent {
-    let recurrent = RecurrentWeights::Diagonal(numbers(3 * size));
-    let weights = CellWeights::new(matrix(3 * size, input_size), recurrent);
-    let gru = Cell::gru(GruReset::AfterMatmul);
-    Recurrent::new(gru, Direction::Forward, vec![weights]).unwrap()
-}
-
 fn dense(outputs: usize, inputs: usize, activation: Activation) -> Dense {
     Dense::new(matrix(outputs, inputs), Some(numbers(outputs)), activation).unwrap()
 }
 
-/// Every cell with a kernel of its own, and some that the general step runs.
-fn cells() -> [Cell; 11] {
-    let (clip, cell_clip) = (Some(0.5), Some(0.7));
-    let (activation, recurrent_activation) = (Activation::Softsign, Activation::HARD_SIGMOID);
-    [
-        Cell::SIMPLE_RNN,
-        Cell::simple_rnn(Activation::Relu),
-        Cell::LSTM,
-        Cell::gru(GruReset::AfterMatmul),
-        Cell::gru(GruReset::BeforeMatmul),
-        Cell::simple_rnn(Activation::Gelu),
-        Cell::lstm(activation, recurrent_activation),
-        Cell::Gru(Gru { activation, ..Gru::new(GruReset::AfterMatmul) }),
-        Cell::Gru(Gru { activation, ..Gru::new(GruReset::BeforeMatmul) }),
-        Cell::Lstm(Lstm { coupling: Coupling::ForgetFromInput, clip, ..Lstm::DEFAULT }),
-        Cell::Lstm(Lstm { coupling: Coupling::InputFromForget, cell_clip, ..Lstm::DEFAULT }),
-    ]
+/// Layers of every kind, and cells that the general step runs with activations that it looks up.
+fn kinds() -> Vec<Variant> {
+    let activation = Activation::Softsign;
+    let gru = |reset| Cell::Gru(Gru { activation, ..Gru::new(reset) });
+    let mut kinds = all_layers();
+    for (name, cell) in [
+        ("rnn, gelu", Cell::simple_rnn(Activation::Gelu)),
+        ("gru, reset after, softsign", gru(GruReset::AfterMatmul)),
+        ("gru, reset before, softsign", gru(GruReset::BeforeMatmul)),
+    ] {
+        kinds.push((name, (cell, Extras::NONE)));
+    }
+    kinds
 }
 
 /// Runs sequences of several lengths, shorter and longer than the session's buffers if the model is
@@ -159,80 +107,103 @@ fn the_counter_counts() {
 }
 
 #[test]
-fn causal_stacks_of_every_cell_do_not_allocate() {
-    for cell in cells() {
-        let model = Model::chain(3)
-            .recurrent(recurrent(cell, Direction::Forward, 3, 9))
-            .recurrent(recurrent(cell, Direction::Forward, 9, 17))
-            .dense(dense(5, 17, Activation::Tanh))
-            .dense(dense(4, 5, Activation::Softmax))
-            .build()
-            .unwrap();
-        assert!(model.plan(PlanOptions::default()).unwrap().is_causal(), "{cell:?}");
-        check_all_levels(&format!("{cell:?}"), &model);
+fn causal_stacks_of_every_layer_do_not_allocate() {
+    for (name, kind) in kinds() {
+        for axes in [SequenceAxes::BatchTime, SequenceAxes::TimeBatch] {
+            let first = layer_with(kind, Direction::Forward, [3, 9], 1);
+            let second = layer_with(kind, Direction::Forward, [first.output_size(), 17], 2);
+            let head = dense(5, second.output_size(), Activation::Tanh);
+            let mut graph = Model::graph();
+            graph.axes(axes);
+            let x = graph.sequence("x", 3);
+            let first = graph.recurrent("first", first, x).sequence;
+            let second = graph.recurrent("second", second, first).sequence;
+            let head = graph.dense("head", head, second);
+            let y = graph.activation("y", Activation::Softmax, head);
+            graph.output("y", y);
+            let model = graph.build().unwrap();
+            assert!(model.is_causal(), "{name}");
+            check_all_levels(&format!("{name}, {axes:?}"), &model);
+        }
     }
 }
 
 #[test]
-fn an_identity_recurrence_and_other_nodes_do_not_allocate() {
+fn other_nodes_do_not_allocate() {
     let affine = ScaleShift::new(vec![0.5; 6], vec![0.25; 6]).unwrap();
     let model = Model::chain(3)
-        .recurrent(identity(3, 6))
+        .recurrent(layer(Cell::SIMPLE_RNN, Direction::Forward, [3, 6], 1))
         .scale_shift(affine)
         .activation(Activation::LogSoftmax)
         .build()
         .unwrap();
-    check_all_levels("identity", &model);
+    check_all_levels("scale, shift and activation", &model);
 }
 
 #[test]
-fn other_weights_than_the_usual_do_not_allocate() {
-    let causal = Model::chain(3)
-        .recurrent(projected(Direction::Forward, 3, 9))
-        .recurrent(diagonal(4, 6))
-        .build()
-        .unwrap();
-    check_all_levels("a projection, and a diagonal", &causal);
-    let both_ways =
-        Model::chain(3).recurrent(projected(Direction::Bidirectional, 3, 9)).build().unwrap();
-    check_all_levels("a projection, both ways", &both_ways);
-}
-
-#[test]
-fn bidirectional_layers_of_every_cell_do_not_allocate() {
-    for cell in cells() {
+fn bidirectional_layers_of_every_kind_do_not_allocate() {
+    for (name, kind) in kinds() {
         for merge in [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average] {
-            let mut first = recurrent(cell, Direction::Bidirectional, 3, 9);
-            first.merge = merge;
-            let features = first.output_size();
-            let mut second = recurrent(cell, Direction::Bidirectional, features, 6);
-            second.merge = merge;
-            let last = second.output_size();
-            let model = Model::chain(3)
-                .recurrent(first)
-                .recurrent(second)
-                .last()
-                .dense(dense(4, last, Activation::LogSoftmax))
-                .build()
-                .unwrap();
-            check_all_levels(&format!("{cell:?}, both ways, {merge:?}"), &model);
+            for axes in [SequenceAxes::BatchTime, SequenceAxes::TimeBatch] {
+                let mut first = layer_with(kind, Direction::Bidirectional, [3, 9], 1);
+                first.merge = merge;
+                let sizes = [first.output_size(), 6];
+                let mut second = layer_with(kind, Direction::Bidirectional, sizes, 2);
+                second.merge = merge;
+                let head = dense(4, second.output_size(), Activation::LogSoftmax);
+                let mut graph = Model::graph();
+                graph.axes(axes);
+                let x = graph.sequence("x", 3);
+                let first = graph.recurrent("first", first, x).sequence;
+                let second = graph.recurrent("second", second, first).last;
+                let y = graph.dense("y", head, second);
+                graph.output("y", y);
+                let model = graph.build().unwrap();
+                check_all_levels(&format!("{name}, both ways, {merge:?}, {axes:?}"), &model);
+            }
         }
     }
 }
 
 #[test]
 fn reverse_and_stateful_layers_do_not_allocate() {
-    for order in [OutputOrder::Time, OutputOrder::Processing] {
-        let mut layer = recurrent(Cell::LSTM, Direction::Reverse, 3, 9);
-        layer.order = order;
-        layer.state_scope = StateScope::Session;
-        let model = Model::chain(3)
-            .recurrent(layer)
-            .then(Op::MeanOverTime)
-            .dense(dense(2, 9, Activation::Sigmoid))
-            .build()
-            .unwrap();
-        check_all_levels(&format!("reverse, {order:?}"), &model);
+    for (direction, order) in [
+        (Direction::Forward, OutputOrder::Time),
+        (Direction::Bidirectional, OutputOrder::Time),
+        (Direction::Reverse, OutputOrder::Time),
+        (Direction::Reverse, OutputOrder::Processing),
+    ] {
+        for (name, kind) in kinds() {
+            let mut layer = layer_with(kind, direction, [3, 9], 1);
+            layer.order = order;
+            layer.state_scope = StateScope::Session;
+            let head = dense(2, layer.output_size(), Activation::Sigmoid);
+            let chain = Model::chain(3).recurrent(layer);
+            // A mean makes a model that is not causal of a layer that is.
+            for mean in [true, false] {
+                let chain = chain.clone();
+                let chain = if mean { chain.then(Op::MeanOverTime) } else { chain };
+                let model = chain.dense(head.clone()).build().unwrap();
+                check_all_levels(&format!("{name}, {direction:?}, {order:?}"), &model);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_of_a_cell_by_hand_does_not_allocate() {
+    for (name, kind) in kinds() {
+        let layer = layer_with(kind, Direction::Forward, [3, 9], 1);
+        for (isa, batch) in Isa::available().into_iter().flat_map(|isa| [(isa, 1), (isa, 5)]) {
+            let options = PlanOptions::default().isa(isa).threads(Threads::one());
+            let mut cell = HandCell::new(&layer, batch, options).unwrap();
+            let x = numbers(batch * 3);
+            let mut h = vec![0.0; batch * layer.state_size()];
+            let mut c = vec![0.0; if layer.cell().has_cell_state() { batch * 9 } else { 0 }];
+            let found = calls(|| (0..20).for_each(|_| cell.step(&x, &mut h, &mut c).unwrap()));
+            assert_eq!(found, 0, "{name} on {isa}, batch {batch}");
+            assert!(h.iter().chain(&c).all(|number| number.is_finite()), "{name} on {isa}: {h:?}");
+        }
     }
 }
 
@@ -245,11 +216,11 @@ fn masks_of_the_model_do_not_allocate() {
             let x = graph.sequence("x", 3);
             let mask = graph.mask("mask", MaskRule::AnyDiffers(0.5), x);
             let masked = graph.node("masked", Op::Masked, &[x, mask]);
-            let mut layer = recurrent(Cell::LSTM, direction, 3, 9);
-            layer.pad_output = pad;
-            let width = layer.output_size();
-            let first = graph.recurrent_masked("first", layer, masked, mask);
-            let second = recurrent(Cell::SIMPLE_RNN, direction, width, 4);
+            let mut first = layer(Cell::LSTM, direction, [3, 9], 1);
+            first.pad_output = pad;
+            let width = first.output_size();
+            let first = graph.recurrent_masked("first", first, masked, mask);
+            let second = layer(Cell::SIMPLE_RNN, direction, [width, 4], 2);
             let second = graph.recurrent_masked("second", second, first.sequence, mask);
             graph.output("y", second.last);
             let model = graph.build().unwrap();
@@ -274,9 +245,9 @@ fn masks_of_the_model_do_not_allocate() {
 fn a_graph_that_branches_does_not_allocate() {
     let mut graph = Model::graph();
     let x = graph.sequence("x", 4);
-    let a = graph.recurrent("a", recurrent(Cell::LSTM, Direction::Forward, 4, 4), x).sequence;
+    let a = graph.recurrent("a", layer(Cell::LSTM, Direction::Forward, [4, 4], 1), x).sequence;
     let gru = Cell::gru(GruReset::AfterMatmul);
-    let b = graph.recurrent("b", recurrent(gru, Direction::Forward, 4, 4), x).sequence;
+    let b = graph.recurrent("b", layer(gru, Direction::Forward, [4, 4], 2), x).sequence;
     let both = graph.node("both", Op::Concat, &[a, b]);
     let head = graph.dense("head", dense(4, 8, Activation::Linear), both);
     let sum = graph.node("sum", Op::Add, &[head, x]);
@@ -289,23 +260,22 @@ fn a_graph_that_branches_does_not_allocate() {
 /// which allocates its packed operands on every call: the promise is that of the other levels.
 #[test]
 fn large_layers_do_not_allocate_on_levels_of_our_own() {
-    for cell in cells() {
-        let model = Model::chain(40)
-            .recurrent(recurrent(cell, Direction::Forward, 40, 130))
-            .recurrent(recurrent(cell, Direction::Forward, 130, 70))
-            .dense(dense(101, 70, Activation::Softmax))
-            .build()
-            .unwrap();
+    for (name, kind) in kinds() {
+        let first = layer_with(kind, Direction::Forward, [40, 130], 1);
+        let second = layer_with(kind, Direction::Forward, [first.output_size(), 70], 2);
+        let head = dense(101, second.output_size(), Activation::Softmax);
+        let model =
+            Model::chain(40).recurrent(first).recurrent(second).dense(head).build().unwrap();
         for isa in Isa::available().into_iter().filter(|&isa| isa != Isa::Portable) {
-            check(&format!("{cell:?}, large"), &model, isa);
+            check(&format!("{name}, large"), &model, isa);
         }
     }
 }
 
 #[test]
 fn states_of_rows_do_not_allocate() {
-    let both = recurrent(Cell::LSTM, Direction::Bidirectional, 3, 9);
-    let gru = recurrent(Cell::gru(GruReset::AfterMatmul), Direction::Forward, 18, 5);
+    let both = layer(Cell::LSTM, Direction::Bidirectional, [3, 9], 1);
+    let gru = layer(Cell::gru(GruReset::AfterMatmul), Direction::Forward, [18, 5], 2);
     let model = Model::chain(3).recurrent(both).recurrent(gru).build().unwrap();
     let plan = model.plan(PlanOptions::default().threads(Threads::one())).unwrap();
     let mut session = plan.session(4, 5).unwrap();
@@ -325,13 +295,11 @@ fn states_of_rows_do_not_allocate() {
 #[test]
 fn a_pool_allocates_only_where_streams_are_opened() {
     const STREAMS: usize = 300;
-    for cell in cells() {
-        let model = Model::chain(3)
-            .recurrent(recurrent(cell, Direction::Forward, 3, 9))
-            .recurrent(recurrent(cell, Direction::Forward, 9, 17))
-            .dense(dense(4, 17, Activation::Softmax))
-            .build()
-            .unwrap();
+    for (name, kind) in kinds() {
+        let first = layer_with(kind, Direction::Forward, [3, 9], 1);
+        let second = layer_with(kind, Direction::Forward, [first.output_size(), 17], 2);
+        let head = dense(4, second.output_size(), Activation::Softmax);
+        let model = Model::chain(3).recurrent(first).recurrent(second).dense(head).build().unwrap();
         for isa in Isa::available() {
             let options = PlanOptions::default().isa(isa).threads(Threads::one());
             let mut pool = model.plan(options).unwrap().stream_pool(2).unwrap();
@@ -361,7 +329,7 @@ fn a_pool_allocates_only_where_streams_are_opened() {
             let mut grown = pool.plan().stream_pool(1).unwrap();
             let each: Vec<_> = (0..100).map(|_| grown.open().unwrap()).collect();
             let closed = calls(|| each.iter().for_each(|&id| grown.close(id).unwrap()));
-            assert_eq!([opened, ticked, closed], [0, 0, 0], "{cell:?} on {isa}");
+            assert_eq!([opened, ticked, closed], [0, 0, 0], "{name} on {isa}");
         }
     }
 }

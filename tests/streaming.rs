@@ -5,8 +5,8 @@ mod models;
 use std::collections::HashMap;
 
 use models::{
-    Arrays, Case, Kind, batch_axis, bits, cases, cells, get, join, layer, named, noise, pick,
-    recipes, run, time_axis,
+    Arrays, Case, Kind, batch_axis, bits, cases, cells, get, is_stateful, join, layer, named,
+    noise, pick, recipes, run, time_axis,
 };
 use proptest::prelude::*;
 use ritornello::model::{
@@ -169,17 +169,27 @@ proptest! {
         }
     }
 
-    /// What needs whole sequences starts afresh with every run, whatever ran before.
+    /// What needs whole sequences starts afresh with every run, whatever ran before; but layers whose
+    /// states are a session's go on from where they ended, wherever these states are brought.
     #[test]
     fn runs_of_whole_sequences_are_alike(recipe in recipes(Kind::Any)) {
         let case = recipe.case();
         prop_assume!(!case.model.is_causal());
         for isa in Isa::available() {
             let whole = case.run(isa);
-            let mut session = case.plan(isa).session(case.batch, case.time + 3).unwrap();
+            let plan = case.plan(isa);
+            let mut session = plan.session(case.batch, case.time + 3).unwrap();
             for attempt in 0..3 {
                 let found = run(&mut session, &case.inputs);
                 prop_assert_eq!(bits(&found), bits(&whole), "run {} on {}", attempt, isa);
+                if !is_stateful(&case.model) {
+                    continue;
+                }
+                let mut other = plan.session(case.batch, case.time).unwrap();
+                other.set_state(&session.state().unwrap()).unwrap();
+                let [here, there] = [&mut session, &mut other].map(|s| run(s, &case.inputs));
+                prop_assert_eq!(bits(&there), bits(&here), "carried on, {} on {}", attempt, isa);
+                session.reset();
             }
         }
     }

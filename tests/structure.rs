@@ -1,11 +1,10 @@
-//! Layers put together: both ways with cells of their own, an encoder and a decoder, outputs that
-//! become inputs.
+//! Layers put together: an encoder and a decoder, outputs that become inputs.
 
 mod models;
 
 use models::{bits_of, get, layer, named, noise, plan};
 use ritornello::model::{
-    Activation, Cell, Dense, Direction, GruReset, Matrix, Merge, Model, Recurrent, SequenceAxes,
+    Activation, Cell, Dense, Direction, GruReset, Matrix, Model, Recurrent, SequenceAxes,
 };
 use ritornello::{Array, Isa};
 
@@ -19,87 +18,6 @@ fn best() -> Isa {
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut next = noise(seed);
     (0..count).map(|_| next()).collect()
-}
-
-fn halves(merge: Merge, [forward, backward]: [&[f32]; 2], sizes: [usize; 2]) -> Vec<f32> {
-    let rows = forward.chunks(sizes[0]).zip(backward.chunks(sizes[1]));
-    rows.flat_map(|(f, b)| match merge {
-        Merge::Concat => [f, b].concat(),
-        Merge::Sum => f.iter().zip(b).map(|(f, b)| f + b).collect(),
-        Merge::Mul => f.iter().zip(b).map(|(f, b)| f * b).collect(),
-        Merge::Average => f.iter().zip(b).map(|(f, b)| (f + b) * 0.5).collect(),
-    })
-    .collect()
-}
-
-#[test]
-fn both_ways_with_different_cells_is_each_alone_merged() {
-    let (features, batch, time) = (4, 3, 7);
-    let x = Array::new(&[batch, time, features], numbers(batch * time * features, 1)).unwrap();
-    for (merge, sizes) in [
-        (Merge::Concat, [5, 8]),
-        (Merge::Sum, [6, 6]),
-        (Merge::Mul, [6, 6]),
-        (Merge::Average, [6, 6]),
-    ] {
-        let forward = layer(Cell::LSTM, Direction::Forward, [features, sizes[0]], 2);
-        let gru = Cell::gru(GruReset::BeforeMatmul);
-        let backward = layer(gru, Direction::Reverse, [features, sizes[1]], 3);
-        let mut graph = Model::graph();
-        let input = graph.sequence("x", features);
-        let both = graph.both_ways("rnn", [forward, backward], merge, input).unwrap();
-        for (name, value) in [
-            ("y", both.sequence),
-            ("last", both.last),
-            ("f", both.forward.sequence),
-            ("b", both.backward.sequence),
-            ("f.last", both.forward.last),
-            ("b.last", both.backward.last),
-        ] {
-            graph.output(name, value);
-        }
-        let model = graph.build().unwrap();
-        for isa in Isa::available() {
-            let found = plan(&model, isa).run(&[("x", &x)]).unwrap();
-            let of = |name: &str| get(&found, name).as_f32().unwrap();
-            for [merged, f, b] in [["y", "f", "b"], ["last", "f.last", "b.last"]] {
-                let expected = halves(merge, [of(f), of(b)], sizes);
-                assert_eq!(bits_of(of(merged)), bits_of(&expected), "{merge:?} {merged} on {isa}");
-            }
-        }
-    }
-}
-
-#[test]
-fn both_ways_of_one_cell_is_a_bidirectional_layer() {
-    for cell in CELLS {
-        let whole = layer(cell, Direction::Bidirectional, [4, 6], 9);
-        let side = |side: usize, direction| {
-            Recurrent::new(cell, direction, vec![whole.weights()[side].clone()]).unwrap()
-        };
-        let pair = [side(0, Direction::Forward), side(1, Direction::Reverse)];
-        let mut graph = Model::graph();
-        let input = graph.sequence("x", 4);
-        let both = graph.both_ways("rnn", pair.clone(), Merge::Concat, input).unwrap();
-        let single = graph.recurrent("single", whole, input);
-        graph.output("both", both.sequence);
-        graph.output("single", single.sequence);
-        graph.output("both.last", both.last);
-        graph.output("single.last", single.last);
-        let model = graph.build().unwrap();
-        let x = Array::new(&[2, 5, 4], numbers(40, 4)).unwrap();
-        let found = plan(&model, best()).run(&[("x", &x)]).unwrap();
-        for suffix in ["", ".last"] {
-            let of = |name: &str| get(&found, &format!("{name}{suffix}")).clone();
-            assert_eq!(of("both"), of("single"), "{cell:?}{suffix}");
-        }
-        let [forward, backward] = pair;
-        let mut graph = Model::graph();
-        let input = graph.sequence("x", 4);
-        let wrong = graph.both_ways("rnn", [backward, forward], Merge::Concat, input);
-        let error = wrong.unwrap_err().to_string();
-        assert!(error.contains("rnn") && error.contains("[Forward, Reverse]"), "{error}");
-    }
 }
 
 /// A decoder of one step: a cell and a head whose outputs are as many as its inputs.

@@ -6,25 +6,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use models::{Arrays, alike, assert_alike, cases, cells, layer, named, noise, passed, run};
+use models::{
+    Arrays, Extras, alike, all_layers, assert_alike, cases, layer, layer_with, layers, named,
+    noise, passed, run, step_work, variants,
+};
 use proptest::prelude::*;
-use ritornello::model::{Cell, Direction, GruReset, Merge};
+use ritornello::model::{Cell, Direction, GruReset, Merge, Recurrent};
 use ritornello::{Array, Isa, Model, Plan, PlanOptions, Threads};
 
-/// A bidirectional or forward layer under another, and all its results.
-fn model(cell: Cell, direction: Direction, merge: Merge, sizes: [usize; 2], seed: u64) -> Model {
-    let [input_size, hidden] = sizes;
+/// A layer under another, and all its results.
+fn stacked(first: Recurrent, next: Recurrent) -> Model {
     let mut graph = Model::graph();
-    let x = graph.sequence("x", input_size);
-    let mut first = layer(cell, direction, sizes, seed);
-    first.merge = merge;
-    let next = layer(Cell::LSTM, Direction::Forward, [first.output_size(), hidden], seed + 1);
+    let x = graph.sequence("x", first.input_size());
     let first = graph.recurrent("first", first, x);
     let next = graph.recurrent("next", next, first.sequence);
     graph.output("y", next.sequence);
     graph.output("last", first.last);
     graph.output("h", first.h_n);
     graph.build().unwrap()
+}
+
+/// The same with an LSTM on top.
+fn model(cell: Cell, direction: Direction, merge: Merge, sizes: [usize; 2], seed: u64) -> Model {
+    let mut first = layer(cell, direction, sizes, seed);
+    first.merge = merge;
+    let next = layer(Cell::LSTM, Direction::Forward, [first.output_size(), sizes[1]], seed + 1);
+    stacked(first, next)
 }
 
 fn input(batch: usize, time: usize, features: usize, seed: u64) -> Arrays {
@@ -45,16 +52,14 @@ fn all_threads() -> Vec<Threads> {
 }
 
 /// Multiplications of a layer above which it is given to several threads: 1 500 000 for each.
-fn work(cell: Cell, [input_size, hidden]: [usize; 2], time: usize, batch: usize) -> usize {
-    cell.gates().len() * hidden * (input_size + hidden) * time * batch
-}
+const WORK: usize = 4 * 1_500_000;
 
 proptest! {
     #![proptest_config(cases(24))]
 
     #[test]
     fn threads_change_no_bit(
-        cell in cells(),
+        [kind, on_top] in [layers(), layers()],
         direction in prop::sample::select(vec![
             Direction::Forward, Direction::Reverse, Direction::Bidirectional,
         ]),
@@ -64,11 +69,12 @@ proptest! {
         batch in prop_oneof![1..8_usize, Just(17), Just(33)],
         seed in 0..u64::MAX,
     ) {
-        let sizes = [input_size, hidden];
+        let mut first = layer_with(kind, direction, [input_size, hidden], seed);
+        first.merge = merge;
         // As many steps as make work for four threads, in each direction.
-        let time = 6_000_000 / work(cell, sizes, 1, batch) + 1;
-        prop_assert!(work(cell, sizes, time, batch) >= 6_000_000);
-        let model = model(cell, direction, merge, sizes, seed);
+        let time = WORK / (step_work(&first) * batch) + 1;
+        let sizes = [first.output_size(), hidden];
+        let model = stacked(first, layer_with(on_top, Direction::Forward, sizes, seed + 1));
         let inputs = input(batch, time, input_size, seed);
         for isa in Isa::available() {
             let mut expected: Option<Arrays> = None;
@@ -137,15 +143,22 @@ fn a_stream_may_go_through_several_threads() {
 /// Small layers on top of each other go through time as a wave.
 #[test]
 fn stacked_layers_may_run_at_once() {
-    for cell in [Cell::SIMPLE_RNN, Cell::LSTM, Cell::gru(GruReset::BeforeMatmul)] {
+    let usual = [Cell::SIMPLE_RNN, Cell::LSTM, Cell::gru(GruReset::BeforeMatmul)];
+    let usual = usual.map(|cell| [("usual", (cell, Extras::NONE)); 4]);
+    // Of the others, each below the next.
+    let others = variants();
+    let (others, rest) = others.as_chunks::<4>();
+    assert!(rest.is_empty(), "{rest:?} are in no stack");
+    for stack in usual.iter().chain(others) {
         let mut graph = Model::graph();
-        let x = graph.sequence("x", 20);
-        let mut below = x;
-        for (index, sizes) in [[20, 48], [48, 40], [40, 56], [56, 33]].into_iter().enumerate() {
+        let mut below = (graph.sequence("x", 20), 20);
+        for (index, ((_, kind), hidden)) in stack.iter().zip([48, 40, 56, 33]).enumerate() {
             let name = format!("layer{index}");
-            let made = layer(cell, Direction::Forward, sizes, 21 + index as u64);
-            let made = graph.recurrent(&name, made, below);
-            below = made.sequence;
+            let sizes = [below.1, hidden];
+            let made = layer_with(*kind, Direction::Forward, sizes, 21 + index as u64);
+            let features = made.output_size();
+            let made = graph.recurrent(&name, made, below.0);
+            below = (made.sequence, features);
             graph.output(&format!("h{index}"), made.h_n);
             if index % 2 == 1 {
                 graph.output(&format!("y{index}"), made.sequence);
@@ -159,8 +172,32 @@ fn stacked_layers_may_run_at_once() {
                 for threads in &all_threads()[1..] {
                     let mut session = plan(&model, isa, threads).session(batch, 150).unwrap();
                     for _ in 0..5 {
-                        assert_alike(&run(&mut session, &inputs), &expected, isa.name());
+                        let what = format!("{} and others on {isa}", stack[0].0);
+                        assert_alike(&run(&mut session, &inputs), &expected, &what);
                         session.reset();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Few rows of long layers of every kind: those whose units may not be shared are not.
+#[test]
+fn any_layer_may_have_few_rows_and_many_units() {
+    for (name, kind) in all_layers() {
+        for direction in [Direction::Forward, Direction::Reverse, Direction::Bidirectional] {
+            let first = layer_with(kind, direction, [7, 235], 11);
+            let next = layer_with(kind, Direction::Forward, [first.output_size(), 9], 12);
+            let model = stacked(first, next);
+            for batch in [1, 3] {
+                let inputs = input(batch, 60, 7, 12);
+                for isa in Isa::available() {
+                    let expected = plan(&model, isa, &Threads::one()).run(&named(&inputs)).unwrap();
+                    for threads in &all_threads()[1..] {
+                        let found = plan(&model, isa, threads).run(&named(&inputs)).unwrap();
+                        let what = format!("{name} {direction:?}, batch {batch} on {isa}");
+                        assert_alike(&found, &expected, &what);
                     }
                 }
             }

@@ -2,8 +2,8 @@
 
 use ritornello::model::{
     Activation, Cell, CellWeights, Dense, Direction, Embedding, Extent, GraphBuilder, MaskRule,
-    Matrix, Merge, Op, OutputOrder, PadOutput, Port, Recurrent, RecurrentWeights, ScaleShift,
-    Select, SequenceAxes, Shape, Value,
+    Matrix, Merge, Op, OutputOrder, Port, Recurrent, RecurrentWeights, ScaleShift, Select,
+    SequenceAxes, Shape, Value,
 };
 use ritornello::{Array, Model};
 
@@ -18,14 +18,17 @@ pub(crate) fn layer(
     [input_size, hidden_size]: [usize; 2],
     seed: u64,
 ) -> Recurrent {
-    let way = Way {
-        direction,
-        merge: Merge::default(),
-        order: OutputOrder::default(),
-        pad: PadOutput::default(),
-        biases: [true, true],
-    };
-    draw_layer(cell, Extras::NONE, way, [input_size, hidden_size], &mut noise(seed))
+    layer_with((cell, Extras::NONE), direction, [input_size, hidden_size], seed)
+}
+
+/// The same with what is beside W and biases.
+pub(crate) fn layer_with(
+    (cell, extras): (Cell, Extras),
+    direction: Direction,
+    sizes: [usize; 2],
+    seed: u64,
+) -> Recurrent {
+    draw_layer(cell, extras, Way::plain(direction), sizes, &mut noise(seed))
 }
 
 fn draw_layer(
@@ -42,9 +45,9 @@ fn draw_layer(
         (0..rows * columns).map(|at| scale(at / columns) * next()).collect()
     };
     let state_size = extras.projection.unwrap_or(hidden_size);
-    let mut side = || CellWeights {
+    let mut side = |side: usize| CellWeights {
         input: Matrix::new(rows, input_size, numbers(input_size)).expect("as drawn"),
-        recurrent: match extras.recurrence {
+        recurrent: match extras.recurrence[side] {
             Recurrence::Identity => RecurrentWeights::Identity,
             Recurrence::Diagonal => RecurrentWeights::Diagonal(numbers(1)),
             Recurrence::Matrix => {
@@ -52,10 +55,10 @@ fn draw_layer(
                 RecurrentWeights::Matrix(matrix.expect("as drawn"))
             }
         },
-        bias: way.biases[0].then(|| numbers(1)),
-        recurrent_bias: way.biases[1].then(|| numbers(1)),
+        bias: way.biases[side][0].then(|| numbers(1)),
+        recurrent_bias: way.biases[side][1].then(|| numbers(1)),
         peepholes: match cell {
-            Cell::Lstm(lstm) if extras.peepholes => {
+            Cell::Lstm(lstm) if extras.peepholes[side] => {
                 let mut all = numbers(1);
                 all.truncate(lstm.peephole_gates().len() * hidden_size);
                 Some(all)
@@ -71,9 +74,10 @@ fn draw_layer(
             Matrix::new(size, hidden_size, numbers.collect()).expect("as drawn")
         }),
     };
-    let weights = (0..way.direction.count()).map(|_| side()).collect();
+    let weights = (0..way.direction.count()).map(&mut side).collect();
     let mut layer = Recurrent::new(cell, way.direction, weights).expect("as drawn");
     (layer.merge, layer.order, layer.pad_output) = (way.merge, way.order, way.pad);
+    layer.state_scope = way.scope;
     layer
 }
 
@@ -180,6 +184,10 @@ impl Growth {
                 let mask = self.find_mask(*mask, shape);
                 let inputs = (input, shape, mask);
                 self.recurrent((*cell, *extras), *way, *hidden, inputs, *initial);
+            }
+            Move::BothWays { sides, ways, hidden, of } => {
+                let (input, shape) = self.find(*of, sequence)?;
+                self.both_ways(*sides, *ways, *hidden, (input, shape));
             }
             Move::Dense { activation, outputs, bias, of } => {
                 let (input, shape) = self.find(*of, any)?;
@@ -362,6 +370,37 @@ impl Growth {
         self.pool.push((values.h_n, states(sizes[0])));
         self.pool.push((values.last, Shape::Vector { features }));
         self.pool.push((values.sequence, shape.with_features(features)));
+    }
+
+    /// Two layers of one direction each; the first one's merge, or where sizes differ a concatenation.
+    fn both_ways(
+        &mut self,
+        sides: [(Cell, Extras); 2],
+        ways: [Way; 2],
+        hidden: [usize; 2],
+        (input, shape): (Value, Shape),
+    ) {
+        let directions = [Direction::Forward, Direction::Reverse];
+        let pair = [0, 1].map(|side| {
+            let way = Way { direction: directions[side], order: OutputOrder::Time, ..ways[side] };
+            let ((cell, extras), sizes) = (sides[side], [shape.features(), hidden[side]]);
+            draw_layer(cell, extras, way, sizes, &mut self.next)
+        });
+        let sizes = [pair[0].output_size(), pair[1].output_size()];
+        let merge = if sizes[0] == sizes[1] { ways[0].merge } else { Merge::Concat };
+        let features = if merge == Merge::Concat { sizes[0] + sizes[1] } else { sizes[0] };
+        let cells = [sides[0].0, sides[1].0];
+        let name = self.name("both");
+        let both = self.graph.both_ways(&name, pair, merge, input).expect("as drawn");
+        for (side, values) in [both.forward, both.backward].into_iter().enumerate() {
+            let states = |features| Shape::States { count: 1, features };
+            if cells[side].has_cell_state() {
+                self.pool.push((values.c_n, states(hidden[side])));
+            }
+            self.pool.push((values.h_n, states(sizes[side])));
+        }
+        self.pool.push((both.last, Shape::Vector { features }));
+        self.pool.push((both.sequence, shape.with_features(features)));
     }
 
     fn state_input(&mut self, count: usize, features: usize, vector: bool) -> Value {

@@ -6,19 +6,25 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod counted;
 mod growth;
 mod judge;
 mod recipe;
+mod variants;
 
 #[allow(unused_imports, reason = "each test file uses a part")]
-pub(crate) use growth::layer;
+pub(crate) use growth::{layer, layer_with};
 #[allow(unused_imports, reason = "each test file uses a part")]
 pub(crate) use judge::judge;
 #[allow(unused_imports, reason = "each test file uses a part")]
-pub(crate) use recipe::{Kind, cells, recipes};
+pub(crate) use recipe::{Extras, Kind, cells, layers, recipes};
+#[allow(unused_imports, reason = "each test file uses a part")]
+pub(crate) use variants::{Variant, all_layers, variants};
 
 use proptest::prelude::*;
-use ritornello::model::{Element, Extent, Input, Op, PadOutput, SequenceAxes, Shape};
+use ritornello::model::{
+    Element, Extent, Input, Op, PadOutput, Recurrent, SequenceAxes, Shape, StateScope,
+};
 use ritornello::{Array, Isa, Model, Plan, PlanOptions, Session, Threads};
 
 /// Numbers in [-1, 1) from a seed: xorshift64*.
@@ -215,6 +221,17 @@ pub(crate) fn passed(check: Result<(), String>) -> Result<(), TestCaseError> {
 /// How many cases a property is tried on; failures are printed, not written to disk.
 pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Multiplications of one step of one row in one direction of a layer.
+pub(crate) fn step_work(layer: &Recurrent) -> usize {
+    layer.cell().gates().len() * layer.hidden_size() * (layer.input_size() + layer.state_size())
+}
+
+/// Whether a layer of the model keeps its state from run to run.
+pub(crate) fn is_stateful(model: &Model) -> bool {
+    let session = |layer: &Recurrent| layer.state_scope == StateScope::Session;
+    model.nodes().iter().any(|node| matches!(&node.op, Op::Recurrent(layer) if session(layer)))
 }
 
 pub(crate) fn is_index(input: &Input) -> bool {

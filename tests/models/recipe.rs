@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use ritornello::model::{
     Activation, Cell, Coupling, Direction, Gru, GruReset, Lstm, Merge, Op, OutputOrder, PadOutput,
-    SequenceAxes, SimpleRnn,
+    SequenceAxes, SimpleRnn, StateScope,
 };
 
 /// One node more. Numbers called `of` and `with` count back from the youngest value that fits.
@@ -23,6 +23,13 @@ pub(crate) enum Move {
         initial: Initial,
         /// Which mask that fits, if any.
         mask: Option<usize>,
+    },
+    /// A forward layer and a reverse one, each with a cell, weights and a size of its own.
+    BothWays {
+        sides: [(Cell, Extras); 2],
+        ways: [Way; 2],
+        hidden: [usize; 2],
+        of: usize,
     },
     Dense {
         activation: Activation,
@@ -87,19 +94,21 @@ pub(crate) enum Move {
     },
 }
 
-/// What a recurrent layer's weights are beside W and biases.
+/// What a recurrent layer's weights are beside W and biases, forward and backward.
+///
+/// A projection is that of both directions: where it changes the size of h, it has to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extras {
-    pub(super) recurrence: Recurrence,
-    pub(super) peepholes: bool,
+    pub(super) recurrence: [Recurrence; 2],
+    pub(super) peepholes: [bool; 2],
     /// Features of a projected h.
     pub(super) projection: Option<usize>,
 }
 
 impl Extras {
     /// A recurrent matrix.
-    pub(super) const NONE: Self =
-        Self { recurrence: Recurrence::Matrix, peepholes: false, projection: None };
+    pub(crate) const NONE: Self =
+        Self { recurrence: [Recurrence::Matrix; 2], peepholes: [false; 2], projection: None };
 }
 
 /// What a recurrent layer multiplies its state by.
@@ -117,7 +126,23 @@ pub(crate) struct Way {
     pub(super) merge: Merge,
     pub(super) order: OutputOrder,
     pub(super) pad: PadOutput,
-    pub(super) biases: [bool; 2],
+    pub(super) scope: StateScope,
+    /// Of each direction.
+    pub(super) biases: [[bool; 2]; 2],
+}
+
+impl Way {
+    /// With both biases, and all else as it is by default.
+    pub(super) fn plain(direction: Direction) -> Self {
+        Self {
+            direction,
+            merge: Merge::default(),
+            order: OutputOrder::default(),
+            pad: PadOutput::default(),
+            scope: StateScope::default(),
+            biases: [[true; 2]; 2],
+        }
+    }
 }
 
 /// Where a recurrent layer starts.
@@ -235,24 +260,34 @@ fn clips() -> impl Strategy<Value = Option<f32>> {
     prop_oneof![2 => Just(None), 1 => (0.02_f32..1.0).prop_map(Some)]
 }
 
+/// Something for each direction, the same for both in half of all cases.
+fn sides<S: Strategy<Value: Clone>>(one: impl Fn() -> S) -> impl Strategy<Value = [S::Value; 2]> {
+    (one(), one(), any::<bool>()).prop_map(|(first, second, same)| {
+        if same { [first.clone(), first] } else { [first, second] }
+    })
+}
+
 /// A cell, and what is beside W and its biases: nothing but a matrix in half of all cases.
-fn layers() -> impl Strategy<Value = (Cell, Extras)> {
-    let recurrence = prop_oneof![
-        3 => Just(Recurrence::Matrix),
-        1 => Just(Recurrence::Diagonal),
-        1 => Just(Recurrence::Identity),
-    ];
+pub(crate) fn layers() -> impl Strategy<Value = (Cell, Extras)> {
+    let recurrence = || {
+        prop_oneof![
+            3 => Just(Recurrence::Matrix),
+            1 => Just(Recurrence::Diagonal),
+            1 => Just(Recurrence::Identity),
+        ]
+    };
     let projection = prop::option::of((1..=24_usize, clips()));
-    let any = (cells(), recurrence, any::<bool>(), projection).prop_map(
+    let any = (cells(), sides(recurrence), sides(any::<bool>), projection).prop_map(
         |(mut cell, recurrence, peepholes, projection)| {
             let mut extras = Extras { recurrence, peepholes, projection: None };
             match (&mut cell, projection) {
-                (Cell::Lstm(lstm), Some((size, clip))) if recurrence == Recurrence::Matrix => {
+                (Cell::Lstm(lstm), Some((size, clip))) if recurrence[0] == Recurrence::Matrix => {
+                    extras.recurrence = [Recurrence::Matrix; 2];
                     extras.projection = Some(size);
                     lstm.projection_clip = clip;
                 }
                 (Cell::Lstm(_), _) => {}
-                _ => extras.peepholes = false,
+                _ => extras.peepholes = [false; 2],
             }
             (cell, extras)
         },
@@ -268,8 +303,16 @@ fn ways(kind: Kind) -> impl Strategy<Value = Way> {
     let merges = select(vec![Merge::Concat, Merge::Sum, Merge::Mul, Merge::Average]);
     let orders = select(vec![OutputOrder::Time, OutputOrder::Processing]);
     let pads = select(vec![PadOutput::Zero, PadOutput::Hold, PadOutput::HoldState]);
-    (select(directions), merges, orders, pads, any::<[bool; 2]>()).prop_map(
-        |(direction, merge, order, pad, biases)| Way { direction, merge, order, pad, biases },
+    let scopes = select(vec![StateScope::Run, StateScope::Session]);
+    (select(directions), merges, orders, pads, scopes, sides(any::<[bool; 2]>)).prop_map(
+        |(direction, merge, order, pad, scope, biases)| Way {
+            direction,
+            merge,
+            order,
+            pad,
+            scope,
+            biases,
+        },
     )
 }
 
@@ -286,10 +329,10 @@ fn initials(kind: Kind) -> BoxedStrategy<Initial> {
 }
 
 fn moves(kind: Kind) -> BoxedStrategy<Move> {
-    let hidden = prop_oneof![4 => 1..=20_usize, 1 => 30..=34_usize, 1 => 63..=69_usize];
+    let hidden = || prop_oneof![4 => 1..=20_usize, 1 => 30..=34_usize, 1 => 63..=69_usize];
     let of = || prop_oneof![3 => Just(0_usize), 1 => 0..6_usize];
     let mask = || prop_oneof![2 => Just(None), 1 => (0..3_usize).prop_map(Some)];
-    let recurrent = (layers(), ways(kind), hidden, of(), initials(kind), mask()).prop_map(
+    let recurrent = (layers(), ways(kind), hidden(), of(), initials(kind), mask()).prop_map(
         |((cell, extras), way, hidden, of, initial, mask)| Move::Recurrent {
             cell,
             extras,
@@ -339,8 +382,15 @@ fn moves(kind: Kind) -> BoxedStrategy<Move> {
             let over_time = (select(vec![Op::MeanOverTime, Op::MaxOverTime]), of(), mask())
                 .prop_map(|(op, of, mask)| Move::OverTime { op, of, mask });
             let flatten = of().prop_map(|of| Move::Flatten { of });
+            let pairs = (sides(layers), sides(move || ways(kind)), sides(hidden), of());
+            let both = pairs.prop_map(|(sides, ways, hidden, of)| Move::BothWays {
+                sides,
+                ways,
+                hidden,
+                of,
+            });
             prop_oneof![
-                16 => common, 1 => embedding, 1 => steps, 1 => state, 1 => states, 1 => stack,
+                16 => common, 2 => both, 1 => embedding, 1 => steps, 1 => state, 1 => states, 1 => stack,
                 2 => spread, 2 => over_time, 1 => flatten,
             ]
             .boxed()
