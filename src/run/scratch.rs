@@ -53,6 +53,8 @@ pub(crate) struct Sizes {
     longest: usize,
     /// Of all layers, in the session's memory that is no scratch.
     states: usize,
+    /// Flags of rows, a byte each, beside the states.
+    flags: usize,
 }
 
 impl Sizes {
@@ -71,8 +73,16 @@ impl Sizes {
             }
         }
         let tasks = plan.threads.count();
-        let mut sizes =
-            Self { values, projection: 0, recurrence: 0, merge: 0, tasks, longest: 0, states: 0 };
+        let mut sizes = Self {
+            values,
+            projection: 0,
+            recurrence: 0,
+            merge: 0,
+            tasks,
+            longest: 0,
+            states: 0,
+            flags: 0,
+        };
         for stage in &plan.stages {
             let StageKind::Recurrent(layer) = &stage.kind else { continue };
             let time = match plan.values[stage.inputs[0]].shape {
@@ -95,6 +105,7 @@ impl Sizes {
             for states in LayerState::lengths(layer, batch) {
                 sizes.states = sizes.states.checked_add(states)?;
             }
+            sizes.flags = sizes.flags.checked_add(batch)?;
             if layer.cells.len() == 2 && layer.merge != Merge::Concat {
                 let numbers = time.checked_mul(batch)?.checked_mul(layer.state_size())?;
                 sizes.merge = sizes.merge.max(numbers);
@@ -109,7 +120,8 @@ impl Sizes {
         let tasks = task.checked_mul(self.tasks)?;
         let parts = self.values.iter().chain([&tasks, &self.merge, &self.states]);
         let total = parts.copied().try_fold(0_usize, usize::checked_add)?;
-        total.checked_mul(size_of::<f32>()).filter(|&bytes| isize::try_from(bytes).is_ok())
+        let bytes = total.checked_mul(size_of::<f32>())?.checked_add(self.flags)?;
+        isize::try_from(bytes).is_ok().then_some(bytes)
     }
 }
 
