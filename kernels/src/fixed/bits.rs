@@ -107,3 +107,24 @@ fn of_a_head() {
     });
     check("head", found, 0xf2a9_8f90_21f4_60ac);
 }
+
+/// A state that each step halves is flushed once it is too small to count, below 2⁻⁹⁶.
+#[test]
+fn of_a_network_that_fades() {
+    // 2⁻⁶⁰, of which tanh is itself.
+    const BEGINNING: f32 = f32::from_bits((127 - 60) << 23);
+    let source = FixedSource {
+        input_weights: &[0.0; 3],
+        recurrent_weights: &[0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.5],
+        bias: None,
+        recurrent_bias: None,
+    };
+    for cell in [FixedRnn::<1, 3>::tanh(source), FixedRnn::<1, 3>::relu(source)] {
+        let (cell, mut state) = (cell.unwrap(), HiddenState { hidden: [BEGINNING; 3] });
+        for step in 1..=40 {
+            let found = cell.step(&[0.0], &mut state).iter().all(|h| *h > 0.0);
+            assert_eq!(found, step <= 36, "step {step}: {:?}", state.hidden);
+        }
+        assert_eq!(state.hidden.map(f32::to_bits), [0; 3]);
+    }
+}
