@@ -67,9 +67,9 @@ fn check(layer: &Layer, mut step: impl FnMut(&[f32]) -> States) {
         let exact = reference.step(&widen(x), &before);
         let tolerance = reference.tolerance(&before, &exact, Rounding::Fused);
         let [hidden, cell] = step(x);
-        for unit in 0..layer.hidden_size {
-            let error = (f64::from(hidden[unit]) - exact.state.hidden[unit]).abs();
-            let allowed = tolerance.hidden[unit];
+        let exact_hidden = exact.state.hidden.iter().zip(&tolerance.hidden);
+        for (hidden, (exact, &allowed)) in hidden.iter().zip(exact_hidden) {
+            let error = (f64::from(*hidden) - exact).abs();
             assert!(error <= allowed, "a step is off by {error:e} of {allowed:e}");
         }
         for session in &mut sessions {
