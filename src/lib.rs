@@ -27,13 +27,13 @@ mod parallel;
 #[cfg(feature = "npz")]
 mod snapshot;
 
-pub use array::{Array, Mask, Values};
+pub use array::{Array, ArrayView, Mask, Numbers, Values};
 pub use error::Error;
 pub use load::{keras, load, pytorch};
 pub use model::Model;
 pub use plan::{Plan, PlanOptions, Threads};
 pub use ritornello_kernels::{Isa, Precision};
-pub use run::{HandCell, Session, State, StreamId, StreamPool};
+pub use run::{HandCell, Session, State, Steps, StreamId, StreamPool};
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

@@ -3,8 +3,10 @@
 mod mask;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+mod view;
 
 pub use mask::Mask;
+pub use view::{ArrayView, Numbers};
 
 use crate::Error;
 
@@ -64,6 +66,12 @@ impl Array {
             Values::F32(values) => Some(values),
             Values::Index(_) => None,
         }
+    }
+
+    /// The shape and the numbers, which are moved and not copied.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<usize>, Values) {
+        (self.shape, self.values)
     }
 
     pub(crate) fn as_f32_mut(&mut self) -> Option<&mut [f32]> {

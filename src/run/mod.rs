@@ -16,6 +16,7 @@ mod scratch;
 mod stages;
 mod state;
 mod tuning;
+mod views;
 mod wave;
 
 pub use hand::HandCell;
@@ -23,15 +24,17 @@ pub(crate) use once::run_once;
 pub use pool::{StreamId, StreamPool};
 pub(crate) use rows::Counting;
 pub use state::State;
+pub use views::Steps;
 
 use call::Call;
 use frame::{Destination, Source, whole_time};
+use once::views;
 use rows::{Rows, StepLists};
 use scratch::{Scratch, Sizes};
 use state::{LayerState, RowSpan};
 
 use crate::model::{Extent, Shape};
-use crate::{Array, Error, Mask, Plan};
+use crate::{Array, ArrayView, Error, Mask, Plan};
 
 /// One stream: states that live from call to call, and buffers for a fixed batch.
 ///
@@ -241,7 +244,7 @@ impl Session {
     ///
     /// If an array is missing, or its name or shape does not fit.
     pub fn run_arrays(&mut self, inputs: &[(&str, &Array)]) -> Result<Vec<(String, Array)>, Error> {
-        self.run_arrays_with_progress(inputs, Counting::All, &mut |_, _| {})
+        self.run_with_progress(&views(inputs), Counting::All, &mut |_, _| {})
     }
 
     /// The same for rows of different lengths, as [`run_lengths`](Self::run_lengths) says: of every
@@ -256,7 +259,7 @@ impl Session {
         inputs: &[(&str, &Array)],
         lengths: &[usize],
     ) -> Result<Vec<(String, Array)>, Error> {
-        self.run_arrays_with_progress(inputs, Counting::Lengths(lengths), &mut |_, _| {})
+        self.run_with_progress(&views(inputs), Counting::Lengths(lengths), &mut |_, _| {})
     }
 
     /// The same for rows of which any steps count, as [`run_masked`](Self::run_masked) says, in
@@ -271,12 +274,12 @@ impl Session {
         inputs: &[(&str, &Array)],
         mask: &Mask,
     ) -> Result<Vec<(String, Array)>, Error> {
-        self.run_arrays_with_progress(inputs, mask.counting(), &mut |_, _| {})
+        self.run_with_progress(&views(inputs), mask.counting(), &mut |_, _| {})
     }
 
-    pub(crate) fn run_arrays_with_progress(
+    pub(crate) fn run_with_progress(
         &mut self,
-        inputs: &[(&str, &Array)],
+        inputs: &[(&str, ArrayView<'_>)],
         counting: Counting<'_>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<(String, Array)>, Error> {

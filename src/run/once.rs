@@ -4,7 +4,7 @@ use super::frame::Source;
 use super::rows::Counting;
 use crate::model::{Element, Extent, Input, SequenceAxes, Shape};
 use crate::plan::PlanInner;
-use crate::{Array, Error, Plan, Values};
+use crate::{Array, ArrayView, Error, Numbers, Plan};
 
 /// Steps that a session for a single call of a causal model has buffers for.
 const BUFFERED_STEPS: usize = 1024;
@@ -16,13 +16,19 @@ pub(crate) fn run_once(
     counting: Counting<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<(String, Array)>, Error> {
+    let inputs = &views(inputs);
     let (batch, longest) = find_sizes(&plan.inner, inputs)?;
     let max_time = if plan.is_causal() { longest.min(BUFFERED_STEPS) } else { longest };
-    plan.session(batch, max_time)?.run_arrays_with_progress(inputs, counting, progress)
+    plan.session(batch, max_time)?.run_with_progress(inputs, counting, progress)
+}
+
+/// Arrays by name, without taking them.
+pub(super) fn views<'a>(inputs: &[(&'a str, &'a Array)]) -> Vec<(&'a str, ArrayView<'a>)> {
+    inputs.iter().map(|(name, array)| (*name, array.view())).collect()
 }
 
 /// The batch that the arrays agree on, and the longest sequence.
-fn find_sizes(plan: &PlanInner, inputs: &[(&str, &Array)]) -> Result<(usize, usize), Error> {
+fn find_sizes(plan: &PlanInner, inputs: &[(&str, ArrayView<'_>)]) -> Result<(usize, usize), Error> {
     let (mut batch, mut longest) = (None, 0);
     for input in &plan.inputs {
         let shape = find(plan, inputs, input)?.shape();
@@ -59,7 +65,7 @@ fn batch_axis(shape: Shape, axes: SequenceAxes) -> usize {
 /// The arrays in the order of the plan's inputs; `times` gets the steps of each.
 pub(super) fn sources<'a>(
     plan: &PlanInner,
-    inputs: &[(&str, &'a Array)],
+    inputs: &[(&str, ArrayView<'a>)],
     batch: usize,
     times: &mut [usize],
 ) -> Result<Vec<Source<'a>>, Error> {
@@ -81,15 +87,15 @@ pub(super) fn sources<'a>(
         if let Shape::Sequence { time: Extent::Input(_), .. } = input.shape {
             *steps = array.shape()[1 - batch_axis(input.shape, plan.axes)];
         }
-        match (array.values(), input.element) {
-            (Values::F32(numbers), Element::F32) => Ok(Source::F32(numbers)),
-            (Values::Index(indices), Element::Index) => Ok(Source::Index(indices)),
-            (values, element) => Err(Error::Shape {
+        match (array.numbers(), input.element) {
+            (Numbers::F32(numbers), Element::F32) => Ok(Source::F32(numbers)),
+            (Numbers::Index(indices), Element::Index) => Ok(Source::Index(indices)),
+            (numbers, element) => Err(Error::Shape {
                 what: format!("input '{}' {}", input.name, described(input, plan.axes)),
                 expected: element_name(element).into(),
-                found: match values {
-                    Values::F32(_) => element_name(Element::F32).into(),
-                    Values::Index(_) => element_name(Element::Index).into(),
+                found: match numbers {
+                    Numbers::F32(_) => element_name(Element::F32).into(),
+                    Numbers::Index(_) => element_name(Element::Index).into(),
                 },
             }),
         }
@@ -106,9 +112,9 @@ fn element_name(element: Element) -> &'static str {
 
 fn find<'a>(
     plan: &PlanInner,
-    inputs: &[(&str, &'a Array)],
+    inputs: &[(&str, ArrayView<'a>)],
     input: &Input,
-) -> Result<&'a Array, Error> {
+) -> Result<ArrayView<'a>, Error> {
     let found = inputs.iter().find(|(name, _)| *name == input.name);
     found.map(|(_, array)| *array).ok_or_else(|| Error::Shape {
         what: format!("input '{}' {}", input.name, described(input, plan.axes)),

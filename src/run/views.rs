@@ -1,0 +1,81 @@
+//! Calls on arrays in the caller's memory, nothing of which is copied.
+
+use super::frame::Destination;
+use super::{Counting, Session, once};
+use crate::{Array, ArrayView, Error, Mask};
+
+/// Which steps of a call count.
+#[derive(Clone, Copy, Debug)]
+pub enum Steps<'a> {
+    /// All of them.
+    All,
+    /// Of each row of the batch so many, the first ones ([`Session::run_lengths`]).
+    Lengths(&'a [usize]),
+    /// Those that a mask says ([`Session::run_masked`]).
+    Mask(&'a Mask),
+}
+
+impl<'a> Steps<'a> {
+    fn counting(self) -> Counting<'a> {
+        match self {
+            Self::All => Counting::All,
+            Self::Lengths(lengths) => Counting::Lengths(lengths),
+            Self::Mask(mask) => mask.counting(),
+        }
+    }
+}
+
+impl Session {
+    /// [`run_arrays`](Self::run_arrays) on arrays that the caller keeps: they are read where they
+    /// are.
+    ///
+    /// # Errors
+    ///
+    /// If an array is missing, or its name or shape does not fit, or `steps` do not.
+    pub fn run_views(
+        &mut self,
+        inputs: &[(&str, ArrayView<'_>)],
+        steps: Steps<'_>,
+    ) -> Result<Vec<(String, Array)>, Error> {
+        self.run_with_progress(inputs, steps.counting(), &mut |_, _| {})
+    }
+
+    /// The same into the caller's memory, one slice for each output, in the plan's order.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_views`](Self::run_views), and if there is not one slice for each output, or one has
+    /// another length than its output.
+    pub fn run_views_into(
+        &mut self,
+        inputs: &[(&str, ArrayView<'_>)],
+        steps: Steps<'_>,
+        outputs: &mut [&mut [f32]],
+    ) -> Result<(), Error> {
+        let counting = steps.counting();
+        let sources = once::sources(&self.plan.inner, inputs, self.batch, &mut self.times)?;
+        self.check_call(&sources, counting)?;
+        let planned = &self.plan.inner.outputs;
+        if outputs.len() != planned.len() {
+            return Err(Error::Shape {
+                what: "the number of outputs to write".into(),
+                expected: planned.len().to_string(),
+                found: outputs.len().to_string(),
+            });
+        }
+        for (index, (output, memory)) in planned.iter().zip(&*outputs).enumerate() {
+            if memory.len() != self.output_len(index) {
+                let shape = self.outside_shape(output.shape);
+                return Err(Error::Shape {
+                    what: format!("the memory for output '{}' {shape:?}", output.name),
+                    expected: format!("{} numbers", self.output_len(index)),
+                    found: memory.len().to_string(),
+                });
+            }
+        }
+        let mut destinations: Vec<Destination<'_>> =
+            outputs.iter_mut().map(|memory| Some(&mut **memory)).collect();
+        self.execute(&sources, counting, &mut destinations, &mut |_, _| {});
+        Ok(())
+    }
+}
