@@ -25,9 +25,13 @@ use std::path::Path;
 #[cfg(feature = "npz")]
 pub use container::{npy, npz};
 pub use convention::{keras, pytorch};
+#[cfg(feature = "keras")]
+pub use keras_model::KerasMask;
 #[cfg(feature = "safetensors")]
 pub use spec::Spec;
 
+#[cfg(any(feature = "safetensors", feature = "keras"))]
+use crate::Array;
 use crate::{Error, Model};
 
 /// The key under which this library's own files hold their specification.
@@ -92,16 +96,8 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
         Kind::Safetensors => spec.build(&container::safetensors::parse(&bytes)?.tensors),
         #[cfg(feature = "npz")]
         Kind::Npz => {
-            let mut tensors = tensors::Tensors::default();
-            for (name, read) in npz::parse(&bytes)? {
-                let shape = read.array.shape().to_vec();
-                let data = match read.array.values() {
-                    crate::Values::F32(values) => tensors::Data::F32(values.clone()),
-                    crate::Values::Index(_) => tensors::Data::Other("integer".into()),
-                };
-                tensors.insert(name, shape, data)?;
-            }
-            spec.build(&tensors)
+            let arrays = npz::parse(&bytes)?.into_iter().map(|(name, read)| (name, read.array));
+            from_tensors(spec, arrays.collect())
         }
         Kind::Keras => Err(Error::Unsupported {
             what: "a spec beside a .keras file".into(),
@@ -109,6 +105,33 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
         }),
         other => Err(other.refused()),
     })
+}
+
+/// The same for weights that are in memory, each under the name that it has in a file.
+///
+/// # Errors
+///
+/// If a tensor is missing, or is not used; if anything in the specification contradicts the weights.
+#[cfg(feature = "safetensors")]
+pub fn from_tensors(spec: &Spec, tensors: Vec<(String, Array)>) -> Result<Model, Error> {
+    spec.build(&tensors::Tensors::of_arrays(tensors)?)
+}
+
+/// Reads a Keras model that is in no file: `config` is what `model.to_json()` gives, `version` is
+/// `keras.__version__`, and each array has the path that it has in `model.weights.h5`:
+/// `layers/lstm/cell/vars/0`.
+///
+/// # Errors
+///
+/// As [`load`] for a `.keras` file.
+#[cfg(feature = "keras")]
+pub fn from_keras(
+    config: &str,
+    version: &str,
+    tensors: Vec<(String, Array)>,
+    mask: KerasMask,
+) -> Result<Model, Error> {
+    keras_model::from_parts(config, version, tensors::Tensors::of_arrays(tensors)?, mask)
 }
 
 /// Writes a model as `.safetensors`, with a [`Spec`] in its header, from which [`load`] makes an
@@ -121,12 +144,17 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
 #[cfg(feature = "safetensors")]
 pub fn save(model: &Model, path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref();
-    let bytes = encode(model).map_err(|error| error.in_file(path))?;
+    let bytes = to_bytes(model).map_err(|error| error.in_file(path))?;
     std::fs::write(path, bytes).map_err(|source| Error::Io { path: path.into(), source })
 }
 
+/// The bytes of the file that [`save`] writes, which [`from_bytes`] reads.
+///
+/// # Errors
+///
+/// If no specification can describe the model ([`Spec::from_model`]).
 #[cfg(feature = "safetensors")]
-fn encode(model: &Model) -> Result<Vec<u8>, Error> {
+pub fn to_bytes(model: &Model) -> Result<Vec<u8>, Error> {
     let metadata = [(SPEC_KEY.to_owned(), Spec::from_model(model)?.to_json())].into();
     container::safetensors::encode(&spec::canonical_tensors(model), metadata)
 }

@@ -37,6 +37,21 @@ pub(crate) struct TensorView<'a> {
 }
 
 impl Tensors {
+    /// Takes arrays that a caller has in memory.
+    #[cfg(any(feature = "safetensors", feature = "keras"))]
+    pub(crate) fn of_arrays(arrays: Vec<(String, Array)>) -> Result<Self, Error> {
+        let mut tensors = Self::default();
+        for (name, array) in arrays {
+            let (shape, values) = array.into_parts();
+            let data = match values {
+                Values::F32(values) => Data::F32(values),
+                Values::Index(_) => Data::Other("integer".into()),
+            };
+            tensors.insert(name, shape, data)?;
+        }
+        Ok(tensors)
+    }
+
     /// Adds a tensor. Names are unique in every container.
     pub(crate) fn insert(
         &mut self,

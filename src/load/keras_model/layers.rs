@@ -6,12 +6,12 @@ use super::config::Layer;
 use super::graph::{Graph, Produced};
 use super::masks::Mask;
 use super::topology::{Call, Tensor, Topology};
-use super::{File, bidirectional, elementwise, inside, masks, recurrent};
+use super::{File, KerasMask, bidirectional, elementwise, inside, masks, recurrent};
 use crate::Error;
-use crate::model::{Element, Extent, Model, Op, Shape};
+use crate::model::{Element, Extent, Model, Op, Select, Shape};
 
 /// Makes the model.
-pub(super) fn model(topology: &Topology<'_>, file: &File) -> Result<Model, Error> {
+pub(super) fn model(topology: &Topology<'_>, file: &File, mask: KerasMask) -> Result<Model, Error> {
     let mut graph = Graph::default();
     graph.indices = indices(topology);
     // Inputs come first, in the order in which the model is called.
@@ -23,6 +23,10 @@ pub(super) fn model(topology: &Topology<'_>, file: &File) -> Result<Model, Error
         };
         let element = if graph.is_index(tensor) { Element::Index } else { Element::F32 };
         let shape = input_shape(&call.layer, index, element)?;
+        if index == 0 && mask == KerasMask::InLastFeature {
+            masked_input(tensor, &call.layer, shape, element, &mut graph)?;
+            continue;
+        }
         let value = graph.builder.input(call.layer.name, shape, element);
         graph.enter(tensor.clone(), Produced::Value(value));
     }
@@ -45,6 +49,31 @@ pub(super) fn model(topology: &Topology<'_>, file: &File) -> Result<Model, Error
         *number += 1;
     }
     graph.builder.build()
+}
+
+/// An input that the caller gives with a mask behind its features.
+fn masked_input(
+    tensor: &Tensor,
+    layer: &Layer<'_>,
+    shape: Shape,
+    element: Element,
+    graph: &mut Graph,
+) -> Result<(), Error> {
+    let features = shape.features();
+    if element == Element::Index || !matches!(shape, Shape::Sequence { .. }) {
+        let advice = "a mask goes with a sequence of numbers; for indices use \
+                      Embedding(mask_zero=True)";
+        return Err(layer.unsupported("called with a mask", advice));
+    }
+    let both = graph.builder.input(layer.name, shape.with_features(features + 1), element);
+    let mut part = |name: &str, start, end| {
+        let select = Op::Select(Select::Features { start, end });
+        graph.builder.node(&format!("{}.{name}", layer.name), select, &[both])
+    };
+    let (numbers, mask) = (part("numbers", 0, features), part("mask", features, features + 1));
+    graph.enter(tensor.clone(), Produced::Value(numbers));
+    graph.flows.insert(tensor.clone(), Mask::Steps(mask));
+    Ok(())
 }
 
 /// The input layers that an embedding reads, whatever type they declare.

@@ -53,7 +53,37 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
     let weights = hdf5::parse(archive.read("model.weights.h5")?, &["optimizer"])
         .map_err(|error| inside("model.weights.h5", &error))?;
     let file = File { version, tensors: weights.tensors, names: weights.names };
-    let model = layers::model(&topology::read(&config)?, &file)?;
+    model(&config, &file, KerasMask::None)
+}
+
+/// Whether the caller of a model gives a mask beside its input, as in `model(x, mask=mask)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KerasMask {
+    /// Masks come only from layers.
+    None,
+    /// The first input, a sequence of numbers, has one feature more: the last is 1 at steps that
+    /// count and 0 at others. It goes with the input wherever Keras hands its mask on.
+    InLastFeature,
+}
+
+/// Makes a model from a configuration and the tensors of the weights' file.
+pub(super) fn from_parts(
+    config: &str,
+    version: &str,
+    tensors: Tensors,
+    mask: KerasMask,
+) -> Result<Model, Error> {
+    let config =
+        serde_json::from_str(config).map_err(|error| inside("the configuration", &error))?;
+    let version = parsed(version).ok_or_else(|| {
+        inside("the version of Keras", &format!("'{version}' is no version such as 3.15.1"))
+    })?;
+    let file = File { version, tensors, names: std::collections::BTreeMap::new() };
+    model(&config, &file, mask)
+}
+
+fn model(config: &Value, file: &File, mask: KerasMask) -> Result<Model, Error> {
+    let model = layers::model(&topology::read(config)?, file, mask)?;
     // The state of a dropout's random numbers.
     file.tensors.pass_over(|name| name.contains("seed_generator/"));
     file.tensors.finish()?;
@@ -66,9 +96,12 @@ fn json(archive: &mut Archive<'_>, member: &str) -> Result<Value, Error> {
 
 fn version(metadata: &Value) -> Result<Version, Error> {
     let text = metadata.get("keras_version").and_then(Value::as_str);
-    text.and_then(|text| text.split('.').next()?.parse().ok())
-        .map(|major| Version { major })
+    text.and_then(parsed)
         .ok_or_else(|| inside("metadata.json", &"it does not say the keras_version"))
+}
+
+fn parsed(text: &str) -> Option<Version> {
+    text.split('.').next()?.parse().ok().map(|major| Version { major })
 }
 
 /// The error that something in a member of the archive is wrong.
