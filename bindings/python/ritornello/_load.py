@@ -1,0 +1,41 @@
+"""`load`: models from files."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Mapping
+
+from . import _ritornello
+from ._model import Model
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    spec: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    threads: int | None = None,
+    isa: str | None = None,
+    precision: str | None = None,
+) -> Model:
+    """Reads a model: `.keras`, or `.safetensors` that `save` wrote.
+
+    `spec` completes a file of weights only (`.safetensors`, `.npz`): a dictionary, JSON, or the
+    path of a JSON file. `threads` is for one call; without it `RITORNELLO_THREADS` says, else it is
+    one. `isa` lowers the level: "portable", "avx2", "avx512"; `precision` is "f32".
+
+    Raises `Error` (a `ValueError`) that says what is wrong in the file, `UnsupportedError` for what
+    is known and not run here, `OSError` if it cannot be read.
+    """
+    text = None if spec is None else _json(spec)
+    native = _ritornello.Model.load(path, text)
+    return Model(native, threads=threads, isa=isa, precision=precision)
+
+
+def _json(spec: str | os.PathLike[str] | Mapping[str, Any]) -> str:
+    if isinstance(spec, Mapping):
+        return json.dumps(spec)
+    if isinstance(spec, str) and spec.lstrip().startswith("{"):
+        return spec
+    with open(spec, encoding="utf-8") as file:
+        return file.read()
