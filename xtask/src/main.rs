@@ -4,6 +4,7 @@
 
 mod check;
 mod fixtures;
+mod python;
 mod rooms;
 mod source;
 
@@ -14,6 +15,7 @@ const USAGE: &str = "\
 cargo xtask check              format, lints, docs and rooms: what must hold before a commit
 cargo xtask rooms              who may name whom, file by file
 cargo xtask fixtures [NAME]... runs the frameworks again and compares with tests/fixtures
+cargo xtask python [ARGUMENT]... builds and installs the Python package, runs pytest with these
 cargo xtask race [ARGUMENT]... races all rivals: benches/peers/run.sh with these arguments";
 
 fn main() -> ExitCode {
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Some(("check", [])) => check::run(&root()),
         Some(("rooms", [])) => rooms::run(&root()),
         Some(("fixtures", names)) => fixtures::run(&root(), names),
+        Some(("python", words)) => python::run(&root(), words),
         Some(("race", words)) => {
             shell(Command::new(root().join("benches/peers/run.sh")).args(words))
         }

@@ -1,0 +1,64 @@
+//! `cargo xtask python`: builds and installs the Python package and runs its tests, in a virtual
+//! environment under the target directory.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::shell;
+
+/// The Python that makes the environment, if it is not `python3`.
+const VARIABLE: &str = "RITORNELLO_PYTHON";
+const PACKAGE: &str = "bindings/python";
+
+/// Runs pytest with these arguments.
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let folder = target(root)?.join("python");
+    let python = environment(root, &folder.join("venv"))?;
+    let package = root.join(PACKAGE);
+    let pip = |words: &[&str], last: &Path| {
+        let mut command = Command::new(&python);
+        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        shell(command.args(words).arg(last))
+    };
+    // Built without isolation: maturin is among the requirements, and the target directory is that
+    // of everything else here.
+    pip(&["--no-deps", "--no-build-isolation", "--force-reinstall"], &package)?;
+    let mut tests = Command::new(&python);
+    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(words);
+    tests.current_dir(package.join("tests")).env("KERAS_BACKEND", "torch");
+    tests
+        .env("RITORNELLO_ROOT", root)
+        .env("HYPOTHESIS_STORAGE_DIRECTORY", folder.join("hypothesis"));
+    shell(&mut tests)
+}
+
+/// The target directory that this program was built in.
+fn target(root: &Path) -> Result<PathBuf, String> {
+    if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
+        return Ok(root.join(folder));
+    }
+    let program = std::env::current_exe().map_err(|reason| format!("python: {reason}"))?;
+    let folder = program.ancestors().nth(2).map(Path::to_owned);
+    folder.ok_or_else(|| format!("python: {} lies in no target directory", program.display()))
+}
+
+/// The environment's Python. It is made, and the requirements are installed, unless they are those
+/// of the last time.
+fn environment(root: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let requirements = root.join(PACKAGE).join("tests/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)
+        .map_err(|reason| format!("{}: {reason}", requirements.display()))?;
+    let installed = folder.join("requirements.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(python);
+    }
+    let maker = std::env::var_os(VARIABLE).unwrap_or_else(|| "python3".into());
+    shell(Command::new(maker).args(["-m", "venv"]).arg(folder))?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    shell(pip.arg(&requirements))?;
+    std::fs::write(&installed, wanted)
+        .map_err(|reason| format!("{}: {reason}", installed.display()))?;
+    Ok(python)
+}
