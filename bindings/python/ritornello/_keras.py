@@ -37,7 +37,9 @@ def from_keras(model: Any, **options: Any) -> Model:
         )
     config, weights = model.to_json(), list(tensors(model, keras))
     native = _ritornello.Model.from_keras(config, keras.__version__, weights, False)
-    convention = Keras(structure(model.output), (config, keras.__version__))
+    # A Sequential has one output and no structure.
+    form = structure(getattr(model, "output", 0))
+    convention = Keras(form, (config, keras.__version__))
     return Model(native, convention, origin=model, **options)
 
 
@@ -47,7 +49,7 @@ def _keras_of(model: Any) -> Any:
     if keras is not None and isinstance(model, keras.Model) and keras.__version__[0] >= "3":
         if not callable(getattr(model, "to_json", None)):
             raise UnsupportedError("this Keras cannot write a model's configuration: use Keras 3")
-        if isinstance(model, (keras.Sequential, keras.models.Functional)):
+        if any(base.__name__ in ("Sequential", "Functional") for base in type(model).__mro__):
             return keras
         raise UnsupportedError(
             f"the Keras model '{model.name}' of class {type(model).__name__} says nothing about "

@@ -50,7 +50,9 @@ class _Fast:
         return known[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_ritornello"}
+        state = dict(super().__getstate__())
+        state.pop("_ritornello", None)
+        return state
 
 
 class RNN(_Fast, nn.RNN):

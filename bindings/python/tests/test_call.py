@@ -141,7 +141,7 @@ def test_out_is_checked(chain):
         with pytest.raises(ritornello.Error, match=match):
             chain(x, out=bad)
     with pytest.raises(ritornello.Error, match="the number of outputs"):
-        chain.run([x], out=[out, out])
+        chain.run([x], out=[out, out.copy()])
 
 
 def test_empty_batches_and_sequences(chain):

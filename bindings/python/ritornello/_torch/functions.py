@@ -147,6 +147,9 @@ def index(reader: Any, x: Any, at: Any) -> Any:
         axis = rest.pop(0)
         value, now = _part(reader, value, axis, i)
         kept += now
+        if axis == LAYERS and not now:
+            # The states of one layer: its directions.
+            rest = [STATES if left == DIRECTIONS else left for left in rest]
     return value.with_axes(tuple([*kept, *rest]))
 
 
@@ -177,9 +180,6 @@ def _part(reader: Any, x: Value, axis: str, i: Any) -> tuple[Value, list[str]]:
         states = [layer * x.directions, (layer + 1) * x.directions]
         part = reader.emit("select", [x], x, count=x.directions, directions=1, key_states=states)
         return part, []
-    if axis == DIRECTIONS and LAYERS not in x.axes:
-        part, left = _part(reader, x, STATES, i)
-        return part, left
     if axis == FEATURES and bounds and bounds[0] < bounds[1]:
         features = bounds[1] - bounds[0]
         return reader.emit("select", [x], x, features=features, key_features=list(bounds)), [FEATURES]

@@ -80,7 +80,7 @@ class Reader:
         if known is None:
             activation = activations.of_call(name, args[1:], kwargs)
             if activation is None:
-                known_names = ", ".join(sorted(functions.TABLE))
+                known_names = ", ".join(n for n in sorted(functions.TABLE) if n.strip("_") == n)
                 raise UnsupportedError(
                     f"{self._label(node)} is not run here; there are: {known_names}, and activations"
                 )
@@ -237,6 +237,11 @@ class Reader:
 
 def _line(node: fx.Node) -> str:
     """The line of `forward` that a node comes from."""
-    lines = [line.strip() for line in (node.stack_trace or "").strip().splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("File", "~", "^"))]
-    return f"\n    in `forward`: {lines[-1]}" if lines else ""
+    own, inside = [], False
+    for line in (node.stack_trace or "").splitlines():
+        line = line.strip()
+        if line.startswith("File "):
+            inside = "/torch/" in line or "/ritornello/" in line
+        elif line and not inside and not line.startswith(("~", "^")):
+            own.append(line)
+    return f"\n    in `forward`: {own[-1]}" if own else ""
