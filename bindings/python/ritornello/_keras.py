@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from typing import Any, Iterator
@@ -11,7 +12,7 @@ import numpy as np
 from . import _ritornello
 from ._arrays import Taker, mask_of
 from ._model import Model
-from ._plain import by_position
+from ._plain import by_position, kept_states
 from ._ritornello import Error, UnsupportedError
 
 #: Attributes under which a layer keeps others, in the order in which each is looked for.
@@ -36,10 +37,11 @@ def from_keras(model: Any, **options: Any) -> Model:
             "weights: call it once on data, or give it a keras.Input"
         )
     config, weights = model.to_json(), list(tensors(model, keras))
+    stateful = '"stateful": true' in config
     native = _ritornello.Model.from_keras(config, keras.__version__, weights, False)
     # A Sequential has one output and no structure.
     form = structure(getattr(model, "output", 0))
-    convention = Keras(form, (config, keras.__version__))
+    convention = Keras(form, stateful, Source(config, keras.__version__, digest(weights)))
     return Model(native, convention, origin=model, **options)
 
 
@@ -135,17 +137,39 @@ def arranged(form: Any, results: list[Any]) -> Any:
     return results[form]
 
 
-@dataclass
+def digest(weights: list[tuple[str, np.ndarray]]) -> bytes:
+    """What tells weights from others."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for path, array in weights:
+        hashed.update(path.encode())
+        hashed.update(array)
+    return hashed.digest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a model with a mask is made from, when one is asked for."""
+
+    config: str
+    version: str
+    #: Of the weights, which the original still has.
+    weights: bytes
+
+
+@dataclass(frozen=True)
 class Keras:
     """The call of a Keras model."""
 
     #: How the outputs lie in each other.
     form: Any
-    #: The configuration and the version of Keras, from which a model with a mask is made.
-    source: tuple[str, str] | None = None
+    #: Whether layers keep their states from call to call.
+    stateful: bool = False
+    source: Source | None = None
 
     def call(self, model: Model, args: tuple, kwargs: dict[str, Any]) -> Any:
         mask, out = kwargs.pop("mask", None), kwargs.pop("out", None)
+        if self.stateful:
+            raise kept_states()
         if kwargs.pop("training", None):
             raise UnsupportedError("training=True is not run here: call the original to train it")
         if kwargs:
@@ -175,9 +199,14 @@ class Keras:
                 "a mask beside several inputs, or of a model that was pickled or comes from a "
                 "file, is not run here: put a Masking layer into the model"
             )
-        keras = sys.modules["keras"]
-        weights = list(tensors(model._original(), keras))
-        native = _ritornello.Model.from_keras(*self.source, weights, True)
+        weights = list(tensors(model._original(), sys.modules["keras"]))
+        if digest(weights) != self.source.weights:
+            raise Error(
+                "a mask is given for the first time, and by now the original has other weights than "
+                "this model: convert it again, ritornello.from_keras(model)"
+            )
+        source = self.source
+        native = _ritornello.Model.from_keras(source.config, source.version, weights, True)
         variant = Model(native, None, **model._options)
         variant._taker = Taker()
         return variant
@@ -186,5 +215,5 @@ class Keras:
         """What a stream gives for a piece."""
         return arranged(self.form, results)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"form": self.form, "source": None}
+    def __reduce__(self) -> tuple:
+        return Keras, (self.form, self.stateful)

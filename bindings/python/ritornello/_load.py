@@ -8,6 +8,7 @@ from typing import Any, Mapping
 
 from . import _ritornello
 from ._model import Model
+from ._plain import Plain
 
 
 def load(
@@ -29,7 +30,9 @@ def load(
     """
     text = None if spec is None else _json(spec)
     native = _ritornello.Model.load(path, text)
-    return Model(native, threads=threads, isa=isa, precision=precision)
+    # A file of this library is called from fresh states, as what it was saved from.
+    stateful = os.fspath(path).lower().endswith(".keras") and '"stateful":true' in native.spec()
+    return Model(native, Plain(stateful), threads=threads, isa=isa, precision=precision)
 
 
 def _json(spec: str | os.PathLike[str] | Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from ._ritornello import Error
+from ._ritornello import Error, UnsupportedError
 
 
 def by_position(model: Any, args: tuple) -> list[Any]:
@@ -25,6 +25,15 @@ def by_position(model: Any, args: tuple) -> list[Any]:
     return list(args)
 
 
+def kept_states() -> UnsupportedError:
+    """The error that a call would have to begin where the last one ended."""
+    return UnsupportedError(
+        "layers of this model are stateful=True: their states go on from call to call, and a model "
+        "here has none of its own; use stream = fast.stream(batch) and stream.run(x), and "
+        "stream.reset() for reset_states()"
+    )
+
+
 @dataclass(frozen=True)
 class Plain:
     """`model(x)`, `model(x, y)`, `model([x, y])`, `model({"x": x, "y": y})`.
@@ -32,7 +41,12 @@ class Plain:
     The result is one array, or a list where there are several outputs.
     """
 
+    #: Whether layers of a Keras model keep their states from call to call.
+    stateful: bool = False
+
     def call(self, model: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if self.stateful:
+            raise kept_states()
         out = kwargs.pop("out", None)
         counting = {key: kwargs.pop(key, None) for key in ("lengths", "mask")}
         arrays = by_position(model, (kwargs,) if kwargs and not args else args)

@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from ._arrays import F32, same_kind, torch_tensor
+from ._arrays import same_kind, torch_tensor
 from ._ritornello import Error
 
 
@@ -25,6 +25,7 @@ class Stream:
         self._batch = int(batch)
         self._native = model._plan.stream(self._batch, int(max_time))
         self._single = len(model.inputs) == 1 and len(model.outputs) == 1
+        self._step_row = self._native.step_row
 
     @property
     def batch(self) -> int:
@@ -33,12 +34,13 @@ class Stream:
 
     def step(self, x: Any, *more: Any, out: np.ndarray | None = None) -> Any:
         """Takes one step of every row: `x` is `[batch, features]`, and so is what comes back."""
-        if self._single and type(x) is np.ndarray and x.dtype is F32 and not more:
+        if self._single and not more and type(x) is np.ndarray:
             try:
-                found = self._native.step([x], None if out is None else [out])
-            except Error:
-                return self._call(self._native.step, (x,), out, True)
-            return out if found is None else found[0]
+                found = self._step_row(x, out)
+            except TypeError:
+                pass  # other numbers, or something that does not fit: that is said below
+            else:
+                return out if found is None else found
         return self._call(self._native.step, (x, *more), out, True)
 
     def run(self, x: Any, *more: Any, out: np.ndarray | None = None) -> Any:

@@ -2,10 +2,14 @@
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-use numpy::{PyArrayDyn, PyReadwriteArrayDyn};
+use numpy::{
+    PyArray2, PyArrayDyn, PyArrayMethods, PyReadonlyArray2, PyReadwriteArray2, PyReadwriteArrayDyn,
+    PyUntypedArrayMethods,
+};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use ritornello::Session;
-use ritornello::model::{SequenceAxes, Shape};
+use ritornello::model::{Element, SequenceAxes, Shape};
 
 use crate::arrays;
 use crate::failure::{self, raised};
@@ -18,12 +22,22 @@ pub(crate) struct Stream {
     plan: ritornello::Plan,
     batch: usize,
     session: Mutex<Session>,
+    /// Features of the input and of the output, if the model has one of each and a step is a row.
+    rows: Option<[usize; 2]>,
+}
+
+/// Features of a step, if it is one row of numbers in and one out.
+fn rows(plan: &ritornello::Plan) -> Option<[usize; 2]> {
+    let ([input], [output]) = (plan.inputs(), plan.outputs()) else { return None };
+    let is_row = |shape| matches!(shape, Shape::Sequence { .. } | Shape::Vector { .. });
+    let fits = input.element == Element::F32 && is_row(input.shape) && is_row(output.shape);
+    fits.then(|| [input.shape.features(), output.shape.features()])
 }
 
 impl Stream {
     pub(crate) fn new(plan: &ritornello::Plan, batch: usize, max_time: usize) -> PyResult<Self> {
         let session = plan.session(batch, max_time).map_err(raised)?;
-        Ok(Self { plan: plan.clone(), batch, session: Mutex::new(session) })
+        Ok(Self { plan: plan.clone(), batch, session: Mutex::new(session), rows: rows(plan) })
     }
 
     /// The session, which one thread has at a time.
@@ -126,6 +140,38 @@ impl Stream {
             ));
         }
         self.run_shaped(py, &inputs, out.as_mut(), true)
+    }
+
+    /// `step` of a model of one input and one output: `[batch, features]` to the same.
+    #[pyo3(signature = (x, out=None))]
+    #[allow(clippy::needless_pass_by_value, reason = "Python's arguments are owned")]
+    fn step_row<'py>(
+        &self,
+        py: Python<'py>,
+        x: PyReadonlyArray2<'py, f32>,
+        out: Option<PyReadwriteArray2<'py, f32>>,
+    ) -> PyResult<Option<Bound<'py, PyArray2<f32>>>> {
+        let misfit = || PyTypeError::new_err("the arrays of a step do not fit");
+        let Some([from, to]) = self.rows else { return Err(misfit()) };
+        let shape = [self.batch, to];
+        if x.shape() != [self.batch, from] {
+            return Err(misfit());
+        }
+        let fresh = out.is_none().then(|| PyArray2::zeros(py, shape, false));
+        let mut memory = match (&fresh, out) {
+            (Some(fresh), _) => fresh.readwrite(),
+            (None, Some(out)) => out,
+            (None, None) => return Err(misfit()),
+        };
+        if memory.shape() != shape {
+            return Err(misfit());
+        }
+        let x = x.as_slice().map_err(|_| misfit())?;
+        let y = memory.as_slice_mut().map_err(|_| misfit())?;
+        let mut session = self.session()?;
+        let session = &mut *session;
+        py.detach(|| session.step(x, y)).map_err(raised)?;
+        Ok(fresh)
     }
 
     /// Forgets everything.

@@ -141,6 +141,32 @@ def test_a_mask_beside_the_input(zero, sequences):
         fast(x, mask=mask[:, 1:])
 
 
+def test_a_mask_needs_the_weights_that_were_converted():
+    model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4)])
+    fast = ritornello.from_keras(model)
+    randomised(model)
+    x, mask = np.zeros((1, 2, 3), np.float32), np.ones((1, 2), bool)
+    with pytest.raises(ritornello.Error, match="other weights"):
+        fast(x, mask=mask)
+    indices = keras.Sequential([keras.Input((None,), dtype="int32"), layers.Embedding(5, 3), layers.LSTM(4)])
+    with pytest.raises(ritornello.UnsupportedError, match="mask_zero"):
+        ritornello.from_keras(indices)(np.zeros((1, 2), np.int32), mask=mask)
+
+
+def test_states_that_are_kept_need_a_stream(tmp_path):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((None, 3), batch_size=2), layers.LSTM(4, stateful=True)])
+    fast = ritornello.from_keras(model)
+    x = np.random.default_rng(9).standard_normal((2, 5, 3), np.float32)
+    model.save(tmp_path / "model.keras")
+    for one in (fast, ritornello.load(tmp_path / "model.keras")):
+        with pytest.raises(ritornello.UnsupportedError, match=r"fast\.stream"):
+            one(x)
+    stream = fast.stream(2)
+    for _ in range(2):
+        near(stream.run(x), numbers(model(x)), steps=BOTH * 10)
+
+
 def test_weights_of_one_layer():
     keras.utils.set_random_seed(1)
     x = np.random.default_rng(7).standard_normal((2, 5, 3), np.float32)
