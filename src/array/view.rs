@@ -56,7 +56,7 @@ impl<'a> ArrayView<'a> {
 impl Array {
     /// Sees the array without taking it.
     #[must_use]
-    pub fn view(&self) -> ArrayView<'_> {
+    pub fn as_view(&self) -> ArrayView<'_> {
         let numbers = match &self.values {
             Values::F32(numbers) => Numbers::F32(numbers),
             Values::Index(indices) => Numbers::Index(indices),

@@ -24,7 +24,7 @@ pub(crate) fn run_once(
 
 /// Arrays by name, without taking them.
 pub(super) fn views<'a>(inputs: &[(&'a str, &'a Array)]) -> Vec<(&'a str, ArrayView<'a>)> {
-    inputs.iter().map(|(name, array)| (*name, array.view())).collect()
+    inputs.iter().map(|(name, array)| (*name, array.as_view())).collect()
 }
 
 /// The batch that the arrays agree on, and the longest sequence.

@@ -41,6 +41,7 @@ impl Model {
     /// Reads a model file; `spec` is JSON and completes a file of weights only.
     #[staticmethod]
     #[pyo3(signature = (path, spec=None))]
+    #[allow(clippy::needless_pass_by_value, reason = "Python's arguments are owned")]
     fn load(py: Python<'_>, path: PathBuf, spec: Option<&str>) -> PyResult<Self> {
         let spec = spec.map(Spec::from_json).transpose().map_err(raised)?;
         let model = py.detach(|| match spec {

@@ -146,6 +146,9 @@ impl Counts {
     }
 }
 
+/// The shape and the numbers of each output.
+type Outputs = Vec<(Vec<usize>, Vec<f32>)>;
+
 /// Runs a session; writes into `out`, or gives new arrays.
 pub(crate) fn run<'py>(
     py: Python<'py>,
@@ -153,7 +156,7 @@ pub(crate) fn run<'py>(
     views: &[(&str, ArrayView<'_>)],
     counts: &Counts,
     out: Option<&mut Vec<PyReadwriteArrayDyn<'py, f32>>>,
-) -> PyResult<Option<Vec<(Vec<usize>, Vec<f32>)>>> {
+) -> PyResult<Option<Outputs>> {
     let Some(out) = out else {
         let outputs = py.detach(|| session.run_views(views, counts.steps())).map_err(raised)?;
         let parts = outputs.into_iter().map(|(_, array)| match array.into_parts() {
