@@ -15,14 +15,12 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
     let folder = target(root)?.join("python");
     let python = environment(root, &folder.join("venv"))?;
     let package = root.join(PACKAGE);
-    let pip = |words: &[&str], last: &Path| {
-        let mut command = Command::new(&python);
-        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        shell(command.args(words).arg(last))
-    };
     // Built without isolation: maturin is among the requirements, and the target directory is that
     // of everything else here.
-    pip(&["--no-deps", "--no-build-isolation", "--force-reinstall"], &package)?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    install.args(["--no-deps", "--no-build-isolation", "--force-reinstall"]).arg(&package);
+    shell(install.env("PATH", first_in_path(&python)?))?;
     let mut tests = Command::new(&python);
     tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(words);
     tests.current_dir(package.join("tests")).env("KERAS_BACKEND", "torch");
@@ -40,6 +38,14 @@ fn target(root: &Path) -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|reason| format!("python: {reason}"))?;
     let folder = program.ancestors().nth(2).map(Path::to_owned);
     folder.ok_or_else(|| format!("python: {} lies in no target directory", program.display()))
+}
+
+/// The search path with the programs of the environment, maturin among them, before others.
+fn first_in_path(python: &Path) -> Result<std::ffi::OsString, String> {
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let folders = python.parent().map(Path::to_owned).into_iter();
+    let folders = folders.chain(std::env::split_paths(&others));
+    std::env::join_paths(folders).map_err(|reason| format!("python: PATH: {reason}"))
 }
 
 /// The environment's Python. It is made, and the requirements are installed, unless they are those

@@ -73,9 +73,10 @@ class Taker:
             if x.device.type != "cpu":
                 raise Error(f"input '{name}' is on {x.device}, expected the CPU: x.cpu()")
             x = x.detach()
-            if str(x.dtype) == "torch.bfloat16":
+            torch = sys.modules["torch"]
+            if x.dtype is torch.bfloat16:
                 x = x.float()
-            return x.resolve_conj().resolve_neg().numpy()
+            return x.numpy() if x.dtype is torch.float32 else x.resolve_conj().numpy()
         if hasattr(x, "__dlpack__"):
             try:
                 return np.from_dlpack(x)

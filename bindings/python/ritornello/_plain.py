@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+import numpy as np
+
 from ._ritornello import Error, UnsupportedError
 
 
 def by_position(model: Any, args: tuple) -> list[Any]:
     """The inputs in the model's order, from one array, several, a list, or arrays by name."""
+    if len(args) == 1 and type(args[0]) is np.ndarray:
+        return [args[0]]
     if len(args) == 1 and isinstance(args[0], Mapping):
         given = dict(args[0])
         names = [end.name for end in model.inputs]
