@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from conftest import near
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 def check(module, *x, steps=40, example=True):
@@ -168,7 +169,15 @@ def test_embeddings_normalisation_and_activations():
         return self.act(self.head(self.norm2(out[:, -1])))
 
     layers = {"table": nn.Embedding(20, 6), "drop": nn.Dropout(0.2), "head": nn.Linear(14, 1)}
-    check(traced(text, rnn=nn.LSTM(6, 7, bidirectional=True, batch_first=True), **layers), torch.randint(0, 20, (3, 5)))
+    tokens = torch.randint(0, 20, (3, 5))
+    check(traced(text, rnn=nn.LSTM(6, 7, bidirectional=True, batch_first=True), **layers), tokens)
+
+    def bag(self, tokens):
+        return torch.tanh(self.table(tokens)).mean(dim=1)
+
+    bagged = traced(bag, table=nn.Embedding(20, 6)).eval()
+    with torch.no_grad():
+        near(ritornello.from_torch(bagged, tokens)(tokens), bagged(tokens), steps=5)
     for act in (nn.ELU(0.7), nn.LeakyReLU(0.3), nn.GELU(), nn.GELU("tanh"), nn.Softplus(), nn.Hardtanh(), nn.Softmax(-1)):
         layers = {"norm": nn.BatchNorm1d(7), "norm2": nn.BatchNorm1d(7, affine=False), "act": act}
         module = traced(normed, rnn=nn.RNN(6, 7, batch_first=True), head=nn.Linear(7, 3), **layers)
@@ -323,3 +332,32 @@ def test_missing_and_unknown_arguments():
         fast(x)
     with pytest.raises(TypeError, match="'y'"):
         fast(x, h0, y=1)
+
+
+def test_sequences_that_the_module_packs():
+    def final(self, tokens, lengths):
+        packed = pack_padded_sequence(self.table(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        _, (h, _) = self.rnn(packed)
+        return self.head(torch.cat([h[-2], h[-1]], dim=1))
+
+    def padded(self, tokens, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(self.table(tokens), lengths, True, False)
+        out, (h, _) = self.rnn(packed)
+        out, _ = pad_packed_sequence(out, batch_first=True)
+        return {"out": out, "h": h}
+
+    def late(self, tokens, lengths):
+        packed = pack_padded_sequence(self.table(tokens), lengths, True, False)
+        _, (h, _) = self.rnn(packed)
+        return self.table(tokens).mean(1), h
+
+    rnn = nn.LSTM(6, 7, 2, bidirectional=True, batch_first=True)
+    layers = {"table": nn.Embedding(20, 6), "rnn": rnn, "head": nn.Linear(14, 3)}
+    tokens, lengths = torch.randint(0, 20, (3, 6)), torch.tensor([2, 5, 3])
+    for forward in (final, padded):
+        module = traced(forward, **layers).eval()
+        with torch.no_grad():
+            theirs = module(tokens, lengths)
+        for fast in (ritornello.from_torch(module), ritornello.from_torch(module, (tokens, lengths))):
+            compare(fast(tokens, lengths), theirs, theirs, 40)
+    refused(traced(late, **layers), "over a padded sequence, beside one that is packed")

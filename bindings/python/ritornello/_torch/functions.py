@@ -25,7 +25,7 @@ def refuse(what: str) -> UnsupportedError:
     return UnsupportedError(f"{what} is not run here")
 
 
-@known("contiguous", "clone", "detach", "float", "to", "cpu", "dropout", "identity", "type_as")
+@known("contiguous", "clone", "detach", "float", "to", "cpu", "dropout", "identity", "type_as", "long")
 def same(reader: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """Another copy, type or device, or dropout at inference."""
     if kwargs.get("training") is True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .._arrays import lengths_of
 from .._keras import arranged
 from .._ritornello import Error
 from .calls import arguments, moved
@@ -20,9 +21,17 @@ class Arrangement:
     joined: tuple[tuple[int, ...], ...] | None = None
     #: Of states in two axes: the directions.
     directions: int | None = None
+    #: The axis that is only as long as the longest row.
+    trimmed: int | None = None
 
-    def of(self, array: Any) -> Any:
+    def of(self, array: Any, longest: int | None = None) -> Any:
         """The tensor."""
+        array = self._turned(array)
+        if self.trimmed is None or longest is None:
+            return array
+        return array[(slice(None),) * self.trimmed + (slice(longest),)]
+
+    def _turned(self, array: Any) -> Any:
         if self.directions is not None:
             shape = tuple(array.shape)
             array = array.reshape(shape[0] // self.directions, self.directions, *shape[1:])
@@ -48,17 +57,21 @@ class GraphCall:
     #: How the results lie in each other.
     form: Any
     arrangements: tuple[Arrangement, ...]
+    #: The argument that says the lengths of rows.
+    lengths: str | None = None
 
     def call(self, model: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        lengths = kwargs.pop("lengths", None)
+        lengths = None if self.lengths == "lengths" else kwargs.pop("lengths", None)
         arrays = arguments(args, kwargs, self.names)
         for name, array in zip(self.names, arrays):
             if array is None:
                 raise Error(f"input '{name}' is missing, expected an array")
-        return self._given(model.run(arrays, lengths=lengths))
-
-    def _given(self, results: list[Any]) -> Any:
-        return arranged(self.form, [how.of(x) for how, x in zip(self.arrangements, results)])
+        longest = None
+        if self.lengths is not None:
+            lengths = lengths_of(arrays.pop(self.names.index(self.lengths)))
+            longest = max(lengths, default=0)
+        results = model.run(arrays, lengths=lengths)
+        return arranged(self.form, [how.of(x, longest) for how, x in zip(self.arrangements, results)])
 
     def streamed(self, results: list[Any]) -> Any:
         """What a stream gives for a piece: the model's own arrays in the module's structure."""

@@ -23,7 +23,7 @@ class Guess:
     kind: str | None = None
     features: int | None = None
     is_index: bool = False
-    #: Of states: how many.
+    #: Of states: how many. The kind `lengths` is no array of the model.
     count: int | None = None
 
 
@@ -35,6 +35,9 @@ def guesses(graph: fx.Graph, module: Any, examples: tuple | None) -> list[Guess]
         if not used:
             continue
         guess = Guess(str(node.target))
+        if _is_lengths(node):
+            found.append(Guess(guess.name, "lengths"))
+            continue
         _follow(guess, node, module)
         if examples is not None and place < len(examples):
             _from_example(guess, examples[place])
@@ -49,6 +52,17 @@ def guesses(graph: fx.Graph, module: Any, examples: tuple | None) -> list[Guess]
 
 def _is_check(node: fx.Node) -> bool:
     return node.op == "call_function" and "assert" in str(node.target)
+
+
+def _is_lengths(node: fx.Node) -> bool:
+    """Whether it goes, on the way to the CPU perhaps, to where a sequence is packed."""
+    for user in node.users:
+        if getattr(user.target, "__name__", "") == "pack_padded_sequence":
+            if user.args[1:2] == (node,) or user.kwargs.get("lengths") is node:
+                return True
+        elif user.target in ("cpu", "to", "long", "int") and _is_lengths(user):
+            return True
+    return False
 
 
 def _follow(guess: Guess, start: fx.Node, module: Any) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from .._ritornello import UnsupportedError
 from . import activations, is_recurrent
 from .layout import Layout
+from .packed import Packed
 from .refusal import cell_loop
 from .values import BATCH, FEATURES, ONE, STATES, Value, Zeros
 
@@ -102,6 +103,12 @@ def _batch_norm(reader: Any, path: str, part: Any, x: Value) -> Value:
 def _recurrent(reader: Any, path: str, part: Any, layout: Layout, x: Any, hx: Any) -> Any:
     expected = reader.sequence_axes(layout.batch_first)
     label = f"module '{path}' ({layout.kind})"
+    if isinstance(x, Packed):
+        # Packed, it has no order of batch and time; what is given back has that of the module.
+        value = x.value.with_axes(expected)
+        out, states = _recurrent(reader, path, part, layout, value, hx)
+        reader.packed.add(out.name)
+        return Packed(out), states
     x = sequence_of(reader, x, layout, label)
     if x.axes != expected:
         raise reader.mismatch(path, x, expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import fx
 
 from .._keras import structure
 from .._ritornello import UnsupportedError
-from . import activations, functions, tensors_of
+from . import activations, functions, packed, tensors_of
 from .graph_call import Arrangement
 from .inputs import Guess
 from .layout import Layout
@@ -33,6 +34,10 @@ class Reader:
         self.form: Any = 0
         self.arrangements: tuple[Arrangement, ...] = ()
         self.cells: set[str] = set()
+        #: Recurrent nodes over sequences that were packed, and the argument that says their lengths.
+        self.packed: set[str] = set()
+        self.lengths: str | None = None
+        self._free: set[str] = set()
         self._guesses = {guess.name: guess for guess in inputs}
         self._values: dict[fx.Node, Any] = {}
         self._made: dict[str, Value] = {}
@@ -58,6 +63,9 @@ class Reader:
                 raise UnsupportedError(
                     f"{self._label(node)} is not run here in this way: {problem}{_line(node)}"
                 ) from problem
+        if self.packed:
+            self._free |= {end["name"] for end in self.inputs}
+            packed.check(self.nodes, self._free, self.packed)
 
     def _label(self, node: fx.Node) -> str:
         return f"operation '{getattr(node.target, '__name__', node.target)}'"
@@ -67,6 +75,9 @@ class Reader:
         kwargs = fx.node.map_arg(node.kwargs, lambda n: self._value(n))
         if node.op == "placeholder":
             guess = self._guesses.get(str(node.target))
+            if guess is not None and guess.kind == "lengths":
+                self.lengths = guess.name
+                return packed.Lengths(guess.name)
             return Unknown(f"the argument '{node.target}'") if guess is None else self._input(guess)
         if node.op == "get_attr":
             return Unknown(f"the tensor '{node.target}' of the module, which is no weight of a layer")
@@ -131,9 +142,12 @@ class Reader:
             name = self.name()
             self.nodes.append({"name": name, "op": op, "inputs": names, **keys})
             self._made[mark] = Value(name, like.kind, like.features, ())
-        fields = {"is_index": False, **{key: value for key, value in vars(like).items()}, **changes}
+        fields = {**vars(like), "is_index": False, **changes}
         fields["name"] = self._made[mark].name
-        return Value(**fields)
+        value = Value(**fields)
+        if value.kind == "sequence" and value.count is None:
+            self._free.add(value.name)
+        return value
 
     def expect_value(self, value: Any, what: str) -> Value:
         """Fails unless it is a tensor that the model computes."""
@@ -185,14 +199,19 @@ class Reader:
             elif isinstance(part, (list, tuple)):
                 for value in part:
                     each(value)
+            elif isinstance(part, packed.Padded):
+                found.append((part.value, True))
             else:
-                found.append(self.expect_value(part, "a result"))
+                found.append((self.expect_value(part, "a result"), False))
 
         each(result)
         arrangements = []
-        for value in found:
+        for value, is_padded in found:
+            if self.packed and not is_padded and value.kind == "sequence" and value.count is None:
+                raise UnsupportedError("a padded sequence as a result beside one that is packed")
             self.outputs.append(self._shown(value))
-            arrangements.append(self._arrangement(value))
+            how = self._arrangement(value)
+            arrangements.append(replace(how, trimmed=value.axes.index(TIME)) if is_padded else how)
         self.arrangements = tuple(arrangements)
 
     def _shown(self, value: Value) -> Any:

@@ -51,8 +51,10 @@ class Tracer(fx.Tracer):
 
 @contextlib.contextmanager
 def factories(tracer: Tracer) -> Iterator[None]:
-    """Lets functions that make tensors be traced too."""
-    originals = {name: getattr(torch, name) for name in FACTORIES}
+    """Lets functions that make tensors, or look into them, be traced too, under their full names."""
+    places = [(torch, name) for name in FACTORIES]
+    places += [(rnn_utils, function.__name__) for function in WHOLE]
+    originals = [(place, name, getattr(place, name)) for place, name in places]
 
     def traced(original: Any) -> Any:
         def make(*args: Any, **kwargs: Any) -> Any:
@@ -63,12 +65,12 @@ def factories(tracer: Tracer) -> Iterator[None]:
         return make
 
     try:
-        for name, original in originals.items():
-            setattr(torch, name, traced(original))
+        for place, name, original in originals:
+            setattr(place, name, traced(original))
         yield
     finally:
-        for name, original in originals.items():
-            setattr(torch, name, original)
+        for place, name, original in originals:
+            setattr(place, name, original)
 
 
 def traced(module: Any, example: Any, options: dict[str, Any]) -> Model:
@@ -85,7 +87,8 @@ def traced(module: Any, example: Any, options: dict[str, Any]) -> Model:
     found = guesses(graph, module, examples)
     reader = _read(module, graph, found)
     native = _ritornello.Model.from_spec(json.dumps(reader.spec()), list(reader.tensors.items()))
-    call = GraphCall(tuple(guess.name for guess in found), reader.form, reader.arrangements)
+    names = tuple(guess.name for guess in found)
+    call = GraphCall(names, reader.form, reader.arrangements, reader.lengths)
     return Model(native, call, origin=module, **options)
 
 
