@@ -144,6 +144,36 @@ def test_states_that_are_zeros_or_given():
         compare(ritornello.from_torch(gru, (x, state))(x, state), gru(x, state), gru(x, state), 20)
 
 
+def test_states_in_a_pair():
+    def whole(self, x, hidden):
+        out, hidden = self.rnn(x, hidden)
+        return self.head(out), hidden
+
+    def apart(self, x, hidden):
+        h, c = hidden
+        return self.rnn(x, (h, c))[0]
+
+    def cell(self, x, hidden=None):
+        h, c = self.cell(x, hidden)
+        return self.head(h), (h, c)
+
+    layers = {"rnn": nn.LSTM(6, 7, 2, batch_first=True, bidirectional=True), "head": nn.Linear(14, 2)}
+    x, hidden = torch.randn(3, 5, 6), (torch.randn(4, 3, 7), torch.randn(4, 3, 7))
+    for forward in (whole, apart):
+        module = traced(forward, **layers).eval()
+        with torch.no_grad():
+            theirs = module(x, hidden)
+        for fast in (ritornello.from_torch(module), ritornello.from_torch(module, (x, hidden))):
+            compare(fast(x, hidden), theirs, theirs, 40)
+        with pytest.raises(ritornello.Error, match=r"expected the tuple \(h_0, c_0\)"):
+            fast(x, hidden[0])
+    module = traced(cell, cell=nn.LSTMCell(6, 7), head=nn.Linear(7, 2)).eval()
+    x, hidden = torch.randn(3, 6), (torch.randn(3, 7), torch.randn(3, 7))
+    with torch.no_grad():
+        compare(ritornello.from_torch(module, (x, hidden))(x, hidden), module(x, hidden), module(x, hidden), 5)
+        compare(ritornello.from_torch(module)(x), module(x), module(x), 5)
+
+
 def test_time_first_and_transposed():
     def first(self, x):
         out, h = self.rnn(x)

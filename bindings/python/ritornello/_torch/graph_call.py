@@ -59,6 +59,8 @@ class GraphCall:
     arrangements: tuple[Arrangement, ...]
     #: The argument that says the lengths of rows.
     lengths: str | None = None
+    #: Arguments that are pairs (h_0, c_0).
+    pairs: tuple[str, ...] = ()
 
     def call(self, model: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         lengths = None if self.lengths == "lengths" else kwargs.pop("lengths", None)
@@ -68,10 +70,21 @@ class GraphCall:
                 raise Error(f"input '{name}' is missing, expected an array")
         longest = None
         if self.lengths is not None:
-            lengths = lengths_of(arrays.pop(self.names.index(self.lengths)))
+            lengths = lengths_of(arrays[self.names.index(self.lengths)])
             longest = max(lengths, default=0)
-        results = model.run(arrays, lengths=lengths)
+        given = [x for name, x in zip(self.names, arrays) for x in self._parts(name, x)]
+        results = model.run(given, lengths=lengths)
         return arranged(self.form, [how.of(x, longest) for how, x in zip(self.arrangements, results)])
+
+    def _parts(self, name: str, x: Any) -> Any:
+        """The arrays of the model that an argument is."""
+        if name == self.lengths:
+            return ()
+        if name not in self.pairs:
+            return (x,)
+        if not isinstance(x, (tuple, list)) or len(x) != 2:
+            raise Error(f"input '{name}' is {type(x).__name__}, expected the tuple (h_0, c_0)")
+        return x
 
     def streamed(self, results: list[Any]) -> Any:
         """What a stream gives for a piece: the model's own arrays in the module's structure."""

@@ -25,6 +25,16 @@ class Guess:
     is_index: bool = False
     #: Of states: how many. The kind `lengths` is no array of the model.
     count: int | None = None
+    #: Of the pair (h_0, c_0) of an LSTM: the features of both.
+    pair: tuple[int, ...] | None = None
+
+    def parts(self) -> list[Guess]:
+        """The arrays of the model that it stands for."""
+        if self.pair is None:
+            return [self]
+        kind = "vector" if self.count is None else "states"
+        named = zip("hc", self.pair)
+        return [Guess(f"{self.name}_{letter}", kind, size, count=self.count) for letter, size in named]
 
 
 def guesses(graph: fx.Graph, module: Any, examples: tuple | None) -> list[Guess]:
@@ -39,7 +49,7 @@ def guesses(graph: fx.Graph, module: Any, examples: tuple | None) -> list[Guess]
             found.append(Guess(guess.name, "lengths"))
             continue
         _follow(guess, node, module)
-        if examples is not None and place < len(examples):
+        if examples is not None and place < len(examples) and guess.pair is None:
             _from_example(guess, examples[place])
         if guess.kind is None or guess.features is None:
             raise UnsupportedError(
@@ -78,7 +88,8 @@ def _follow(guess: Guess, start: fx.Node, module: Any) -> None:
             if user.op == "call_module":
                 part = module.get_submodule(str(user.target))
                 if isinstance(part, (torch.nn.RNNBase, torch.nn.RNNCellBase)):
-                    _recurrent(guess, user, node, Layout.of_module(part), mixed)
+                    taken = start in node.all_input_nodes and "getitem" in str(node.target)
+                    _recurrent(guess, user, node, Layout.of_module(part), mixed, taken)
                     continue
                 size = _size(part)
                 if size is not None and guess.features is None and not mixed:
@@ -106,7 +117,10 @@ def _size(part: Any) -> int | None:
     return None
 
 
-def _recurrent(guess: Guess, user: fx.Node, node: fx.Node, layout: Layout, mixed: bool) -> None:
+def _recurrent(
+    guess: Guess, user: fx.Node, node: fx.Node, layout: Layout, mixed: bool, taken: bool
+) -> None:
+    """Tells what a recurrent module takes; `taken` is said of a part of a tuple."""
     arguments = [*user.args, *user.kwargs.values()]
     is_input = arguments[0] is node or user.kwargs.get("input") is node
     if is_input:
@@ -118,12 +132,9 @@ def _recurrent(guess: Guess, user: fx.Node, node: fx.Node, layout: Layout, mixed
         return
     hx = user.kwargs.get("hx", arguments[1] if len(arguments) > 1 else None)
     which = list(hx).index(node) if isinstance(hx, (tuple, list)) and node in hx else 0
-    if layout.kind == "LSTM" and not isinstance(hx, (tuple, list)):
-        raise UnsupportedError(
-            f"the input '{guess.name}' is the pair (h_0, c_0) of an LSTM: let `forward` take two "
-            "tensors, h_0 and c_0"
-        )
     guess.features = layout.state_sizes[which]
+    if layout.kind == "LSTM" and (taken or not isinstance(hx, (tuple, list))):
+        guess.pair = layout.state_sizes
     guess.kind = "vector" if layout.is_cell else "states"
     guess.count = None if layout.is_cell else layout.states
 

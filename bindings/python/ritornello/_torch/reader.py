@@ -78,7 +78,10 @@ class Reader:
             if guess is not None and guess.kind == "lengths":
                 self.lengths = guess.name
                 return packed.Lengths(guess.name)
-            return Unknown(f"the argument '{node.target}'") if guess is None else self._input(guess)
+            if guess is None:
+                return Unknown(f"the argument '{node.target}'")
+            parts = tuple(self._input(part) for part in guess.parts())
+            return parts if guess.pair is not None else parts[0]
         if node.op == "get_attr":
             return Unknown(f"the tensor '{node.target}' of the module, which is no weight of a layer")
         if node.op == "output":

@@ -88,7 +88,8 @@ def traced(module: Any, example: Any, options: dict[str, Any]) -> Model:
     reader = _read(module, graph, found)
     native = _ritornello.Model.from_spec(json.dumps(reader.spec()), list(reader.tensors.items()))
     names = tuple(guess.name for guess in found)
-    call = GraphCall(names, reader.form, reader.arrangements, reader.lengths)
+    pairs = tuple(guess.name for guess in found if guess.pair is not None)
+    call = GraphCall(names, reader.form, reader.arrangements, reader.lengths, pairs)
     return Model(native, call, origin=module, **options)
 
 
