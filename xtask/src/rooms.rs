@@ -114,7 +114,7 @@ const SAFE_CRATES: [&str; 4] =
 const NOBODY: [&str; 6] = ["common", "helper", "helpers", "misc", "util", "utils"];
 
 const MOST_LINES: usize = 500;
-const SHORT: [&str; 4] = ["src/", "kernels/src/", "cli/src/", "xtask/src/"];
+const SHORT: [&str; 5] = ["src/", "kernels/src/", "cli/src/", "xtask/src/", "bindings/"];
 
 /// Looks at every Rust file of the repository, new ones included.
 pub(crate) fn run(root: &Path) -> Result<(), String> {

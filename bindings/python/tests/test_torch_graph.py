@@ -183,7 +183,13 @@ def test_time_first_and_transposed():
         out, _ = self.rnn(x.transpose(0, 1))
         return self.head(out).permute(1, 0, 2)
 
+    def given_back(self, x):
+        out, h = self.rnn(x)
+        return out.transpose(1, 2), h.transpose(0, 1), out.unsqueeze(0).permute(2, 3, 0, 1)
+
     check(traced(first, rnn=nn.GRU(6, 7)), torch.randn(5, 3, 6))
+    check(traced(given_back, rnn=nn.GRU(6, 7, 2)), torch.randn(5, 3, 6))
+    check(traced(given_back, rnn=nn.GRU(6, 7, 2, batch_first=True)), torch.randn(5, 3, 6))
     check(traced(turned, rnn=nn.GRU(6, 7), head=nn.Linear(7, 2)), torch.randn(3, 5, 6))
 
 
