@@ -22,7 +22,10 @@ def torch_tensor(x: Any) -> bool:
 
 def is_f32(x: Any) -> bool:
     """Whether the extension can read it where it is."""
-    return type(x) is np.ndarray and x.dtype == F32 and x.flags.c_contiguous
+    if type(x) is not np.ndarray or x.dtype != F32:
+        return False
+    flags = x.flags
+    return flags.c_contiguous and flags.aligned
 
 
 class Taker:
@@ -47,7 +50,7 @@ class Taker:
                 )
         elif array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
             raise Error(f"input '{name}' is {array.dtype}, expected float32")
-        return np.ascontiguousarray(array, dtype=F32)
+        return np.require(array, F32, "CA")
 
     def indices(self, x: Any, name: str) -> np.ndarray:
         """int32, contiguous; real numbers only if they are whole."""
@@ -63,7 +66,7 @@ class Taker:
             if least < limits.min or greatest > limits.max:
                 found = greatest if greatest > limits.max else least
                 raise Error(f"input '{name}' holds the index {found}, which is no row of a table")
-        return np.ascontiguousarray(array, dtype=I32)
+        return np.require(array, I32, "CA")
 
     def _seen(self, x: Any, name: str) -> np.ndarray:
         """The array without a copy, if its framework gives it away."""

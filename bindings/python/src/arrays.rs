@@ -1,7 +1,9 @@
 //! NumPy's arrays as the library sees them.
 
-use numpy::ndarray::{ArrayD, IxDyn};
-use numpy::{PyArrayDyn, PyReadonlyArrayDyn};
+use numpy::ndarray::{ArrayD, Dimension, IxDyn};
+use numpy::{
+    PyArrayDyn, PyReadonlyArray, PyReadonlyArrayDyn, PyReadwriteArray, PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 use ritornello::model::{Element, Extent, Input, SequenceAxes, Shape};
 use ritornello::{Array, ArrayView, Values};
@@ -29,7 +31,6 @@ impl<'py> Given<'py> {
     }
 
     pub(crate) fn shape(&self) -> &[usize] {
-        use numpy::PyUntypedArrayMethods;
         match self {
             Self::Numbers(array) => array.shape(),
             Self::Indices(array) => array.shape(),
@@ -38,20 +39,75 @@ impl<'py> Given<'py> {
 
     /// Sees the numbers as an array of `shape`, which may have other axes of length 1.
     pub(crate) fn view<'a>(&'a self, shape: &'a [usize]) -> PyResult<ArrayView<'a>> {
-        let scattered = |_| failure::Error::new_err("an array is not contiguous");
         match self {
-            Self::Numbers(array) => ArrayView::new(shape, array.as_slice().map_err(scattered)?),
-            Self::Indices(array) => {
-                ArrayView::from_indices(shape, array.as_slice().map_err(scattered)?)
-            }
+            Self::Numbers(array) => ArrayView::new(shape, in_order(array)?),
+            Self::Indices(array) => ArrayView::from_indices(shape, in_order(array)?),
         }
         .map_err(raised)
     }
 }
 
+/// The numbers of an array, last axis fastest: NumPy calls arrays contiguous whose first axis is.
+pub(crate) fn in_order<'a, T: numpy::Element, D: Dimension>(
+    array: &'a PyReadonlyArray<'_, T, D>,
+) -> PyResult<&'a [T]> {
+    let scattered = || failure::Error::new_err("an array is not contiguous and aligned");
+    if !array.is_c_contiguous() {
+        return Err(scattered());
+    }
+    array.as_slice().map_err(|_| scattered())
+}
+
+/// The same of memory for a result.
+pub(crate) fn in_order_mut<'a, D: Dimension>(
+    array: &'a mut PyReadwriteArray<'_, f32, D>,
+) -> PyResult<&'a mut [f32]> {
+    let scattered = || failure::Error::new_err("an array of out is not contiguous and aligned");
+    if !array.is_c_contiguous() {
+        return Err(scattered());
+    }
+    array.as_slice_mut().map_err(|_| scattered())
+}
+
+/// The shape of the caller's array for a value; `times` are the steps of each input.
+pub(crate) fn outside_shape(
+    shape: Shape,
+    order: SequenceAxes,
+    batch: usize,
+    times: &[usize],
+) -> Vec<usize> {
+    let features = shape.features();
+    match shape {
+        Shape::Vector { .. } => vec![batch, features],
+        Shape::States { count, .. } => vec![count, batch, features],
+        Shape::Sequence { time, .. } => {
+            let time = match time {
+                Extent::Input(input) => times.get(input).copied().unwrap_or(0),
+                Extent::Fixed(steps) => steps,
+            };
+            match order {
+                SequenceAxes::BatchTime => vec![batch, time, features],
+                SequenceAxes::TimeBatch => vec![time, batch, features],
+            }
+        }
+    }
+}
+
+/// The steps of each input, 1 where it is no sequence.
+pub(crate) fn times(plan: &ritornello::Plan, shapes: &[&[usize]]) -> Vec<usize> {
+    let pairs = plan.inputs().iter().zip(shapes);
+    let each = pairs.map(|(input, shape)| match input.shape {
+        Shape::Sequence { .. } => {
+            let axis = 1 - batch_axis(input.shape, plan.axes());
+            shape.get(axis).copied().unwrap_or(0)
+        }
+        _ => 1,
+    });
+    each.collect()
+}
+
 /// A tensor of weights or states, copied.
 pub(crate) fn copied(array: &PyReadonlyArrayDyn<'_, f32>) -> PyResult<Array> {
-    use numpy::PyUntypedArrayMethods;
     let numbers = array.as_array().iter().copied().collect();
     Array::new(array.shape(), numbers).map_err(raised)
 }

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use numpy::{PyReadonlyArray2, PyReadonlyArrayDyn, PyReadwriteArrayDyn};
+use numpy::{PyReadonlyArray2, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use ritornello::model::{Extent, Shape};
+use ritornello::plan::PlannedOutput;
 use ritornello::{ArrayView, Mask, Session, State, Steps, Values};
 
 use crate::arrays::{self, Given};
@@ -149,12 +150,13 @@ impl Counts {
 /// The shape and the numbers of each output.
 type Outputs = Vec<(Vec<usize>, Vec<f32>)>;
 
-/// Runs a session; writes into `out`, or gives new arrays.
+/// Runs a session; writes into `out`, whose arrays have `shapes`, or gives new arrays.
 pub(crate) fn run<'py>(
     py: Python<'py>,
     session: &mut Session,
     views: &[(&str, ArrayView<'_>)],
     counts: &Counts,
+    shapes: &[Vec<usize>],
     out: Option<&mut Vec<PyReadwriteArrayDyn<'py, f32>>>,
 ) -> PyResult<Option<Outputs>> {
     let Some(out) = out else {
@@ -165,11 +167,13 @@ pub(crate) fn run<'py>(
         });
         return Ok(Some(parts.collect()));
     };
-    let mut slices = out
-        .iter_mut()
-        .map(|array| array.as_slice_mut())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| failure::Error::new_err("an array of out is not contiguous"))?;
+    for (index, (memory, expected)) in out.iter().zip(shapes).enumerate() {
+        if memory.shape() != expected {
+            let text = format!("out[{index}] is {:?}, expected {expected:?}", memory.shape());
+            return Err(failure::Error::new_err(text));
+        }
+    }
+    let mut slices = out.iter_mut().map(arrays::in_order_mut).collect::<PyResult<Vec<_>>>()?;
     py.detach(|| session.run_views_into(views, counts.steps(), &mut slices)).map_err(raised)?;
     Ok(None)
 }
@@ -190,7 +194,15 @@ impl Plan {
     ) -> PyResult<Option<Vec<Bound<'py, numpy::PyArrayDyn<f32>>>>> {
         let given = borrowed(&self.plan, &inputs)?;
         let shapes: Vec<&[usize]> = given.iter().map(Given::shape).collect();
+        let times = arrays::times(&self.plan, &shapes);
         let (batch, longest) = self.sizes(&shapes);
+        let outside = |output: &PlannedOutput| {
+            arrays::outside_shape(output.shape, self.plan.axes(), batch, &times)
+        };
+        let expected: Vec<Vec<usize>> = match out {
+            Some(_) => self.plan.outputs().iter().map(outside).collect(),
+            None => Vec::new(),
+        };
         let views = self
             .plan
             .inputs()
@@ -203,7 +215,7 @@ impl Plan {
         if let Some(state) = state {
             waiting.session.set_state(&states(&state)?).map_err(raised)?;
         }
-        let outputs = run(py, &mut waiting.session, &views, &counts, out.as_mut());
+        let outputs = run(py, &mut waiting.session, &views, &counts, &expected, out.as_mut());
         self.keep(waiting);
         let outputs = outputs?.map(|outputs| {
             let arrays =

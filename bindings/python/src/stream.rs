@@ -10,6 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use ritornello::Session;
 use ritornello::model::{Element, SequenceAxes, Shape};
+use ritornello::plan::PlannedOutput;
 
 use crate::arrays;
 use crate::failure::{self, raised};
@@ -90,8 +91,22 @@ impl Stream {
             .zip(given.iter().zip(&shapes))
             .map(|(input, (array, shape))| Ok((input.name.as_str(), array.view(shape)?)))
             .collect::<PyResult<Vec<_>>>()?;
+        let seen: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+        let times = arrays::times(&self.plan, &seen);
+        let outside = |output: &PlannedOutput| {
+            let mut shape =
+                arrays::outside_shape(output.shape, self.plan.axes(), self.batch, &times);
+            if step && matches!(output.shape, Shape::Sequence { .. }) {
+                shape.remove(self.time_axis());
+            }
+            shape
+        };
+        let expected: Vec<Vec<usize>> = match out {
+            Some(_) => self.plan.outputs().iter().map(outside).collect(),
+            None => Vec::new(),
+        };
         let mut session = self.session()?;
-        let outputs = run(py, &mut session, &views, &Counts::All, out)?;
+        let outputs = run(py, &mut session, &views, &Counts::All, &expected, out)?;
         drop(session);
         let Some(outputs) = outputs else { return Ok(None) };
         let arrays =
@@ -166,8 +181,8 @@ impl Stream {
         if memory.shape() != shape {
             return Err(misfit());
         }
-        let x = x.as_slice().map_err(|_| misfit())?;
-        let y = memory.as_slice_mut().map_err(|_| misfit())?;
+        let x = arrays::in_order(&x).map_err(|_| misfit())?;
+        let y = arrays::in_order_mut(&mut memory).map_err(|_| misfit())?;
         let mut session = self.session()?;
         let session = &mut *session;
         py.detach(|| session.step(x, y)).map_err(raised)?;

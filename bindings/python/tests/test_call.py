@@ -86,7 +86,10 @@ def test_other_types_and_layouts_give_the_same(gru):
     assert not turned.flags.c_contiguous
     read_only = x.copy()
     read_only.flags.writeable = False
-    for other in (turned, read_only, x.astype(">f4"), list(x), Dlpack(x)):
+    fortran = np.asfortranarray(x)
+    unaligned = np.frombuffer(b"1" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    assert not unaligned.flags.aligned
+    for other in (turned, fortran, unaligned, read_only, x.astype(">f4"), list(x), Dlpack(x)):
         np.testing.assert_array_equal(gru(other)[0], expected)
     halves = x.astype(np.float16)
     np.testing.assert_array_equal(gru(halves)[0], gru(halves.astype(np.float32))[0])
@@ -134,7 +137,8 @@ def test_out_is_checked(chain):
     assert chain(x, out=out) is out
     np.testing.assert_array_equal(out, chain(x))
     for bad, match in (
-        (np.zeros((2, 3, 5), np.float32), "expected 24 numbers"),
+        (np.zeros((2, 3, 5), np.float32), r"out\[0\] is \[2, 3, 5\], expected \[2, 3, 4\]"),
+        (np.zeros((3, 2, 4), np.float32), r"expected \[2, 3, 4\]"),
         (np.zeros((2, 3, 4)), "out is float64"),
         (np.zeros((4, 3, 2), np.float32).T, "contiguous"),
     ):

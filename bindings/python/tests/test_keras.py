@@ -184,6 +184,10 @@ def test_weights_of_one_layer():
     ours = ritornello.keras_lstm(layer.get_weights(), return_state=True, go_backwards=True)(x)
     for found, other in zip(ours, theirs, strict=True):
         near(found, other, steps=10)
+    layer = layers.GRU(4, return_sequences=True, go_backwards=True)
+    theirs = numbers(layer(x))
+    ours = ritornello.keras_gru(layer.get_weights(), return_sequences=True, go_backwards=True)(x)
+    near(ours, theirs, steps=10)
     with pytest.raises(ritornello.Error, match="expected 3 .kernel, recurrent_kernel, bias., or 2"):
         ritornello.keras_lstm(layer.get_weights()[:1])
 

@@ -64,6 +64,25 @@ def test_memory_of_the_callers(model):
     assert stream.step(x, out=out) is out
     stream.reset()
     np.testing.assert_array_equal(stream.step(x), out)
+    for bad, match in (
+        (np.zeros((7, 2), np.float32).T, "not contiguous"),
+        (np.zeros((7, 2), np.float32), r"expected \[2, 7\]"),
+        (np.zeros((1, 2, 7), np.float32), r"expected \[2, 7\]"),
+    ):
+        with pytest.raises(ritornello.Error, match=match):
+            stream.step(x, out=bad)
+
+
+def test_other_orders_in_memory(model):
+    single = ritornello.keras_gru([np.ones((2, 21), np.float32), np.ones((7, 21), np.float32)], return_sequences=True)
+    x = np.random.default_rng(2).standard_normal((2, 2), np.float32)
+    for any_model, features in ((single, 2), (model, 5)):
+        x = np.random.default_rng(2).standard_normal((features, features), np.float32)
+        stream = any_model.stream(features)
+        expected = stream.step(x)
+        for other in (np.asfortranarray(x), x.astype(np.float64)):
+            stream.reset()
+            np.testing.assert_array_equal(stream.step(other), expected)
 
 
 def test_tensors_in_tensors_out(model):
