@@ -37,11 +37,10 @@ def from_keras(model: Any, **options: Any) -> Model:
             "weights: call it once on data, or give it a keras.Input"
         )
     config, weights = model.to_json(), list(tensors(model, keras))
-    stateful = '"stateful": true' in config
     native = _ritornello.Model.from_keras(config, keras.__version__, weights, False)
     # A Sequential has one output and no structure.
     form = structure(getattr(model, "output", 0))
-    convention = Keras(form, stateful, Source(config, keras.__version__, digest(weights)))
+    convention = Keras(form, native.is_stateful, Source(config, keras.__version__, digest(weights)))
     return Model(native, convention, origin=model, **options)
 
 

@@ -31,7 +31,7 @@ def load(
     text = None if spec is None else _json(spec)
     native = _ritornello.Model.load(path, text)
     # A file of this library is called from fresh states, as what it was saved from.
-    stateful = os.fspath(path).lower().endswith(".keras") and '"stateful":true' in native.spec()
+    stateful = os.fspath(path).lower().endswith(".keras") and native.is_stateful
     return Model(native, Plain(stateful), threads=threads, isa=isa, precision=precision)
 
 

@@ -7,7 +7,7 @@ use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use ritornello::load::{self, KerasMask, Spec};
-use ritornello::model::Element;
+use ritornello::model::{Element, Op, StateScope};
 use ritornello::{Array, Isa, PlanOptions, Precision, Threads};
 
 use crate::arrays;
@@ -117,6 +117,15 @@ impl Model {
     #[getter]
     fn is_causal(&self) -> bool {
         self.model.is_causal()
+    }
+
+    /// Whether a layer keeps its states from run to run: Keras's `stateful=True`.
+    #[getter]
+    fn is_stateful(&self) -> bool {
+        self.model.nodes().iter().any(|node| match &node.op {
+            Op::Recurrent(layer) => layer.state_scope == StateScope::Session,
+            _ => false,
+        })
     }
 
     /// The number of weights and biases.
