@@ -1,13 +1,15 @@
 """Recurrent networks (RNN, LSTM, GRU) on CPUs, from Keras and PyTorch models.
 
-    import ritornello
+import ritornello
 
-    fast = ritornello.from_keras(model)     # or from_torch(module), load("model.keras")
-    y = fast(x)                             # called like the original
-    ritornello.verify(model, x)             # how far from it?
-    stream = fast.stream(batch=1)           # step by step, with the same bits
-    y_t = stream.step(x_t)
+fast = ritornello.from_keras(model)     # or from_torch(module), load("model.keras")
+y = fast(x)                             # called like the original
+ritornello.verify(model, x)             # how far from it?
+stream = fast.stream(batch=1)           # step by step, with the same bits
+y_t = stream.step(x_t)
 """
+
+from typing import Any
 
 from ._bench import bench
 from ._keras import from_keras
@@ -38,3 +40,12 @@ __all__ = [
     "torch_rnn",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`ritornello.torch` is imported when it is asked for: it needs PyTorch."""
+    if name == "torch":
+        import importlib
+
+        return importlib.import_module(".torch", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

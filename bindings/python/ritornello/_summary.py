@@ -36,7 +36,6 @@ def summary_text(model: Any) -> str:
             "",
             table(rows, right={2}),
             "",
-            f"Total params: {total:,} ({4 * total:,} bytes; {packed:,} bytes packed for "
-            f"{model._plan.isa})",
+            f"Total params: {total:,} ({4 * total:,} bytes; {packed:,} bytes packed for {model._plan.isa})",
         ]
     )

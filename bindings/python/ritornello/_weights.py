@@ -95,8 +95,7 @@ def _keras(
     states = [f"{op}.h_n"] + ([f"{op}.c_n"] if op == "lstm" else [])
     if return_state:
         selected = [
-            {"name": f"{op}.{state[-3]}", "op": "select", "inputs": [state], "state": 0}
-            for state in states
+            {"name": f"{op}.{state[-3]}", "op": "select", "inputs": [state], "state": 0} for state in states
         ]
         outputs += [node["name"] for node in selected]
     else:

@@ -21,17 +21,28 @@ def gru():
 @pytest.fixture(scope="module")
 def chain():
     keras.utils.set_random_seed(1)
-    layers = [keras.Input((None, 33)), keras.layers.LSTM(8, return_sequences=True), keras.layers.Dense(4)]
+    layers = [
+        keras.Input((None, 33)),
+        keras.layers.LSTM(8, return_sequences=True),
+        keras.layers.Dense(4),
+    ]
     return ritornello.from_keras(keras.Sequential(layers))
 
 
 def test_wrong_shapes_are_told_by_axis(gru, chain):
     for model in (gru, chain):
-        with pytest.raises(ritornello.Error, match=r"got \[batch 8, time 3, features 300\], expected features 33"):
+        with pytest.raises(
+            ritornello.Error, match=r"got \[batch 8, time 3, features 300\], expected features 33"
+        ):
             model(np.zeros((8, 3, 300), np.float32))
-    with pytest.raises(ritornello.Error, match=r"got \[8, 33\] \(2 axes\), expected \[batch, time, features 33\]"):
+    with pytest.raises(
+        ritornello.Error, match=r"got \[8, 33\] \(2 axes\), expected \[batch, time, features 33\]"
+    ):
         chain(np.zeros((8, 33), np.float32))
-    with pytest.raises(ritornello.Error, match=r"initial h: got \[1, 2, 9\], expected \[layers × directions 1, batch 8"):
+    with pytest.raises(
+        ritornello.Error,
+        match=r"initial h: got \[1, 2, 9\], expected \[layers × directions 1, batch 8",
+    ):
         gru(np.zeros((8, 3, 33), np.float32), np.zeros((1, 2, 9), np.float32))
     time_major = ritornello.from_torch(nn.GRU(33, 8))
     with pytest.raises(ritornello.Error, match=r"got \[time 8, batch 3, features 300\]"):
@@ -188,7 +199,14 @@ def test_a_spec_completes_weights(tmp_path):
     spec = {
         "ritornello": 1,
         "inputs": [{"name": "x", "axes": ["batch", "time", 3]}],
-        "nodes": [{"name": "g", "op": "gru", "inputs": ["x"], "weights": {"convention": "pytorch", "prefix": "rnn."}}],
+        "nodes": [
+            {
+                "name": "g",
+                "op": "gru",
+                "inputs": ["x"],
+                "weights": {"convention": "pytorch", "prefix": "rnn."},
+            }
+        ],
         "outputs": ["g", "g.h_n"],
     }
     x = torch.randn(2, 5, 3)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import ritornello
@@ -61,3 +63,8 @@ def test_modules_inside_others_are_replaced():
         ritornello.torch.optimize(nn.Sequential(nn.LSTM(5, 6)))
     with pytest.raises(ritornello.UnsupportedError, match="has no nn.RNN"):
         ritornello.torch.optimize(nn.Linear(5, 6))
+
+
+def test_it_is_imported_when_it_is_asked_for():
+    code = "import ritornello; ritornello.torch.LSTM(2, 3); assert not hasattr(ritornello, 'jax')"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -46,7 +46,9 @@ def test_dask_in_several_batches(files):
     finally:
         sys.path.remove(str(EXAMPLES))
     folder, x, expected = files
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
         with distributed.Client(cluster) as client:
             found = dask_cluster.over_cluster(client, str(folder / "model.safetensors"), x, batch=7)
     np.testing.assert_array_equal(found, expected)

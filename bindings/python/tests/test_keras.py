@@ -50,7 +50,10 @@ def stacks(draw):
     count = draw(st.integers(1, 3))
     for place in range(count):
         kind = draw(st.sampled_from(sorted(LAYER)))
-        keys = {"use_bias": draw(st.booleans()), "return_sequences": place + 1 < count or draw(st.booleans())}
+        keys = {
+            "use_bias": draw(st.booleans()),
+            "return_sequences": place + 1 < count or draw(st.booleans()),
+        }
         if kind == "GRU":
             keys["reset_after"] = draw(st.booleans())
         layer = LAYER[kind](draw(st.integers(1, 7)), dropout=0.2, **keys)
@@ -60,7 +63,9 @@ def stacks(draw):
         parts.append(layer)
         if draw(st.booleans()):
             parts.append(layers.Dropout(0.5))
-    parts.append(layers.Dense(draw(st.integers(1, 4)), activation=draw(st.sampled_from([None, "relu", "softmax"]))))
+    parts.append(
+        layers.Dense(draw(st.integers(1, 4)), activation=draw(st.sampled_from([None, "relu", "softmax"])))
+    )
     return randomised(keras.Sequential(parts))
 
 
@@ -133,7 +138,9 @@ def test_a_mask_beside_the_input(zero, sequences):
     keras.utils.set_random_seed(1)
     first = layers.LSTM(5, return_sequences=True, zero_output_for_mask=zero)
     second = layers.Bidirectional(layers.GRU(4, return_sequences=sequences))
-    model = randomised(keras.Sequential([keras.Input((None, 3)), layers.Dense(3), first, second, layers.Dense(2)]))
+    model = randomised(
+        keras.Sequential([keras.Input((None, 3)), layers.Dense(3), first, second, layers.Dense(2)])
+    )
     x = np.random.default_rng(6).standard_normal((3, 6, 3), np.float32)
     mask = np.array([[1, 1, 1, 1, 0, 0], [0, 1, 1, 0, 1, 0], [1] * 6], bool)
     fast = check(model, x, steps=12, mask=mask)
@@ -194,7 +201,9 @@ def test_weights_of_one_layer():
 
 def test_a_file_and_the_live_model_are_one(tmp_path):
     keras.utils.set_random_seed(1)
-    model = randomised(keras.Sequential([keras.Input((None, 3)), layers.GRU(4, return_sequences=True), layers.Dense(2)]))
+    model = randomised(
+        keras.Sequential([keras.Input((None, 3)), layers.GRU(4, return_sequences=True), layers.Dense(2)])
+    )
     model.save(tmp_path / "model.keras")
     x = np.random.default_rng(8).standard_normal((2, 5, 3), np.float32)
     fast = ritornello.from_keras(model)

@@ -31,7 +31,11 @@ def models():
             out, h = self.rnn(x)
             return {"out": self.head(out[-1]), "h": h}
 
-    chain = [keras.Input((None, 5)), keras.layers.LSTM(6, return_sequences=True), keras.layers.Dense(3)]
+    chain = [
+        keras.Input((None, 5)),
+        keras.layers.LSTM(6, return_sequences=True),
+        keras.layers.Dense(3),
+    ]
     yield ritornello.from_torch(nn.LSTM(5, 6, 2, bidirectional=True, proj_size=3))
     yield ritornello.from_torch(nn.GRU(5, 6, batch_first=True), threads=2)
     yield ritornello.from_torch(Own().eval())

@@ -25,7 +25,11 @@ def test_any_cuts_give_the_bits_of_the_whole(kind, batch_first, layers, pieces, 
     model = ritornello.from_torch(getattr(nn, kind)(5, 7, layers, batch_first=batch_first).eval())
     batch, time = 3, sum(pieces)
     x = np.random.default_rng(seed).standard_normal((batch, time, 5), np.float32)
-    ordered = (lambda a: np.ascontiguousarray(a)) if batch_first else (lambda a: np.ascontiguousarray(a.swapaxes(0, 1)))
+    ordered = (
+        (lambda a: np.ascontiguousarray(a))
+        if batch_first
+        else (lambda a: np.ascontiguousarray(a.swapaxes(0, 1)))
+    )
     whole, states = model(ordered(x))
     stream, found, start = model.stream(batch), [], 0
     for piece in pieces:
@@ -59,7 +63,9 @@ def test_states_are_taken_and_given(model):
 
 def test_memory_of_the_callers(model):
     x, out = np.ones((2, 5), np.float32), np.zeros((2, 7), np.float32)
-    single = ritornello.keras_gru([np.ones((5, 21), np.float32), np.ones((7, 21), np.float32)], return_sequences=True)
+    single = ritornello.keras_gru(
+        [np.ones((5, 21), np.float32), np.ones((7, 21), np.float32)], return_sequences=True
+    )
     stream = single.stream(2)
     assert stream.step(x, out=out) is out
     stream.reset()
@@ -74,7 +80,9 @@ def test_memory_of_the_callers(model):
 
 
 def test_other_orders_in_memory(model):
-    single = ritornello.keras_gru([np.ones((2, 21), np.float32), np.ones((7, 21), np.float32)], return_sequences=True)
+    single = ritornello.keras_gru(
+        [np.ones((2, 21), np.float32), np.ones((7, 21), np.float32)], return_sequences=True
+    )
     x = np.random.default_rng(2).standard_normal((2, 2), np.float32)
     for any_model, features in ((single, 2), (model, 5)):
         x = np.random.default_rng(2).standard_normal((features, features), np.float32)

@@ -56,7 +56,9 @@ def test_a_bidirectional_classifier_on_final_states():
         _, h = self.rnn(x)
         return self.linear(torch.cat((h[0], h[1]), dim=1))
 
-    module = traced(forward, rnn=nn.RNN(32, 12, batch_first=True, bidirectional=True), linear=nn.Linear(24, 5))
+    module = traced(
+        forward, rnn=nn.RNN(32, 12, batch_first=True, bidirectional=True), linear=nn.Linear(24, 5)
+    )
     check(module, torch.rand(8, 12, 32))
 
 
@@ -83,6 +85,7 @@ def test_an_encoder_and_a_decoder_that_is_fed_once():
         return self.dec(steps)[0]
 
     fed = traced(whole, enc=nn.LSTM(5, 9, batch_first=True), dec=nn.GRU(9, 4, batch_first=True))
+
     class Doubling(torch.overrides.TorchFunctionMode):
         """Zeros of the type of the run, so that the reference may be in float64."""
 
@@ -103,7 +106,13 @@ def test_last_steps_means_maxima_and_heads():
 
     def pooled(self, x):
         out, (h, c) = self.rnn(x)
-        return {"mean": out.mean(dim=1), "max": out.max(dim=1)[0], "amax": out.amax(1), "h": h[-1], "c": c}
+        return {
+            "mean": out.mean(dim=1),
+            "max": out.max(dim=1)[0],
+            "amax": out.amax(1),
+            "h": h[-1],
+            "c": c,
+        }
 
     def each(self, x):
         out, _ = self.rnn(x)
@@ -157,7 +166,10 @@ def test_states_in_a_pair():
         h, c = self.cell(x, hidden)
         return self.head(h), (h, c)
 
-    layers = {"rnn": nn.LSTM(6, 7, 2, batch_first=True, bidirectional=True), "head": nn.Linear(14, 2)}
+    layers = {
+        "rnn": nn.LSTM(6, 7, 2, batch_first=True, bidirectional=True),
+        "head": nn.Linear(14, 2),
+    }
     x, hidden = torch.randn(3, 5, 6), (torch.randn(4, 3, 7), torch.randn(4, 3, 7))
     for forward in (whole, apart):
         module = traced(forward, **layers).eval()
@@ -170,7 +182,12 @@ def test_states_in_a_pair():
     module = traced(cell, cell=nn.LSTMCell(6, 7), head=nn.Linear(7, 2)).eval()
     x, hidden = torch.randn(3, 6), (torch.randn(3, 7), torch.randn(3, 7))
     with torch.no_grad():
-        compare(ritornello.from_torch(module, (x, hidden))(x, hidden), module(x, hidden), module(x, hidden), 5)
+        compare(
+            ritornello.from_torch(module, (x, hidden))(x, hidden),
+            module(x, hidden),
+            module(x, hidden),
+            5,
+        )
         compare(ritornello.from_torch(module)(x), module(x), module(x), 5)
 
 
@@ -214,7 +231,15 @@ def test_embeddings_normalisation_and_activations():
     bagged = traced(bag, table=nn.Embedding(20, 6)).eval()
     with torch.no_grad():
         near(ritornello.from_torch(bagged, tokens)(tokens), bagged(tokens), steps=5)
-    for act in (nn.ELU(0.7), nn.LeakyReLU(0.3), nn.GELU(), nn.GELU("tanh"), nn.Softplus(), nn.Hardtanh(), nn.Softmax(-1)):
+    for act in (
+        nn.ELU(0.7),
+        nn.LeakyReLU(0.3),
+        nn.GELU(),
+        nn.GELU("tanh"),
+        nn.Softplus(),
+        nn.Hardtanh(),
+        nn.Softmax(-1),
+    ):
         layers = {"norm": nn.BatchNorm1d(7), "norm2": nn.BatchNorm1d(7, affine=False), "act": act}
         module = traced(normed, rnn=nn.RNN(6, 7, batch_first=True), head=nn.Linear(7, 3), **layers)
         for norm in (module.norm, module.norm2):
@@ -257,8 +282,15 @@ def test_one_cell_and_sequences_from_vectors():
         steps = h[-1].unsqueeze(1).repeat(1, 4, 1)
         return self.dec(steps)[0], self.dec(h.squeeze(0).unsqueeze(1).expand(-1, 3, -1))[0]
 
-    check(traced(cell, cell=nn.GRUCell(6, 7), head=nn.Linear(7, 2)), torch.randn(3, 6), torch.randn(3, 7))
-    check(traced(repeated, enc=nn.GRU(6, 7, batch_first=True), dec=nn.GRU(7, 4, batch_first=True)), torch.randn(3, 5, 6))
+    check(
+        traced(cell, cell=nn.GRUCell(6, 7), head=nn.Linear(7, 2)),
+        torch.randn(3, 6),
+        torch.randn(3, 7),
+    )
+    check(
+        traced(repeated, enc=nn.GRU(6, 7, batch_first=True), dec=nn.GRU(7, 4, batch_first=True)),
+        torch.randn(3, 5, 6),
+    )
 
 
 def test_a_sequential_and_nested_modules():
@@ -271,7 +303,11 @@ def test_a_sequential_and_nested_modules():
             out, _ = x
             return self.layer(out)
 
-    check(nn.Sequential(nn.RNN(5, 4, batch_first=True, bidirectional=True), Tail()), torch.rand(4, 64, 5), steps=128)
+    check(
+        nn.Sequential(nn.RNN(5, 4, batch_first=True, bidirectional=True), Tail()),
+        torch.rand(4, 64, 5),
+        steps=128,
+    )
     check(nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2)), torch.rand(4, 5))
 
 
@@ -372,7 +408,9 @@ def test_missing_and_unknown_arguments():
 
 def test_sequences_that_the_module_packs():
     def final(self, tokens, lengths):
-        packed = pack_padded_sequence(self.table(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        packed = pack_padded_sequence(
+            self.table(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
         _, (h, _) = self.rnn(packed)
         return self.head(torch.cat([h[-2], h[-1]], dim=1))
 
@@ -394,6 +432,9 @@ def test_sequences_that_the_module_packs():
         module = traced(forward, **layers).eval()
         with torch.no_grad():
             theirs = module(tokens, lengths)
-        for fast in (ritornello.from_torch(module), ritornello.from_torch(module, (tokens, lengths))):
+        for fast in (
+            ritornello.from_torch(module),
+            ritornello.from_torch(module, (tokens, lengths)),
+        ):
             compare(fast(tokens, lengths), theirs, theirs, 40)
     refused(traced(late, **layers), "over a padded sequence, beside one that is packed")

@@ -103,7 +103,12 @@ def test_unbatched_input(module, time, with_states, seed):
     check(module, ritornello.from_torch(module), x, hx, time)
 
 
-@given(modules(), st.lists(st.integers(1, 7), min_size=1, max_size=5), st.booleans(), st.integers(0, 99))
+@given(
+    modules(),
+    st.lists(st.integers(1, 7), min_size=1, max_size=5),
+    st.booleans(),
+    st.integers(0, 99),
+)
 def test_packed_input(module, lengths, with_states, seed):
     make = torch.Generator().manual_seed(seed)
     rows = [torch.randn(n, module.input_size, generator=make) for n in lengths]

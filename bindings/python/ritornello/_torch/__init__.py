@@ -71,8 +71,7 @@ def check_mode(module: Any, torch: Any) -> None:
         between = isinstance(part, torch.nn.RNNBase) and part.dropout > 0 and part.num_layers > 1
         if drops or between:
             raise UnsupportedError(
-                f"{label} is in training mode, in which it drops numbers at random: call "
-                "module.eval() first"
+                f"{label} is in training mode, in which it drops numbers at random: call module.eval() first"
             )
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
             raise UnsupportedError(
@@ -88,7 +87,4 @@ def _check_example(module: Any, model: Model, example: Any) -> None:
     args = example if type(example) is tuple else (example,)
     result = verify(module, *args, fast=model, print_fn=lambda text: None)
     if not result.passed:
-        raise Error(
-            "on the example the module and what was made of it differ; please report this\n"
-            f"{result}"
-        )
+        raise Error(f"on the example the module and what was made of it differ; please report this\n{result}")

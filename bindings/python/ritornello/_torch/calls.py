@@ -55,7 +55,10 @@ class RecurrentCall:
         batch = np.shape(x)[0 if self.layout.batch_first else 1] if rank == 3 else 0
         state = self.state(hx, batch)
         if out is not None and not isinstance(out, (list, tuple)):
-            out = [out, *(np.empty((self.layout.states, batch, n), np.float32) for n in self.layout.state_sizes)]
+            out = [
+                out,
+                *(np.empty((self.layout.states, batch, n), np.float32) for n in self.layout.state_sizes),
+            ]
         results = model.run([x], lengths=lengths, state=state, out=out)
         return self.returned(results)
 
@@ -109,7 +112,9 @@ class RecurrentCall:
         if hx is not None:
             parts = hx if isinstance(hx, (tuple, list)) else [hx]
             if any(np.ndim(part) != 2 for part in parts):
-                raise Error("the input has no axis of the batch, so expected states [layers × directions, hidden]")
+                raise Error(
+                    "the input has no axis of the batch, so expected states [layers × directions, hidden]"
+                )
             parts = tuple(part[:, None] for part in parts)
             hx = parts if isinstance(hx, (tuple, list)) else parts[0]
         out, *states = model.run([x], state=self.state(hx, 1))
@@ -136,9 +141,7 @@ class RecurrentCall:
             out = out.transpose(0, 1)
         if x.unsorted_indices is not None:
             states = [state.index_select(1, x.unsorted_indices) for state in states]
-        packed = torch.nn.utils.rnn.PackedSequence(
-            out[present], sizes, x.sorted_indices, x.unsorted_indices
-        )
+        packed = torch.nn.utils.rnn.PackedSequence(out[present], sizes, x.sorted_indices, x.unsorted_indices)
         return self.returned([packed, *states])
 
 
@@ -152,7 +155,9 @@ class CellCall(RecurrentCall):
         if unbatched:
             x = x[None]
         if len(np.shape(x)) != 2:
-            raise Error(f"input 'x': got {list(np.shape(x))}, expected [batch, features {self.layout.input_size}]")
+            raise Error(
+                f"input 'x': got {list(np.shape(x))}, expected [batch, features {self.layout.input_size}]"
+            )
         batch = np.shape(x)[0]
         if hx is not None:
             parts = hx if isinstance(hx, (tuple, list)) else [hx]

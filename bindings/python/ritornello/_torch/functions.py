@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from .._ritornello import UnsupportedError
-from .values import BATCH, DIRECTIONS, FEATURES, LAYERS, ONE, ROWS, STATES, TIME, Size, Unknown, Value, Zeros
+from .values import (
+    BATCH,
+    DIRECTIONS,
+    FEATURES,
+    LAYERS,
+    ONE,
+    ROWS,
+    STATES,
+    TIME,
+    Size,
+    Unknown,
+    Value,
+    Zeros,
+)
 
 TABLE: dict[str, Callable[..., Any]] = {}
 
@@ -282,7 +295,9 @@ def divide(reader: Any, x: Any, y: Any) -> Any:
     """A tensor divided by a number."""
     if not isinstance(y, (int, float)):
         raise refuse("a division by a tensor")
-    return x / y if isinstance(x, (int, float)) else reader.scaled(reader.expect_value(x, "div"), 1.0 / y, 0.0)
+    return (
+        x / y if isinstance(x, (int, float)) else reader.scaled(reader.expect_value(x, "div"), 1.0 / y, 0.0)
+    )
 
 
 @known("floordiv")
@@ -404,7 +419,11 @@ def view(reader: Any, x: Any, *sizes: Any) -> Value:
         layers, directions = sizes[:2]
         known_sizes = [n for n in (layers, directions) if isinstance(n, int) and n > 0]
         if len(known_sizes) == 1:
-            layers, directions = ((x.count or 0) // directions, directions) if layers == -1 else (layers, (x.count or 0) // layers)
+            layers, directions = (
+                ((x.count or 0) // directions, directions)
+                if layers == -1
+                else (layers, (x.count or 0) // layers)
+            )
         if isinstance(layers, int) and layers * directions == x.count and _fits(sizes[2:], shape[1:]):
             return x.with_axes((LAYERS, DIRECTIONS, *x.axes[1:]), directions=directions)
     if len(sizes) == len(shape) - 1:

@@ -117,9 +117,7 @@ def _size(part: Any) -> int | None:
     return None
 
 
-def _recurrent(
-    guess: Guess, user: fx.Node, node: fx.Node, layout: Layout, mixed: bool, taken: bool
-) -> None:
+def _recurrent(guess: Guess, user: fx.Node, node: fx.Node, layout: Layout, mixed: bool, taken: bool) -> None:
     """Tells what a recurrent module takes; `taken` is said of a part of a tuple."""
     arguments = [*user.args, *user.kwargs.values()]
     is_input = arguments[0] is node or user.kwargs.get("input") is node

@@ -45,7 +45,12 @@ class Layout:
         if type(module).__name__.endswith("Cell"):
             sizes = (module.input_size, module.hidden_size)
             return cls(
-                kind, *sizes, bias=module.bias, nonlinearity=nonlinearity, batch_first=True, is_cell=True
+                kind,
+                *sizes,
+                bias=module.bias,
+                nonlinearity=nonlinearity,
+                batch_first=True,
+                is_cell=True,
             )
         return cls(
             kind,

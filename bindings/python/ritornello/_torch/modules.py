@@ -135,7 +135,9 @@ def sequence_of(reader: Any, x: Any, layout: Layout, label: str) -> Value:
             )
         steps = x.shape[time]
         axes = reader.sequence_axes(layout.batch_first)
-        return reader.emit("unroll", [x.first], x.first, kind="sequence", axes=axes, count=steps, key_steps=steps)
+        return reader.emit(
+            "unroll", [x.first], x.first, kind="sequence", axes=axes, count=steps, key_steps=steps
+        )
     x = reader.expect_value(x, label)
     if x.kind == "vector" and ONE in x.axes:
         axes = tuple("time" if axis == ONE else axis for axis in x.axes)
@@ -159,7 +161,9 @@ def _initial(reader: Any, label: str, layout: Layout, hx: Any) -> list[Value]:
         if part.kind == "vector" and part.axes == (ONE, BATCH, FEATURES):
             part = part.with_axes((STATES, BATCH, FEATURES), count=1)
         if part.axes != (STATES, BATCH, FEATURES):
-            raise UnsupportedError(f"a state of {label} has the axes {part.axes}, expected [states, batch, features]")
+            raise UnsupportedError(
+                f"a state of {label} has the axes {part.axes}, expected [states, batch, features]"
+            )
         if part.count != layout.states or part.features != size:
             raise UnsupportedError(
                 f"a state of {label} is [{part.count}, batch, {part.features}], expected "
@@ -183,7 +187,9 @@ def _cell(reader: Any, path: str, part: Any, layout: Layout, x: Any, hx: Any) ->
     initial = [reader.expect_value(p, f"a state of {label}") for p in parts]
     if any(p.axes != (BATCH, FEATURES) for p in initial):
         raise UnsupportedError(f"{label} is called with states of other axes than [batch, hidden]")
-    sequence = reader.emit("repeat", [x], x, kind="sequence", axes=("batch", "time", FEATURES), count=1, key_steps=1)
+    sequence = reader.emit(
+        "repeat", [x], x, kind="sequence", axes=("batch", "time", FEATURES), count=1, key_steps=1
+    )
     name = reader.recurrent(layout, path, part, sequence, initial)
     h = Value(f"{name}.last", "vector", layout.hidden_size, (BATCH, FEATURES))
     if layout.kind != "LSTM":

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import fx
 
 from .._keras import structure
@@ -18,7 +17,19 @@ from .inputs import Guess
 from .layout import Layout
 from .modules import module_value
 from .refusal import AxesMismatch
-from .values import BATCH, DIRECTIONS, FEATURES, LAYERS, ONE, ROWS, STATES, TIME, Unknown, Value, Zeros, natural_axes
+from .values import (
+    BATCH,
+    DIRECTIONS,
+    FEATURES,
+    LAYERS,
+    ONE,
+    ROWS,
+    STATES,
+    TIME,
+    Unknown,
+    Value,
+    natural_axes,
+)
 
 
 class Reader:

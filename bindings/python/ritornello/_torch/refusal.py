@@ -47,9 +47,7 @@ def cell_loop(module: Any, where: str) -> UnsupportedError:
     sizes = f"{cell.input_size}, {cell.hidden_size}" + ("" if cell.bias else ", bias=False")
     if type(cell).__name__ == "RNNCell" and cell.nonlinearity != "tanh":
         sizes += f", nonlinearity={cell.nonlinearity!r}"
-    text = CELL_LOOP.format(
-        kind=type(cell).__name__.removesuffix("Cell"), sizes=sizes, path=f"module.{path}"
-    )
+    text = CELL_LOOP.format(kind=type(cell).__name__.removesuffix("Cell"), sizes=sizes, path=f"module.{path}")
     return UnsupportedError(f"{where}\n{text}")
 
 
