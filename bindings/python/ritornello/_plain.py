@@ -24,8 +24,11 @@ def by_position(model: Any, args: tuple) -> list[Any]:
             if name not in given:
                 raise Error(f"input '{name}' is missing; given are: {', '.join(given)}")
         return [given[name] for name in names]
-    if len(args) == 1 and isinstance(args[0], (list, tuple)) and len(model.inputs) > 1:
-        return list(args[0])
+    if len(args) == 1 and isinstance(args[0], (list, tuple)):
+        # With one input, a list may be its numbers, or it in a list.
+        count = len(model.inputs)
+        if count > 1 or len(args[0]) == 1 and np.ndim(args[0][0]) == len(model.inputs[0].axes):
+            return list(args[0])
     return list(args)
 
 

@@ -76,6 +76,40 @@ def test_random_sequential_models(model, time, batch, seed):
     check(model, x, steps=time * 4)
 
 
+@st.composite
+def graphs(draw):
+    """Random Functional models: branches that meet, layers that are shared, states handed on."""
+    keras.utils.set_random_seed(draw(st.integers(0, 99)))
+    units, features = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    inputs = [keras.Input((None, features)) for _ in range(draw(st.integers(1, 2)))]
+    shared = LAYER[draw(st.sampled_from(sorted(LAYER)))](units, return_sequences=True)
+    branches = [shared(x) for x in inputs]
+    for x in inputs[: draw(st.integers(0, 2))]:
+        reverse = draw(st.booleans())
+        branches.append(layers.GRU(units, return_sequences=True, go_backwards=reverse)(x))
+    meet = draw(st.sampled_from([layers.Concatenate, layers.Add, layers.Multiply]))
+    joined = meet()(branches) if len(branches) > 1 else branches[0]
+    outputs = [layers.Dense(2, activation="tanh")(joined)]
+    if draw(st.booleans()):
+        _, h, c = layers.LSTM(units, return_state=True)(joined)
+        decoded = layers.LSTM(units, return_sequences=True)(inputs[0], initial_state=[h, c])
+        outputs += [decoded, h]
+    if draw(st.booleans()):
+        outputs.append(layers.GlobalMaxPooling1D()(joined))
+    if draw(st.booleans()):
+        both = layers.Bidirectional(layers.SimpleRNN(units, return_state=True))(joined)
+        outputs += list(both)
+    outputs = draw(st.permutations(outputs))
+    return randomised(keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0]))
+
+
+@given(graphs(), st.integers(1, 5), st.integers(1, 3), st.integers(0, 99))
+def test_random_functional_models(model, time, batch, seed):
+    make = np.random.default_rng(seed)
+    data = [make.standard_normal((batch, time, x.shape[-1]), np.float32) for x in model.inputs]
+    check(model, data, steps=time * 4)
+
+
 def test_several_inputs_outputs_and_states():
     keras.utils.set_random_seed(1)
     x = keras.Input((None, 4), name="x")
