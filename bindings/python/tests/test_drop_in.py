@@ -59,6 +59,8 @@ def test_modules_inside_others_are_replaced():
         assert fast is module and type(module.rnn) is ritornello.torch.LSTM
         assert list(module.state_dict()) == names
         torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=0)
+    alone = ritornello.from_torch(module.rnn)
+    assert torch.equal(alone(x)[0], module.rnn(x)[0])
     with pytest.raises(ritornello.UnsupportedError, match="training mode"):
         ritornello.torch.optimize(nn.Sequential(nn.LSTM(5, 6)))
     with pytest.raises(ritornello.UnsupportedError, match="has no nn.RNN"):

@@ -47,8 +47,9 @@ def from_torch(module: Any, example: Any = None, **options: Any) -> Model:
 
 
 def is_recurrent(module: Any, torch: Any) -> bool:
-    """Whether it is exactly one of PyTorch's recurrent modules."""
-    return type(module) in [getattr(torch.nn, name) for name in RECURRENT]
+    """Whether it is exactly one of PyTorch's recurrent modules, or stands in the place of one."""
+    in_place = type(module).__module__ == "ritornello.torch"
+    return in_place or type(module) in [getattr(torch.nn, name) for name in RECURRENT]
 
 
 def numbers(tensor: Any) -> np.ndarray:
