@@ -56,10 +56,15 @@ def stacks(draw):
         }
         if kind == "GRU":
             keys["reset_after"] = draw(st.booleans())
-        layer = LAYER[kind](draw(st.integers(1, 7)), dropout=0.2, **keys)
+        units = draw(st.integers(1, 7))
+        layer = LAYER[kind](units, dropout=0.2, **keys)
         if draw(st.booleans()):
             merge = draw(st.sampled_from(["concat", "sum", "mul", "ave"]))
-            layer = layers.Bidirectional(layer, merge_mode=merge)
+            own = None
+            if draw(st.booleans()):
+                sequences = {"return_sequences": keys["return_sequences"]}
+                own = LAYER[draw(st.sampled_from(sorted(LAYER)))](units, go_backwards=True, **sequences)
+            layer = layers.Bidirectional(layer, merge_mode=merge, backward_layer=own)
         parts.append(layer)
         if draw(st.booleans()):
             parts.append(layers.Dropout(0.5))
@@ -145,6 +150,7 @@ def test_stacked_cells_wrappers_and_embeddings():
             keras.Input((None,), dtype="int32"),
             layers.Embedding(20, 6, mask_zero=True),
             layers.RNN(cells, return_sequences=True),
+            layers.Bidirectional(layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)], return_sequences=True)),
             layers.TimeDistributed(layers.Dense(7, activation="tanh")),
             layers.BatchNormalization(),
             layers.GRU(5, go_backwards=True),
