@@ -312,10 +312,22 @@ fn what_contradicts_the_weights_is_named() {
             &["'total'", "Multiply", "with a mask"],
         ),
         (
-            "masking-stacked-cells",
+            "bidirectional-unlike",
+            "\"go_backwards\": true",
+            "\"go_backwards\": false",
+            &["'concat'", "backward layer runs forwards", "go_backwards=True"],
+        ),
+        (
+            "bidirectional-unlike",
+            "\"return_sequences\": true, \"return_state\": false, \"go_backwards\": true",
+            "\"return_sequences\": false, \"return_state\": false, \"go_backwards\": true",
+            &["'concat'", "differ in return_sequences", "the same"],
+        ),
+        (
+            "bidirectional-unlike",
             "\"go_backwards\": false",
             "\"go_backwards\": true",
-            &["'stack'", "several cells", "a mask"],
+            &["'concat'", "forward layer has go_backwards=True"],
         ),
         (
             "masking-zero-output",
