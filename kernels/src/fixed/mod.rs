@@ -49,7 +49,7 @@
 //!     let [out] = HEAD.apply(LSTM.step(&[*sample], &mut state));
 //!     *sample = out;
 //! }
-//! # assert!(samples.iter().all(|sample| sample.abs() < 0.2 && *sample != 0.0));
+//! # assert!(samples.iter().all(|sample| sample.abs() < 0.25 && *sample != 0.0));
 //! ```
 
 #[cfg(test)]
