@@ -2,19 +2,22 @@
 //!
 //! The only folder that names an instruction set. A new one is a file here with its operations,
 //! and its line in [`Isa`] and in [`Isa::kernels`].
+//!
+//! The unit tests of this crate look at no level, and are built with the portable one alone: each of
+//! the others takes its minutes to compile. All levels are tested from outside (`kernels/tests`).
 
 mod portable;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(not(test), target_arch = "x86_64"))]
 mod x86_64;
 
 use std::fmt;
 use std::str::FromStr;
 
 use self::portable::Portable;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(not(test), target_arch = "x86_64"))]
 use self::x86_64::avx2::Avx2;
 use crate::kernels::Kernels;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(not(test), target_arch = "x86_64"))]
 use crate::simd::Simd;
 use crate::simd::Work;
 
@@ -91,11 +94,11 @@ impl Isa {
     pub fn kernels(self) -> Result<&'static Kernels, IsaError> {
         let kernels = match self {
             Self::Portable => Some(&portable::KERNELS),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(not(test), target_arch = "x86_64"))]
             Self::Avx2 => x86_64::avx2::detected().then_some(&x86_64::avx2::KERNELS),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(not(test), target_arch = "x86_64"))]
             Self::Avx512 => x86_64::avx512::detected().then_some(&x86_64::avx512::KERNELS),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(any(test, not(target_arch = "x86_64")))]
             Self::Avx2 | Self::Avx512 => None,
         };
         kernels.ok_or(IsaError::Absent(self))
@@ -104,7 +107,7 @@ impl Isa {
 
 /// Does work that needs no vectors of a level in a function that has fused multiply-add, if the CPU
 /// has it.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(not(test), target_arch = "x86_64"))]
 #[inline]
 pub(crate) fn with_multiply_add<W: Work<Avx2> + Work<Portable>>(work: W) {
     match Avx2::found() {
@@ -114,7 +117,7 @@ pub(crate) fn with_multiply_add<W: Work<Avx2> + Work<Portable>>(work: W) {
 }
 
 /// Does work that needs no vectors of a level with what the build targets.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline]
 pub(crate) fn with_multiply_add<W: Work<Portable>>(work: W) {
     work.run(Portable);
