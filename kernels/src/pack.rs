@@ -46,6 +46,16 @@ pub(crate) enum Columns {
 /// Vectors of a panel at most.
 pub(crate) const MOST_VECTORS: usize = 4;
 
+/// Panels of so many vectors that a plain matrix has at most, as far as 4 of them go: its vectors are
+/// shared out evenly.
+pub(crate) const fn plain_panels(vectors: usize) -> usize {
+    match vectors {
+        0..=2 => 1,
+        3 => 3,
+        _ => 4,
+    }
+}
+
 impl PanelLayout {
     /// Each vector of a panel another of `gates`, 2 or more.
     fn of_gates(units: usize, gates: usize, lanes: usize) -> Self {
@@ -366,6 +376,11 @@ mod tests {
                 let width = layout.first_column(panel + 1) - layout.first_column(panel);
                 assert_eq!(width, layout.vectors_of(panel) * 4);
                 assert!((1..=MOST_VECTORS).contains(&layout.vectors_of(panel)));
+            }
+            for vectors in 1..MOST_VECTORS {
+                let as_wide =
+                    (0..layout.panels).filter(|&panel| layout.vectors_of(panel) == vectors);
+                assert!(as_wide.count() <= plain_panels(vectors), "{outputs} outputs");
             }
         }
     }

@@ -17,11 +17,12 @@
 
 use super::{
     Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
-    blocks_from, gates_of, panel_of, state_stride, states_of, store_state, sweep, sweep_plain,
+    blocks_from, gates_of, panel_of, state_stride, states_of, store_state, sweep, sweep_any,
 };
 use crate::activation::exp_of_negative;
 use crate::arithmetic::Arithmetic;
 use crate::formula;
+use crate::pack::plain_panels;
 use crate::simd::Simd;
 use crate::times::Times;
 
@@ -167,6 +168,7 @@ struct CandidateSecond<'a, 'b> {
 
 impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for CandidateSecond<'_, '_> {
     const BLOCKS: usize = VECTORS;
+    const PANELS: usize = plain_panels(VECTORS);
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
@@ -240,7 +242,7 @@ pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut Rec
             step: t,
         };
         // SAFETY: as above.
-        unsafe { sweep_plain(s, product, 0..cell.candidate().panels(), &mut second) };
+        unsafe { sweep_any(s, product, 0..cell.candidate().panels(), &mut second) };
     }
     states.finish();
 }

@@ -30,7 +30,7 @@ pub(crate) use lstm::lstm;
 pub(crate) use packed::Recurrent;
 pub use packed::{CellSource, PackedCell, RecurrentSource};
 pub(crate) use simple::{simple_relu, simple_tanh};
-use sweep::{Product, Rows, sweep, sweep_plain};
+use sweep::{Product, Rows, sweep, sweep_any};
 
 use std::ops::Range;
 
@@ -119,6 +119,8 @@ pub fn state_stride(hidden_size: usize) -> usize {
 pub(crate) trait Tile<S: Simd, const VECTORS: usize> {
     /// Blocks of units in a panel.
     const BLOCKS: usize;
+    /// The most panels that a tile takes at once: fewer are fewer functions to compile.
+    const PANELS: usize = 4;
 
     /// The numbers that the sums start from.
     ///

@@ -11,10 +11,11 @@
 
 use super::{
     Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
-    blocks_from, state_stride, states_of, sweep_plain,
+    blocks_from, state_stride, states_of, sweep_any,
 };
 use crate::activation::{relu, tanh};
 use crate::formula::flushed;
+use crate::pack::plain_panels;
 use crate::simd::Simd;
 use crate::times::Times;
 
@@ -50,6 +51,7 @@ struct Simple<'a, 'b, F> {
 
 impl<S: Simd, F: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_, '_, F> {
     const BLOCKS: usize = VECTORS;
+    const PANELS: usize = plain_panels(VECTORS);
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
@@ -125,7 +127,7 @@ unsafe fn simple<S: Simd, F: Function>(s: S, cell: &PackedCell, args: &mut Recur
             step: t,
         };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep_plain(s, product, sharing.panels.clone(), &mut tile) };
+        unsafe { sweep_any(s, product, sharing.panels.clone(), &mut tile) };
         if !sharing.meet(states.latest(), &[]) {
             break;
         }

@@ -43,13 +43,13 @@ pub(crate) struct Product<'a> {
     pub(crate) step: usize,
 }
 
-/// Multiplies all rows by panels of 1 to 4 vectors, once.
+/// Multiplies all rows by panels of any kind, 1 to 4 vectors wide, once.
 ///
 /// # Safety
 ///
 /// As [`sweep`], for every number of vectors.
 #[inline(always)]
-pub(crate) unsafe fn sweep_plain<S: Simd, T>(
+pub(crate) unsafe fn sweep_any<S: Simd, T>(
     s: S,
     product: Product<'_>,
     panels: Range<usize>,
@@ -94,6 +94,7 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
     let batch = product.rows.batch;
     let near = T::BLOCKS == 1 && product.weights.weights.len() <= WEIGHTS_FOR_ROWS_ALONE;
     let at_once = panels_at_once::<S>(VECTORS, if near { batch.min(1) } else { batch });
+    let at_once = at_once.min(T::PANELS);
     let mut walk = Walk { product, panels, near, tile };
     while !walk.panels.is_empty() {
         let left = walk.panels.len();
@@ -103,9 +104,9 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
         unsafe {
             match next {
                 1 => walk.tiles::<S, 1, VECTORS>(s),
-                2 => walk.tiles::<S, 2, VECTORS>(s),
-                3 => walk.tiles::<S, 3, VECTORS>(s),
-                4 => walk.tiles::<S, 4, VECTORS>(s),
+                2 if const { T::PANELS >= 2 } => walk.tiles::<S, 2, VECTORS>(s),
+                3 if const { T::PANELS >= 3 } => walk.tiles::<S, 3, VECTORS>(s),
+                4 if const { T::PANELS >= 4 } => walk.tiles::<S, 4, VECTORS>(s),
                 other => unreachable!("no tile is {other} panels wide"),
             }
         }

@@ -3,7 +3,7 @@
 
 use crate::activation::{Activation, apply};
 use crate::pack::{Columns, PackedMatrix};
-use crate::recurrence::{Place, Product, Rows, Tile, blocks_from, sweep, sweep_plain};
+use crate::recurrence::{Place, Product, Rows, Tile, sweep_any};
 use crate::simd::Simd;
 
 /// What a product of one step reads and adds to.
@@ -46,20 +46,13 @@ pub(crate) unsafe fn product<S: Simd>(s: S, args: &mut ProductArgs<'_>) {
     let ProductArgs { weights, chains, rows, step, width, vectors, first, .. } = *args;
     let product = Product { weights, chains, rows, step };
     let panels = 0..weights.panels();
-    let gates = Gates { numbers: args.gates, width, vectors, first };
-    // SAFETY: passed on; each function is called for the layout and the vectors it is made for, and
-    // the tiles cover every row and panel.
-    unsafe {
-        match (weights.layout.columns, weights.layout.vectors) {
-            (Columns::Plain { .. }, _) => {
-                sweep_plain(s, product, panels, &mut OneGate(gates));
-            }
-            (_, 2) => sweep::<S, _, 2>(s, product, panels, &mut AllGates(gates)),
-            (_, 3) => sweep::<S, _, 3>(s, product, panels, &mut AllGates(gates)),
-            (_, 4) => sweep::<S, _, 4>(s, product, panels, &mut AllGates(gates)),
-            (_, other) => unreachable!("{other} gates are never interleaved"),
-        }
-    }
+    let apart = match weights.layout.columns {
+        Columns::Gates { .. } => 1,
+        Columns::Plain { .. } => vectors,
+    };
+    let mut gates = Gates { numbers: args.gates, width, vectors, first, apart };
+    // SAFETY: passed on; the tiles cover every row and panel.
+    unsafe { sweep_any(s, product, panels, &mut gates) }
 }
 
 /// Where sums come from and go to in rows of gates.
@@ -68,33 +61,33 @@ struct Gates<'a> {
     width: usize,
     vectors: usize,
     first: usize,
+    /// How far a panel's vectors lie apart: they are gates of the same units, or blocks of units.
+    apart: usize,
 }
 
 impl Gates<'_> {
-    /// One vector of a block, counted from `first` on.
+    /// One vector of a panel.
     #[inline(always)]
     fn of<S: Simd>(&mut self, Place { row, block }: Place, vector: usize) -> *mut f32 {
-        let at = row * self.width + (block * self.vectors + self.first + vector) * S::LANES;
+        let vector = block * self.vectors + self.first + vector * self.apart;
+        let at = row * self.width + vector * S::LANES;
         debug_assert!(at + S::LANES <= self.numbers.len(), "the sums of a block");
         self.numbers.as_mut_ptr().wrapping_add(at)
     }
 }
 
-/// The vectors of a panel are gates of the same units.
-struct AllGates<'a>(Gates<'a>);
-
-/// The vectors of a panel are blocks of units.
-struct OneGate<'a>(Gates<'a>);
-
-impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for AllGates<'_> {
+impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for Gates<'_> {
+    /// Of a plain matrix there are more, which is only asked where a tile has several panels.
     const BLOCKS: usize = 1;
+    /// A step is passes over memory anyway: what several panels would gain is not worth its functions.
+    const PANELS: usize = 1;
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
         let mut sums = [s.splat(0.0); VECTORS];
         for vector in 0..VECTORS {
             // SAFETY: passed on; gates are `[batch, width]`.
-            sums[vector] = unsafe { s.load(self.0.of::<S>(place, vector)) };
+            sums[vector] = unsafe { s.load(self.of::<S>(place, vector)) };
         }
         sums
     }
@@ -109,38 +102,7 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for AllGates<'_> {
         for n in 0..N {
             for vector in 0..VECTORS {
                 // SAFETY: passed on; gates are `[batch, width]`.
-                unsafe { s.store(self.0.of::<S>(places[n], vector), sums[n][vector]) };
-            }
-        }
-    }
-}
-
-impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for OneGate<'_> {
-    const BLOCKS: usize = VECTORS;
-
-    #[inline(always)]
-    unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
-        let mut sums = [s.splat(0.0); VECTORS];
-        for vector in 0..VECTORS {
-            let place = blocks_from::<VECTORS>(place)[vector];
-            // SAFETY: passed on; gates are `[batch, width]`.
-            sums[vector] = unsafe { s.load(self.0.of::<S>(place, 0)) };
-        }
-        sums
-    }
-
-    #[inline(always)]
-    unsafe fn finish<const N: usize>(
-        &mut self,
-        s: S,
-        places: [Place; N],
-        sums: [[S::V; VECTORS]; N],
-    ) {
-        for n in 0..N {
-            for vector in 0..VECTORS {
-                let place = blocks_from::<VECTORS>(places[n])[vector];
-                // SAFETY: passed on; gates are `[batch, width]`.
-                unsafe { s.store(self.0.of::<S>(place, 0), sums[n][vector]) };
+                unsafe { s.store(self.of::<S>(places[n], vector), sums[n][vector]) };
             }
         }
     }
