@@ -16,6 +16,7 @@ cargo xtask check              format, lints, docs and rooms: what must hold bef
 cargo xtask rooms              who may name whom, file by file
 cargo xtask fixtures [NAME]... runs the frameworks again and compares with tests/fixtures
 cargo xtask python [ARGUMENT]... builds and installs the Python package, runs pytest with these
+cargo xtask python-environment  only what the former needs of pip's, which takes its minutes to fetch
 cargo xtask race [ARGUMENT]... races all rivals: benches/peers/run.sh with these arguments";
 
 fn main() -> ExitCode {
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Some(("rooms", [])) => rooms::run(&root()),
         Some(("fixtures", names)) => fixtures::run(&root(), names),
         Some(("python", words)) => python::run(&root(), words),
+        Some(("python-environment", [])) => python::prepare(&root()),
         Some(("race", words)) => {
             shell(Command::new(root().join("benches/peers/run.sh")).args(words))
         }

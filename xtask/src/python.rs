@@ -9,10 +9,12 @@ use crate::shell;
 /// The Python that makes the environment, if it is not `python3`.
 const VARIABLE: &str = "RITORNELLO_PYTHON";
 const PACKAGE: &str = "bindings/python";
+/// Of the target directory.
+const FOLDER: &str = "python";
 
 /// Runs pytest with these arguments.
 pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
-    let folder = target(root)?.join("python");
+    let folder = target(root)?.join(FOLDER);
     let python = environment(root, &folder.join("venv"))?;
     let package = root.join(PACKAGE);
     // Built without isolation: maturin is among the requirements, and the target directory is that
@@ -28,6 +30,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
         .env("RITORNELLO_ROOT", root)
         .env("HYPOTHESIS_STORAGE_DIRECTORY", folder.join("hypothesis"));
     shell(&mut tests)
+}
+
+/// Makes the environment in which [`run`] does so.
+pub(crate) fn prepare(root: &Path) -> Result<(), String> {
+    environment(root, &target(root)?.join(FOLDER).join("venv")).map(drop)
 }
 
 /// The target directory that this program was built in.
