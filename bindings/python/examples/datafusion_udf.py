@@ -1,7 +1,7 @@
 """A model as a function of SQL, in DataFusion: a column of sequences to a column of numbers.
 
     pip install datafusion
-    python datafusion_udf.py model.safetensors table.parquet
+    python datafusion_udf.py model.safetensors sequences.parquet predictions.parquet
 
 The table has an id and a column `x` of FixedSizeList<float>[time × features]; the lists of a batch
 lie behind each other, so that they are seen as an array [batch, time, features] without a copy.
@@ -29,14 +29,14 @@ def last_output(model: ritornello.Model, time: int, features: int):
     return udf(run, [sequence], pa.float32(), "immutable", name="last_output")
 
 
-def main(path: str, table: str) -> None:
+def main(path: str, source: str, result: str) -> None:
     model = ritornello.load(path, threads=1)
     context = SessionContext()
-    context.register_parquet("sequences", table)
+    context.register_parquet("sequences", source)
     (features,) = (int(end.axes[-1]) for end in model.inputs)
     length = context.table("sequences").schema().field("x").type.list_size
     context.register_udf(last_output(model, length // features, features))
-    print(context.sql("SELECT id, last_output(x) AS y FROM sequences ORDER BY id"))
+    context.sql("SELECT id, last_output(x) AS y FROM sequences ORDER BY id").write_parquet(result)
 
 
 if __name__ == "__main__":
