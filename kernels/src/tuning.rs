@@ -71,3 +71,8 @@ pub(crate) const FETCH_EVERY: usize = 16;
 ///
 /// To be seen with `cargo bench --bench projection -- portable`.
 pub(crate) const MATRIXMULTIPLY_WEIGHTS: usize = 2048;
+
+/// Rows from here and there that are brought together for a call of `matrixmultiply`.
+///
+/// Measured by `cargo bench --bench lengths -- portable`.
+pub(crate) const ROWS_OF_A_CALL: usize = 64;
