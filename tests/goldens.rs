@@ -139,6 +139,7 @@ fixtures! {
     text_head: "text-head",
     torch_bigru_3_layers: "torch-bigru-3-layers",
     torch_bilstm_3_layers: "torch-bilstm-3-layers",
+    torch_bilstm_packed: "torch-bilstm-packed",
     torch_birnn_batch_first: "torch-birnn-batch-first",
     torch_birnn_final_states: "torch-birnn-final-states",
     torch_birnn_many_to_many: "torch-birnn-many-to-many",
@@ -180,6 +181,20 @@ fn a_stateful_layer_goes_on_in_the_next_call() {
         let (case, exact) = (folder("stateful").join(case), folder("stateful").join(exact));
         let found = session.run_arrays(&named(&arrays(&case, "input."))).unwrap();
         check("stateful", &found, &case, &exact);
+    }
+}
+
+/// PyTorch's `PackedSequence`: each row ends at its own length.
+#[test]
+fn packed_sequences_are_lengths() {
+    let folder = folder("torch-bilstm-packed");
+    let model = model("torch-bilstm-packed");
+    for isa in Isa::available() {
+        let plan = model.plan(PlanOptions::default().isa(isa)).unwrap();
+        let case = folder.join("case-2.npz");
+        let inputs = arrays(&case, "input.");
+        let found = plan.run_lengths(&named(&inputs), &[7, 4, 1, 6, 2]).unwrap();
+        check(&format!("packed on {isa}"), &found, &case, &folder.join("exact-2.npz"));
     }
 }
 

@@ -61,6 +61,22 @@ fn gru_by_hand_in_both_reset_modes() {
     }
 }
 
+/// Core ML's GRU: `n = tanh(W x + b + r (U h))`, a reset after the product and one bias, outside of it.
+#[test]
+fn gru_with_one_bias_by_hand() {
+    let [ln2, ln3] = [2.0_f64.ln(), 3.0_f64.ln()];
+    let (x, h) = (0.8, -0.6);
+    // U h is 0.54, and r = 1/4 leaves 0.135 of it.
+    let cell = Cell::gru(Reset::AfterProduct, Tanh, Sigmoid);
+    let mut layer = layer_of_one(cell, &[ln3, -ln3, ln2 + 0.405], x, h);
+    for (bias, recurrent) in layer.bias.iter_mut().zip(&mut layer.recurrent_bias) {
+        *bias += std::mem::take(recurrent);
+    }
+    let step = layer.step(&[x], &State { hidden: vec![h], cell: vec![] });
+    assert_close(&step.gates, &[0.75, 0.25, 0.6]);
+    assert_close(&step.state.hidden, &[0.75 * -0.6 + 0.25 * 0.6]);
+}
+
 #[test]
 fn simple_by_hand_with_a_matrix_and_with_the_identity() {
     let weights = [vec![2.0, -3.0], vec![1.0, 2.0, 4.0, 8.0], vec![0.5, 0.25], vec![16.0, -32.0]];
