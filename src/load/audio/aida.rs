@@ -13,7 +13,7 @@ use crate::{Array, Error};
 
 /// Its keys.
 pub(super) const KEYS: &[&str] =
-    &["in_skip", "in_gain", "out_gain", "input_batch", "output_batch", "metadata"];
+    &["in_skip", "in_gain", "out_gain", "input_batch", "output_batch", "metadata", "samplerate"];
 
 /// What is done around the layers.
 pub(super) struct Extras {
@@ -94,13 +94,20 @@ fn gain(top: &Object<'_>, key: &str) -> Result<Option<f32>, Error> {
     Err(top.wrong(key, format!("it is {decibels} dB, more than float32 holds")))
 }
 
-/// `metadata`: texts and numbers that change nothing.
+/// `samplerate` and `metadata`: texts and numbers that change nothing. The former may be in the latter.
 pub(super) fn about(top: &Object<'_>) -> Result<Vec<(String, String)>, Error> {
-    if top.get("metadata").is_none() {
-        return Ok(Vec::new());
+    let mut about = Vec::new();
+    if let Some(rate) = top.get("samplerate") {
+        about.push(("samplerate".to_owned(), plain(rate)));
     }
-    let metadata = top.object("metadata")?;
-    Ok(metadata.entries().map(|(key, value)| (key.to_owned(), plain(value))).collect())
+    if top.get("metadata").is_some() {
+        let metadata = top.object("metadata")?;
+        let entries =
+            metadata.entries().filter(|(key, _)| about.is_empty() || *key != "samplerate");
+        let entries: Vec<_> = entries.map(|(key, text)| (key.to_owned(), plain(text))).collect();
+        about.extend(entries);
+    }
+    Ok(about)
 }
 
 /// A value as a text.
