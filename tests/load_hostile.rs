@@ -367,6 +367,52 @@ fn keras_2_had_another_hard_sigmoid() {
     assert_eq!(lstm.recurrent_activation, fifth);
 }
 
+/// Lying headers, each of a few bytes.
+#[test]
+fn safetensors_that_lie_about_their_tensors() {
+    let file = |header: &str, values: usize| {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.resize(bytes.len() + values, 0);
+        bytes
+    };
+    let entry = |name: &str, shape: &str, [start, end]: [u64; 2]| {
+        format!(
+            "\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{start},{end}]}}"
+        )
+    };
+    let two = |first: [u64; 2], second: [u64; 2]| {
+        file(&format!("{{{},{}}}", entry("a", "[2]", first), entry("b", "[2]", second)), 16)
+    };
+    let one = |shape: &str, at: [u64; 2]| file(&format!("{{{}}}", entry("a", shape, at)), 8);
+    let spec = Spec::read(fixture("torch-bigru-3-layers", "spec.json")).unwrap();
+    for (how, bytes) in [
+        ("overlapping tensors", two([0, 8], [4, 12])),
+        ("the same bytes twice", two([0, 8], [0, 8])),
+        ("a hole between tensors", two([0, 8], [12, 20])),
+        ("tensors from the end to the start", two([8, 0], [8, 16])),
+        ("an end beyond the file", one("[2]", [0, 1 << 40])),
+        ("2^63 numbers", one("[9223372036854775808]", [0, 8])),
+        ("2^63 bytes", one("[2305843009213693952]", [0, 1 << 63])),
+        ("a product that wraps to 2", one("[4294967296,4294967296,2]", [0, 8])),
+        ("a negative axis", one("[-2]", [0, 8])),
+        ("more numbers than bytes", one("[3]", [0, 8])),
+        ("a name twice", file(&format!("{{{0},{0}}}", entry("a", "[2]", [0, 8])), 8)),
+        ("a header of 2^63 bytes", [&(1_u64 << 63).to_le_bytes()[..], b"{}"].concat()),
+        ("a header of 2^64 - 1 bytes", [&u64::MAX.to_le_bytes()[..], b"{}"].concat()),
+        ("a list for a header", file("[]", 0)),
+        ("a deep header", file(&"[".repeat(100_000), 0)),
+        ("bytes of no tensor", file("{}", 8)),
+    ] {
+        assert!(!survive(&bytes, "safetensors", Some(&spec), how), "{how}: it loads");
+        assert!(!survive(&bytes, "safetensors", None, how), "{how}: it loads");
+        let path = scratch("hostile-draft.safetensors");
+        std::fs::write(&path, &bytes).unwrap();
+        let drafted = catch_unwind(|| ritornello::load::draft_spec(&path).is_ok());
+        assert!(!drafted.unwrap_or_else(|_| panic!("{how}: the draft panicked")), "{how}");
+    }
+}
+
 #[test]
 fn other_kinds_of_file_are_refused_with_advice() {
     for (name, part) in [

@@ -2,7 +2,11 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+#[cfg(feature = "safetensors")]
+use std::{ops::Range, sync::Arc};
 
+#[cfg(feature = "safetensors")]
+use super::container::Float;
 use crate::model::Matrix;
 use crate::{Array, Error, Values};
 
@@ -10,6 +14,8 @@ use crate::{Array, Error, Values};
 #[derive(Debug, Default)]
 pub(crate) struct Tensors {
     entries: BTreeMap<String, Entry>,
+    /// Whether those who wrote them chose their order.
+    ordered: bool,
 }
 
 #[derive(Debug)]
@@ -17,6 +23,8 @@ struct Entry {
     shape: Vec<usize>,
     data: Data,
     used: Cell<bool>,
+    /// How many were added before.
+    place: usize,
 }
 
 /// What a tensor holds.
@@ -24,6 +32,13 @@ struct Entry {
 pub(crate) enum Data {
     /// Numbers, by now f32.
     F32(Vec<f32>),
+    /// Floats as they lie in the file, a part of its bytes. They are copied once, to where they are
+    /// used.
+    #[cfg(feature = "safetensors")]
+    Bytes(Arc<Vec<u8>>, Range<usize>, Float),
+    /// Indices, which no weight can be.
+    #[cfg(feature = "safetensors")]
+    Index(Vec<i32>),
     /// Something of this type, which no weight can be: a counter, say. It can only be passed over.
     Other(String),
 }
@@ -33,14 +48,33 @@ pub(crate) enum Data {
 pub(crate) struct TensorView<'a> {
     name: &'a str,
     shape: &'a [usize],
-    values: &'a [f32],
+    values: Source<'a>,
+}
+
+/// The numbers of a tensor.
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    F32(&'a [f32]),
+    #[cfg(feature = "safetensors")]
+    Bytes(&'a [u8], Float),
+}
+
+impl Source<'_> {
+    /// The numbers in memory of their own.
+    fn to_vec(self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values.to_vec(),
+            #[cfg(feature = "safetensors")]
+            Self::Bytes(bytes, float) => float.read(bytes),
+        }
+    }
 }
 
 impl Tensors {
     /// Takes arrays that a caller has in memory.
-    #[cfg(any(feature = "safetensors", feature = "keras"))]
+    #[cfg(any(feature = "safetensors", feature = "keras", feature = "audio"))]
     pub(crate) fn of_arrays(arrays: Vec<(String, Array)>) -> Result<Self, Error> {
-        let mut tensors = Self::default();
+        let mut tensors = Self { ordered: true, ..Self::default() };
         for (name, array) in arrays {
             let (shape, values) = array.into_parts();
             let data = match values {
@@ -62,12 +96,25 @@ impl Tensors {
         if self.entries.contains_key(&name) {
             return Err(Error::DuplicateName { what: "tensor", name });
         }
-        self.entries.insert(name, Entry { shape, data, used: Cell::new(false) });
+        let place = self.entries.len();
+        self.entries.insert(name, Entry { shape, data, used: Cell::new(false), place });
         Ok(())
     }
 
+    /// Whether the places of tensors are the order in which somebody wrote them down.
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
+    pub(crate) fn are_ordered(&self) -> bool {
+        self.ordered
+    }
+
+    /// Name, shape and place of all tensors, sorted by name.
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = (&str, &[usize], usize)> {
+        self.entries.iter().map(|(name, entry)| (name.as_str(), &entry.shape[..], entry.place))
+    }
+
     /// Whether there is such a tensor.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -82,17 +129,54 @@ impl Tensors {
             });
         };
         entry.used.set(true);
-        match &entry.data {
-            Data::F32(values) => Ok(TensorView { name, shape: &entry.shape, values }),
-            Data::Other(kind) => Err(Error::Unsupported {
-                what: format!("{needed_by}: tensor '{name}' of type {kind}"),
-                advice: "weights are float32, float64, float16 or bfloat16".into(),
-            }),
-        }
+        let kind = match &entry.data {
+            Data::F32(values) => {
+                let values = Source::F32(values);
+                return Ok(TensorView { name, shape: &entry.shape, values });
+            }
+            #[cfg(feature = "safetensors")]
+            Data::Bytes(file, range, float) => {
+                let values = Source::Bytes(&file[range.clone()], *float);
+                return Ok(TensorView { name, shape: &entry.shape, values });
+            }
+            #[cfg(feature = "safetensors")]
+            Data::Index(_) => "I32",
+            Data::Other(kind) => kind,
+        };
+        Err(Error::Unsupported {
+            what: format!("{needed_by}: tensor '{name}' of type {kind}"),
+            advice: "weights are float32, float64, float16 or bfloat16".into(),
+        })
+    }
+
+    /// The tensors whose names begin with `prefix`, by the rest of their names; they count as used
+    /// from now on.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn take_arrays(&self, prefix: &str) -> Result<Vec<(String, Array)>, Error> {
+        let named = self.entries.iter().filter_map(|(name, entry)| {
+            let rest = name.strip_prefix(prefix)?;
+            entry.used.set(true);
+            Some((name, rest.to_owned(), entry))
+        });
+        let arrays = named.map(|(name, rest, entry)| {
+            let array = match &entry.data {
+                Data::F32(values) => Array::new(&entry.shape, values.clone()),
+                Data::Bytes(file, range, float) => {
+                    Array::new(&entry.shape, float.read(&file[range.clone()]))
+                }
+                Data::Index(values) => Array::from_indices(&entry.shape, values.clone()),
+                Data::Other(kind) => Err(Error::Unsupported {
+                    what: format!("tensor '{name}' of type {kind}"),
+                    advice: "a self-test has float32, and int32 for indices".into(),
+                }),
+            };
+            Ok((rest, array?))
+        });
+        arrays.collect()
     }
 
     /// The tensor `name` if there is one; it counts as used from now on.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn find(
         &self,
         name: &str,
@@ -173,7 +257,9 @@ impl<'a> TensorView<'a> {
     /// Views an array of numbers a caller gave.
     pub(crate) fn of_array(name: &'a str, array: &'a Array) -> Result<Self, Error> {
         match array.values() {
-            Values::F32(values) => Ok(Self { name, shape: array.shape(), values }),
+            Values::F32(values) => {
+                Ok(Self { name, shape: array.shape(), values: Source::F32(values) })
+            }
             Values::Index(_) => Err(Error::Shape {
                 what: name.into(),
                 expected: "real numbers".into(),
@@ -183,9 +269,15 @@ impl<'a> TensorView<'a> {
     }
 
     /// Its name.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn name(&self) -> &'a str {
         self.name
+    }
+
+    /// All numbers, the last axis fastest.
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
+    pub(crate) fn numbers(&self) -> Vec<f32> {
+        self.values.to_vec()
     }
 
     /// The length of each axis.
@@ -222,7 +314,7 @@ impl<'a> TensorView<'a> {
     /// The values, which are stored `[columns, rows]`, as the matrix `[rows, columns]`.
     pub(crate) fn transposed(&self, columns: &Axis, rows: &Axis) -> Result<Matrix, Error> {
         self.expect(&[columns.clone(), rows.clone()])?;
-        Matrix::from_transposed(self.shape[1], self.shape[0], self.values)
+        Ok(Matrix::new(self.shape[0], self.shape[1], self.values.to_vec())?.transposed())
     }
 
     /// The values of the vector `[axis]`.
@@ -234,7 +326,8 @@ impl<'a> TensorView<'a> {
     /// The two rows of the matrix `[2, axis]`.
     pub(crate) fn two_rows(&self, axis: &Axis) -> Result<[Vec<f32>; 2], Error> {
         self.expect(&[Axis::of("input and recurrent", 2), axis.clone()])?;
-        let (first, second) = self.values.split_at(self.shape[1]);
-        Ok([first.to_vec(), second.to_vec()])
+        let mut first = self.values.to_vec();
+        let second = first.split_off(self.shape[1]);
+        Ok([first, second])
     }
 }
