@@ -7,7 +7,7 @@
 //! Every tensor in a file is used, or loading fails with its name; every attribute is honoured, or
 //! refused by name.
 
-#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "pytorch"))]
 mod container;
 mod convention;
 #[cfg(feature = "keras")]
@@ -37,6 +37,9 @@ use crate::{Error, Model};
 /// The key under which this library's own files hold their specification.
 #[cfg(feature = "safetensors")]
 const SPEC_KEY: &str = "ritornello";
+
+/// How a PyTorch file from before the zips begins: a pickle of a magic number.
+const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc";
 
 /// Reads a model file: a `.keras` file, or a `.safetensors` file that [`save`] wrote.
 ///
@@ -70,20 +73,32 @@ fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
         Kind::Safetensors => {
             let file = container::safetensors::parse(bytes)?;
             let Some(text) = file.metadata.get(SPEC_KEY) else {
-                return Err(Error::Unsupported {
-                    what: "a file of weights only".into(),
-                    advice: "say with a spec which layers they belong to \
-                             (load_with_spec, or --spec SPEC.json)"
-                        .into(),
-                });
+                return Err(weights_only("a file of weights only"));
             };
             Spec::from_json(text)?.build(&file.tensors)
+        }
+        #[cfg(feature = "pytorch")]
+        Kind::Torch => {
+            // What is no state dict has other advice.
+            container::torch::parse(bytes)?;
+            Err(weights_only("a PyTorch file of weights only"))
         }
         other => Err(other.refused()),
     }
 }
 
-/// Reads a file of weights only, `.safetensors` or `.npz`, and takes the rest from `spec`.
+/// The error that a file lacks what a spec says.
+#[cfg(feature = "safetensors")]
+fn weights_only(what: &str) -> Error {
+    Error::Unsupported {
+        what: what.into(),
+        advice: "say with a spec which layers they belong to \
+                 (load_with_spec, or --spec SPEC.json)"
+            .into(),
+    }
+}
+
+/// Reads a file of weights only, `.safetensors`, `.pt` or `.npz`, and takes the rest from `spec`.
 ///
 /// # Errors
 ///
@@ -94,6 +109,8 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
     let path = path.as_ref();
     in_file(path, |bytes| match Kind::of(path, &bytes) {
         Kind::Safetensors => spec.build(&container::safetensors::parse(&bytes)?.tensors),
+        #[cfg(feature = "pytorch")]
+        Kind::Torch => spec.build(&container::torch::parse(&bytes)?),
         #[cfg(feature = "npz")]
         Kind::Npz => {
             let arrays = npz::parse(&bytes)?.into_iter().map(|(name, read)| (name, read.array));
@@ -169,6 +186,7 @@ fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Re
 enum Kind {
     Keras,
     Safetensors,
+    Torch,
     Npz,
     /// Known, and not read here.
     Refused(&'static str, &'static str),
@@ -186,11 +204,7 @@ impl Kind {
                 "an HDF5 file of Keras",
                 "open it in Keras and save the model as `model.save(\"model.keras\")`",
             ),
-            "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Refused(
-                "a PyTorch file that only Python can open safely",
-                "save the weights with safetensors.torch.save_file(module.state_dict(), \
-                 \"model.safetensors\") and describe the layers in a spec",
-            ),
+            "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
             "onnx" => Self::Refused(
                 "an ONNX file",
                 "convert from where it came from: Keras `.keras`, or PyTorch weights as \
@@ -199,10 +213,17 @@ impl Kind {
             "pb" => {
                 Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
             }
-            _ if bytes.starts_with(b"PK\x03\x04") => Self::Keras,
+            _ if bytes.starts_with(b"PK\x03\x04") => Self::of_zip(bytes),
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
+            _ if bytes.starts_with(LEGACY_TORCH) => Self::Torch,
             _ => Self::Unknown,
         }
+    }
+
+    /// What a zip is, by the names in it.
+    fn of_zip(bytes: &[u8]) -> Self {
+        let holds = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+        if !holds(b"config.json") && holds(b"/data.pkl") { Self::Torch } else { Self::Keras }
     }
 
     /// The error that such a file is not read.
@@ -212,6 +233,7 @@ impl Kind {
             Self::Safetensors => {
                 ("a .safetensors file", "build ritornello with the feature `safetensors`")
             }
+            Self::Torch => ("a PyTorch file", "build ritornello with the feature `pytorch`"),
             Self::Npz if cfg!(feature = "npz") => (
                 "an .npz file by itself",
                 "say with a spec which layers its arrays belong to \

@@ -40,7 +40,7 @@ struct Version {
 
 /// Reads the bytes of a `.keras` file.
 pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
-    let mut archive = Archive::open(bytes)?;
+    let mut archive = Archive::of_model(bytes)?;
     let config = json(&mut archive, "config.json")?;
     let version = version(&json(&mut archive, "metadata.json")?)?;
     let names = archive.names()?;
