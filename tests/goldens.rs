@@ -15,12 +15,13 @@ fn folder(name: &str) -> PathBuf {
 
 fn model(name: &str) -> Model {
     let folder = folder(name);
-    let keras = folder.join("model.keras");
-    if keras.exists() {
-        return load::load(keras).unwrap();
+    let files = ["model.keras", "model.h5", "model.safetensors"].map(|file| folder.join(file));
+    let file = files.iter().find(|file| file.exists()).unwrap();
+    let spec = folder.join("spec.json");
+    if spec.exists() {
+        return load::load_with_spec(file, &Spec::read(spec).unwrap()).unwrap();
     }
-    let spec = Spec::read(folder.join("spec.json")).unwrap();
-    load::load_with_spec(folder.join("model.safetensors"), &spec).unwrap()
+    load::load(file).unwrap()
 }
 
 /// The arrays of a case whose names begin with `prefix`, without it.
@@ -118,6 +119,16 @@ fixtures! {
     gru_reset_after: "gru-reset-after",
     gru_reset_before: "gru-reset-before",
     initial_state: "initial-state",
+    keras_1_h5: "keras-1-h5",
+    keras_2_12: "keras-2-12",
+    keras_2_cudnn: "keras-2-cudnn",
+    keras_2_h5: "keras-2-h5",
+    keras_2_keras: "keras-2-keras",
+    keras_2_masking: "keras-2-masking",
+    keras_2_sequential: "keras-2-sequential",
+    keras_2_weights: "keras-2-weights",
+    keras_3_h5: "keras-3-h5",
+    keras_3_weights: "keras-3-weights",
     lstm_sequence: "lstm-sequence",
     lstm_variants: "lstm-variants",
     masking_backwards_cells: "masking-backwards-cells",
@@ -128,6 +139,8 @@ fixtures! {
     masking_stack: "masking-stack",
     masking_stacked_cells: "masking-stacked-cells",
     masking_zero_output: "masking-zero-output",
+    nested: "nested",
+    nested_masking: "nested-masking",
     return_state: "return-state",
     shapes_odd: "shapes-odd",
     shapes_t1_b1: "shapes-t1-b1",

@@ -370,7 +370,7 @@ fn keras_2_had_another_hard_sigmoid() {
 #[test]
 fn other_kinds_of_file_are_refused_with_advice() {
     for (name, part) in [
-        ("a.h5", "model.keras"),
+        ("a.h5", "HDF5"),
         ("a.pt", "state_dict"),
         ("a.onnx", "ONNX"),
         ("a.pb", "SavedModel"),

@@ -41,7 +41,8 @@ const SPEC_KEY: &str = "ritornello";
 /// How a PyTorch file from before the zips begins: a pickle of a magic number.
 const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc";
 
-/// Reads a model file: a `.keras` file, or a `.safetensors` file that [`save`] wrote.
+/// Reads a model file: a `.keras` file, a whole Keras model in an `.h5` file, or a `.safetensors`
+/// file that [`save`] wrote.
 ///
 /// # Errors
 ///
@@ -69,6 +70,8 @@ fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
     match kind {
         #[cfg(feature = "keras")]
         Kind::Keras => keras_model::read(bytes),
+        #[cfg(feature = "keras")]
+        Kind::Hdf5 => keras_model::read_h5(bytes.to_vec()),
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => {
             let file = container::safetensors::parse(bytes)?;
@@ -98,7 +101,8 @@ fn weights_only(what: &str) -> Error {
     }
 }
 
-/// Reads a file of weights only, `.safetensors`, `.pt` or `.npz`, and takes the rest from `spec`.
+/// Reads a file of weights only, `.safetensors`, `.pt`, `.h5` or `.npz`, and takes the rest from
+/// `spec`.
 ///
 /// # Errors
 ///
@@ -109,6 +113,8 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
     let path = path.as_ref();
     in_file(path, |bytes| match Kind::of(path, &bytes) {
         Kind::Safetensors => spec.build(&container::safetensors::parse(&bytes)?.tensors),
+        #[cfg(feature = "keras")]
+        Kind::Hdf5 => spec.build(&keras_model::read_weights(bytes)?),
         #[cfg(feature = "pytorch")]
         Kind::Torch => spec.build(&container::torch::parse(&bytes)?),
         #[cfg(feature = "npz")]
@@ -185,6 +191,7 @@ fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Re
 /// What a file is, by its extension, or by its first bytes.
 enum Kind {
     Keras,
+    Hdf5,
     Safetensors,
     Torch,
     Npz,
@@ -200,10 +207,7 @@ impl Kind {
             "keras" => Self::Keras,
             "safetensors" => Self::Safetensors,
             "npz" => Self::Npz,
-            "h5" | "hdf5" => Self::Refused(
-                "an HDF5 file of Keras",
-                "open it in Keras and save the model as `model.save(\"model.keras\")`",
-            ),
+            "h5" | "hdf5" => Self::Hdf5,
             "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
             "onnx" => Self::Refused(
                 "an ONNX file",
@@ -215,6 +219,7 @@ impl Kind {
             }
             _ if bytes.starts_with(b"PK\x03\x04") => Self::of_zip(bytes),
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
+            _ if bytes.starts_with(b"\x89HDF\r\n") => Self::Hdf5,
             _ if bytes.starts_with(LEGACY_TORCH) => Self::Torch,
             _ => Self::Unknown,
         }
@@ -229,7 +234,9 @@ impl Kind {
     /// The error that such a file is not read.
     fn refused(&self) -> Error {
         let (what, advice) = match self {
-            Self::Keras => ("a .keras file", "build ritornello with the feature `keras`"),
+            Self::Keras | Self::Hdf5 => {
+                ("a file of Keras", "build ritornello with the feature `keras`")
+            }
             Self::Safetensors => {
                 ("a .safetensors file", "build ritornello with the feature `safetensors`")
             }

@@ -10,6 +10,8 @@ use crate::{Array, Error, Values};
 #[derive(Debug, Default)]
 pub(crate) struct Tensors {
     entries: BTreeMap<String, Entry>,
+    /// The tensors of some groups, in an order that the file gives.
+    lists: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,24 @@ impl Tensors {
         }
         self.entries.insert(name, Entry { shape, data, used: Cell::new(false) });
         Ok(())
+    }
+
+    /// The names of all tensors.
+    #[cfg(feature = "keras")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Adds the order of a group's tensors.
+    #[cfg(feature = "keras")]
+    pub(crate) fn list(&mut self, group: String, names: Vec<String>) {
+        self.lists.insert(group, names);
+    }
+
+    /// The tensors of a group in the order that the file gives, if it gives one.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn listed(&self, group: &str) -> Option<&[String]> {
+        self.lists.get(group).map(Vec::as_slice)
     }
 
     /// Whether there is such a tensor.
@@ -186,6 +206,12 @@ impl<'a> TensorView<'a> {
     #[cfg(feature = "safetensors")]
     pub(crate) fn name(&self) -> &'a str {
         self.name
+    }
+
+    /// Row by row.
+    #[cfg(any(feature = "safetensors", feature = "keras"))]
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.values
     }
 
     /// The length of each axis.

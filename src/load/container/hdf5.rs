@@ -13,12 +13,20 @@ use crate::load::tensors::{Data, Tensors};
 const DEEPEST: usize = 64;
 
 /// A file taken apart.
+#[derive(Default)]
 pub(crate) struct Contents {
     /// The datasets, by path: `layers/dense/vars/0`.
     pub(crate) tensors: Tensors,
     /// The attribute `name` of each group that has one, by path.
     pub(crate) names: BTreeMap<String, String>,
+    /// The attribute `weight_names` of each group that has one, by path: paths of datasets.
+    pub(crate) lists: BTreeMap<String, Vec<String>>,
+    /// The attributes of the root that are texts, of those that are asked for.
+    pub(crate) texts: BTreeMap<&'static str, String>,
 }
+
+/// The attributes of the root that are of use.
+const TEXTS: [&str; 2] = ["model_config", "keras_version"];
 
 /// Reads all groups and datasets but those under the groups of the root that are in `skip`.
 pub(crate) fn parse(bytes: Vec<u8>, skip: &[&str]) -> Result<Contents, Error> {
@@ -31,12 +39,13 @@ pub(crate) fn parse(bytes: Vec<u8>, skip: &[&str]) -> Result<Contents, Error> {
         .with_chunk_cache_bytes(0);
     let file = Hdf5File::from_vec_with_options(bytes, options).map_err(|e| broken("/", e))?;
     let root = file.root_group().map_err(|e| broken("/", e))?;
-    let mut walk = Walk {
-        contents: Contents { tensors: Tensors::default(), names: BTreeMap::new() },
-        skip,
-        seen: HashSet::new(),
-        left: available,
-    };
+    let mut walk =
+        Walk { contents: Contents::default(), skip, seen: HashSet::new(), left: available };
+    for key in TEXTS {
+        if let Ok(text) = root.attribute(key).and_then(|text| text.read_string()) {
+            walk.contents.texts.insert(key, text);
+        }
+    }
     walk.group(&root, "", 0)?;
     Ok(walk.contents)
 }
@@ -57,6 +66,10 @@ impl Walk<'_> {
         }
         if let Ok(name) = group.attribute("name").and_then(|name| name.read_string()) {
             self.contents.names.insert(path.to_owned(), name);
+        }
+        if let Some(names) = weight_names(group) {
+            let paths = names.iter().map(|name| joined(path, name)).collect();
+            self.contents.lists.insert(path.to_owned(), paths);
         }
         let (groups, datasets) = group.members().map_err(|e| broken(path, e))?;
         for dataset in datasets {
@@ -102,6 +115,31 @@ impl Walk<'_> {
         };
         self.contents.tensors.insert(path, shape, data)
     }
+}
+
+/// The attribute `weight_names`, which is split into `weight_names0`, `weight_names1`, ... where it
+/// is long.
+fn weight_names(group: &Group) -> Option<Vec<String>> {
+    let read = |key: &str| {
+        let attribute = group.attribute(key).ok()?;
+        // An empty list has no strings to be one of.
+        if attribute.num_elements().ok()? == 0 {
+            Some(Vec::new())
+        } else {
+            attribute.read_strings().ok()
+        }
+    };
+    if let Some(names) = read("weight_names") {
+        return Some(names);
+    }
+    let mut names = read("weight_names0")?;
+    for number in 1.. {
+        match read(&format!("weight_names{number}")) {
+            Some(more) => names.extend(more),
+            None => break,
+        }
+    }
+    Some(names)
 }
 
 /// Floating point numbers of `size` bytes, as f32.
