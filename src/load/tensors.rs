@@ -121,11 +121,15 @@ impl Tensors {
         if self.contains(name) { self.get(name, needed_by).map(Some) } else { Ok(None) }
     }
 
-    /// Counts every tensor for which `known` holds as used: those known to be no weights.
-    pub(crate) fn pass_over(&self, known: impl Fn(&str) -> bool) {
+    /// Counts every tensor for which `known` holds as used, those known to be no weights: whether
+    /// there are any.
+    pub(crate) fn pass_over(&self, known: impl Fn(&str) -> bool) -> bool {
+        let mut any = false;
         for (_, entry) in self.entries.iter().filter(|(name, _)| known(name)) {
             entry.used.set(true);
+            any = true;
         }
+        any
     }
 
     /// Fails if a tensor was not used.

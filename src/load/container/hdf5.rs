@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use hdf5_reader::group::Group;
+use hdf5_reader::messages::datatype::StringSize;
 use hdf5_reader::{Datatype, Hdf5File, OpenOptions};
 
 use super::half;
@@ -11,6 +12,9 @@ use crate::load::tensors::{Data, Tensors};
 
 /// Keras nests a handful of groups; a file that goes deeper is broken.
 const DEEPEST: usize = 64;
+
+/// The longest path of a group; those of Keras are names of a few models inside each other.
+const LONGEST: usize = 4096;
 
 /// A file taken apart.
 #[derive(Default)]
@@ -39,13 +43,13 @@ pub(crate) fn parse(bytes: Vec<u8>, skip: &[&str]) -> Result<Contents, Error> {
         .with_chunk_cache_bytes(0);
     let file = Hdf5File::from_vec_with_options(bytes, options).map_err(|e| broken("/", e))?;
     let root = file.root_group().map_err(|e| broken("/", e))?;
-    let mut walk =
-        Walk { contents: Contents::default(), skip, seen: HashSet::new(), left: available };
-    for key in TEXTS {
-        if let Ok(text) = root.attribute(key).and_then(|text| text.read_string()) {
-            walk.contents.texts.insert(key, text);
-        }
-    }
+    let mut walk = Walk {
+        contents: Contents::default(),
+        skip,
+        seen: HashSet::new(),
+        left: available,
+        texts_left: available,
+    };
     walk.group(&root, "", 0)?;
     Ok(walk.contents)
 }
@@ -57,12 +61,24 @@ struct Walk<'a> {
     seen: HashSet<u64>,
     /// Bytes of values that the file can still hold.
     left: usize,
+    /// Bytes of texts that it can still hold.
+    texts_left: usize,
 }
 
 impl Walk<'_> {
     fn group(&mut self, group: &Group, path: &str, depth: usize) -> Result<(), Error> {
         if depth > DEEPEST || !self.seen.insert(group.address()) {
             return Err(broken(path, "the group is inside itself or has two places"));
+        }
+        if path.len() > LONGEST {
+            let start: String = path.chars().take(40).collect();
+            return Err(broken(&start, "a path that begins so is too long"));
+        }
+        self.count_texts(group, path)?;
+        for key in TEXTS.into_iter().filter(|_| depth == 0) {
+            if let Ok(text) = group.attribute(key).and_then(|text| text.read_string()) {
+                self.contents.texts.insert(key, text);
+            }
         }
         if let Ok(name) = group.attribute("name").and_then(|name| name.read_string()) {
             self.contents.names.insert(path.to_owned(), name);
@@ -82,6 +98,29 @@ impl Walk<'_> {
             }
             let path = joined(path, child.name());
             self.group(&child, &path, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Looks that the texts of attributes, which lie in heaps of the file, are not more than it has:
+    /// many could be one.
+    fn count_texts(&mut self, group: &Group, path: &str) -> Result<(), Error> {
+        let (before, after) = (4, usize::from(group.offset_size()) + 4);
+        for attribute in group.raw_attributes().map_err(|e| broken(path, e))? {
+            let message = attribute.message();
+            let in_heap = match &message.datatype {
+                Datatype::VarLen { .. } => true,
+                Datatype::String { size, .. } => *size == StringSize::Variable,
+                _ => false,
+            };
+            // Each is a length and a place.
+            let places = message.raw_data.chunks_exact(before + after).filter(|_| in_heap);
+            for place in places {
+                let length = place[..before].iter().rev().fold(0, |n, &b| n << 8 | usize::from(b));
+                self.texts_left = self.texts_left.checked_sub(length).ok_or_else(|| {
+                    broken(path, "its attributes need more bytes than the file has")
+                })?;
+            }
         }
         Ok(())
     }
