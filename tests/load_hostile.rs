@@ -416,7 +416,7 @@ fn safetensors_that_lie_about_their_tensors() {
 #[test]
 fn other_kinds_of_file_are_refused_with_advice() {
     for (name, part) in [
-        ("a.h5", "model.keras"),
+        ("a.h5", "HDF5"),
         ("a.pt", "state_dict"),
         ("a.onnx", "ONNX"),
         ("a.pb", "SavedModel"),

@@ -32,7 +32,7 @@ fn layers(model: &Model) -> Vec<(&str, &Recurrent)> {
 
 #[test]
 fn every_fixture_loads_fits_its_cases_and_round_trips() {
-    for folder in folders_with("spec.json") {
+    for folder in folders_with("model.safetensors") {
         let name = folder.file_name().unwrap().to_str().unwrap();
         let model = load(name).unwrap_or_else(|e| panic!("{e}"));
         for case in ["case.npz", "case-2.npz"] {

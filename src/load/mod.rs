@@ -9,7 +9,7 @@
 
 #[cfg(feature = "audio")]
 mod audio;
-#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "pytorch"))]
 mod container;
 mod convention;
 #[cfg(feature = "keras")]
@@ -41,8 +41,11 @@ pub use spec::{Draft, Note, NoteKind, Spec};
 use crate::Array;
 use crate::{Error, Model};
 
-/// Reads a model file: a `.keras` file, a `.safetensors` file that [`save`] wrote, or JSON of audio
-/// plugins (RTNeural, AIDA-X, GuitarML, `.nam`).
+/// How a PyTorch file from before the zips begins: a pickle of a magic number.
+const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc";
+
+/// Reads a model file: a `.keras` file, a whole Keras model in an `.h5` file, a `.safetensors` file
+/// that [`save`] wrote, or JSON of audio plugins (RTNeural, AIDA-X, GuitarML, `.nam`).
 ///
 /// # Errors
 ///
@@ -88,16 +91,35 @@ fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
     match kind {
         #[cfg(feature = "keras")]
         Kind::Keras => Ok(ModelFile::new(keras_model::read(&bytes)?)),
+        #[cfg(feature = "keras")]
+        Kind::Hdf5 => Ok(ModelFile::new(keras_model::read_h5(bytes.into_owned())?)),
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => own::read(container::safetensors::parse(bytes.into_owned())?),
+        #[cfg(feature = "pytorch")]
+        Kind::Torch => {
+            // What is no state dict has other advice.
+            container::torch::parse(&bytes)?;
+            Err(weights_only("a PyTorch file of weights only"))
+        }
         #[cfg(feature = "audio")]
         Kind::Json => audio::read(&bytes),
         other => Err(other.refused()),
     }
 }
 
-/// Reads a file of weights only, `.safetensors`, `.npz` or a `state_dict` as JSON, and takes the rest
-/// from `spec`.
+/// The error that a file lacks what a spec says.
+#[cfg(feature = "safetensors")]
+fn weights_only(what: &str) -> Error {
+    Error::Unsupported {
+        what: what.into(),
+        advice: "say with a spec which layers they belong to \
+                 (load_with_spec, or --spec SPEC.json; `ritornello inspect FILE --spec` drafts one)"
+            .into(),
+    }
+}
+
+/// Reads a file of weights only, `.safetensors`, `.pt`, `.h5`, `.npz` or a `state_dict` as JSON, and
+/// takes the rest from `spec`.
 ///
 /// # Errors
 ///
@@ -126,6 +148,10 @@ pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
 fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
     match kind {
         Kind::Safetensors => Ok(container::safetensors::parse(bytes)?.tensors),
+        #[cfg(feature = "keras")]
+        Kind::Hdf5 => keras_model::read_weights(bytes),
+        #[cfg(feature = "pytorch")]
+        Kind::Torch => container::torch::parse(&bytes),
         #[cfg(feature = "npz")]
         Kind::Npz => {
             let arrays = npz::parse(&bytes)?.into_iter().map(|(name, read)| (name, read.array));
@@ -214,7 +240,9 @@ fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Re
 /// What a file is, by its extension, or by its first bytes.
 enum Kind {
     Keras,
+    Hdf5,
     Safetensors,
+    Torch,
     Npz,
     /// A model of an audio plugin, or tensors as text.
     Json,
@@ -231,15 +259,8 @@ impl Kind {
             "safetensors" => Self::Safetensors,
             "npz" => Self::Npz,
             "json" | "nam" => Self::Json,
-            "h5" | "hdf5" => Self::Refused(
-                "an HDF5 file of Keras",
-                "open it in Keras and save the model as `model.save(\"model.keras\")`",
-            ),
-            "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Refused(
-                "a PyTorch file that only Python can open safely",
-                "save the weights with safetensors.torch.save_file(module.state_dict(), \
-                 \"model.safetensors\") and describe the layers in a spec",
-            ),
+            "h5" | "hdf5" => Self::Hdf5,
+            "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
             "onnx" => Self::Refused(
                 "an ONNX file",
                 "convert from where it came from: Keras `.keras`, or PyTorch weights as \
@@ -248,20 +269,31 @@ impl Kind {
             "pb" => {
                 Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
             }
-            _ if bytes.starts_with(b"PK\x03\x04") => Self::Keras,
+            _ if bytes.starts_with(b"PK\x03\x04") => Self::of_zip(bytes),
             _ if is_json(bytes) => Self::Json,
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
+            _ if bytes.starts_with(b"\x89HDF\r\n") => Self::Hdf5,
+            _ if bytes.starts_with(LEGACY_TORCH) => Self::Torch,
             _ => Self::Unknown,
         }
+    }
+
+    /// What a zip is, by the names in it.
+    fn of_zip(bytes: &[u8]) -> Self {
+        let holds = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+        if !holds(b"config.json") && holds(b"/data.pkl") { Self::Torch } else { Self::Keras }
     }
 
     /// The error that such a file is not read.
     fn refused(&self) -> Error {
         let (what, advice) = match self {
-            Self::Keras => ("a .keras file", "build ritornello with the feature `keras`"),
+            Self::Keras | Self::Hdf5 => {
+                ("a file of Keras", "build ritornello with the feature `keras`")
+            }
             Self::Safetensors => {
                 ("a .safetensors file", "build ritornello with the feature `safetensors`")
             }
+            Self::Torch => ("a PyTorch file", "build ritornello with the feature `pytorch`"),
             Self::Npz if cfg!(feature = "npz") => (
                 "an .npz file by itself",
                 "say with a spec which layers its arrays belong to \

@@ -22,13 +22,7 @@ const OUTPUT: &str = "@output.";
 pub(super) fn read(file: Contents) -> Result<ModelFile, Error> {
     let Contents { tensors, mut metadata } = file;
     let Some(text) = metadata.remove(SPEC) else {
-        return Err(Error::Unsupported {
-            what: "a file of weights only".into(),
-            advice: "say with a spec which layers they belong to \
-                     (load_with_spec, or --spec SPEC.json; `ritornello inspect FILE --spec` drafts \
-                     one)"
-                .into(),
-        });
+        return Err(super::weights_only("a file of weights only"));
     };
     let spec = Spec::from_json(&text)?;
     let inputs = tensors.take_arrays(INPUT)?;

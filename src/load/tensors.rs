@@ -16,6 +16,8 @@ pub(crate) struct Tensors {
     entries: BTreeMap<String, Entry>,
     /// Whether those who wrote them chose their order.
     ordered: bool,
+    /// The tensors of some groups, in an order that the file gives.
+    lists: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,24 @@ impl Tensors {
         self.entries.iter().map(|(name, entry)| (name.as_str(), &entry.shape[..], entry.place))
     }
 
+    /// The names of all tensors.
+    #[cfg(feature = "keras")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Adds the order of a group's tensors.
+    #[cfg(feature = "keras")]
+    pub(crate) fn list(&mut self, group: String, names: Vec<String>) {
+        self.lists.insert(group, names);
+    }
+
+    /// The tensors of a group in the order that the file gives, if it gives one.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn listed(&self, group: &str) -> Option<&[String]> {
+        self.lists.get(group).map(Vec::as_slice)
+    }
+
     /// Whether there is such a tensor.
     #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn contains(&self, name: &str) -> bool {
@@ -185,11 +205,15 @@ impl Tensors {
         if self.contains(name) { self.get(name, needed_by).map(Some) } else { Ok(None) }
     }
 
-    /// Counts every tensor for which `known` holds as used: those known to be no weights.
-    pub(crate) fn pass_over(&self, known: impl Fn(&str) -> bool) {
+    /// Counts every tensor for which `known` holds as used, those known to be no weights: whether
+    /// there are any.
+    pub(crate) fn pass_over(&self, known: impl Fn(&str) -> bool) -> bool {
+        let mut any = false;
         for (_, entry) in self.entries.iter().filter(|(name, _)| known(name)) {
             entry.used.set(true);
+            any = true;
         }
+        any
     }
 
     /// Fails if a tensor was not used.

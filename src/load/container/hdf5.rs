@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use hdf5_reader::group::Group;
+use hdf5_reader::messages::datatype::StringSize;
 use hdf5_reader::{Datatype, Hdf5File, OpenOptions};
 
 use super::half;
@@ -12,13 +13,24 @@ use crate::load::tensors::{Data, Tensors};
 /// Keras nests a handful of groups; a file that goes deeper is broken.
 const DEEPEST: usize = 64;
 
+/// The longest path of a group; those of Keras are names of a few models inside each other.
+const LONGEST: usize = 4096;
+
 /// A file taken apart.
+#[derive(Default)]
 pub(crate) struct Contents {
     /// The datasets, by path: `layers/dense/vars/0`.
     pub(crate) tensors: Tensors,
     /// The attribute `name` of each group that has one, by path.
     pub(crate) names: BTreeMap<String, String>,
+    /// The attribute `weight_names` of each group that has one, by path: paths of datasets.
+    pub(crate) lists: BTreeMap<String, Vec<String>>,
+    /// The attributes of the root that are texts, of those that are asked for.
+    pub(crate) texts: BTreeMap<&'static str, String>,
 }
+
+/// The attributes of the root that are of use.
+const TEXTS: [&str; 2] = ["model_config", "keras_version"];
 
 /// Reads all groups and datasets but those under the groups of the root that are in `skip`.
 pub(crate) fn parse(bytes: Vec<u8>, skip: &[&str]) -> Result<Contents, Error> {
@@ -32,10 +44,11 @@ pub(crate) fn parse(bytes: Vec<u8>, skip: &[&str]) -> Result<Contents, Error> {
     let file = Hdf5File::from_vec_with_options(bytes, options).map_err(|e| broken("/", e))?;
     let root = file.root_group().map_err(|e| broken("/", e))?;
     let mut walk = Walk {
-        contents: Contents { tensors: Tensors::default(), names: BTreeMap::new() },
+        contents: Contents::default(),
         skip,
         seen: HashSet::new(),
         left: available,
+        texts_left: available,
     };
     walk.group(&root, "", 0)?;
     Ok(walk.contents)
@@ -48,6 +61,8 @@ struct Walk<'a> {
     seen: HashSet<u64>,
     /// Bytes of values that the file can still hold.
     left: usize,
+    /// Bytes of texts that it can still hold.
+    texts_left: usize,
 }
 
 impl Walk<'_> {
@@ -55,8 +70,22 @@ impl Walk<'_> {
         if depth > DEEPEST || !self.seen.insert(group.address()) {
             return Err(broken(path, "the group is inside itself or has two places"));
         }
+        if path.len() > LONGEST {
+            let start: String = path.chars().take(40).collect();
+            return Err(broken(&start, "a path that begins so is too long"));
+        }
+        self.count_texts(group, path)?;
+        for key in TEXTS.into_iter().filter(|_| depth == 0) {
+            if let Ok(text) = group.attribute(key).and_then(|text| text.read_string()) {
+                self.contents.texts.insert(key, text);
+            }
+        }
         if let Ok(name) = group.attribute("name").and_then(|name| name.read_string()) {
             self.contents.names.insert(path.to_owned(), name);
+        }
+        if let Some(names) = weight_names(group) {
+            let paths = names.iter().map(|name| joined(path, name)).collect();
+            self.contents.lists.insert(path.to_owned(), paths);
         }
         let (groups, datasets) = group.members().map_err(|e| broken(path, e))?;
         for dataset in datasets {
@@ -69,6 +98,29 @@ impl Walk<'_> {
             }
             let path = joined(path, child.name());
             self.group(&child, &path, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Looks that the texts of attributes, which lie in heaps of the file, are not more than it has:
+    /// many could be one.
+    fn count_texts(&mut self, group: &Group, path: &str) -> Result<(), Error> {
+        let (before, after) = (4, usize::from(group.offset_size()) + 4);
+        for attribute in group.raw_attributes().map_err(|e| broken(path, e))? {
+            let message = attribute.message();
+            let in_heap = match &message.datatype {
+                Datatype::VarLen { .. } => true,
+                Datatype::String { size, .. } => *size == StringSize::Variable,
+                _ => false,
+            };
+            // Each is a length and a place.
+            let places = message.raw_data.chunks_exact(before + after).filter(|_| in_heap);
+            for place in places {
+                let length = place[..before].iter().rev().fold(0, |n, &b| n << 8 | usize::from(b));
+                self.texts_left = self.texts_left.checked_sub(length).ok_or_else(|| {
+                    broken(path, "its attributes need more bytes than the file has")
+                })?;
+            }
         }
         Ok(())
     }
@@ -102,6 +154,31 @@ impl Walk<'_> {
         };
         self.contents.tensors.insert(path, shape, data)
     }
+}
+
+/// The attribute `weight_names`, which is split into `weight_names0`, `weight_names1`, ... where it
+/// is long.
+fn weight_names(group: &Group) -> Option<Vec<String>> {
+    let read = |key: &str| {
+        let attribute = group.attribute(key).ok()?;
+        // An empty list has no strings to be one of.
+        if attribute.num_elements().ok()? == 0 {
+            Some(Vec::new())
+        } else {
+            attribute.read_strings().ok()
+        }
+    };
+    if let Some(names) = read("weight_names") {
+        return Some(names);
+    }
+    let mut names = read("weight_names0")?;
+    for number in 1.. {
+        match read(&format!("weight_names{number}")) {
+            Some(more) => names.extend(more),
+            None => break,
+        }
+    }
+    Some(names)
 }
 
 /// Floating point numbers of `size` bytes, as f32.

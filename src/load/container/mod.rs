@@ -5,7 +5,7 @@
 
 #[cfg(feature = "keras")]
 pub(super) mod hdf5;
-#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "pytorch"))]
 mod half;
 #[cfg(feature = "safetensors")]
 pub(super) use half::Float;
@@ -13,7 +13,13 @@ pub(super) use half::Float;
 pub mod npy;
 #[cfg(feature = "npz")]
 pub mod npz;
+#[cfg(feature = "pytorch")]
+mod pickle;
 #[cfg(feature = "safetensors")]
 pub(super) mod safetensors;
-#[cfg(any(feature = "npz", feature = "keras"))]
+#[cfg(feature = "pytorch")]
+pub(super) mod torch;
+#[cfg(feature = "pytorch")]
+mod torch_tensor;
+#[cfg(any(feature = "npz", feature = "keras", feature = "pytorch"))]
 pub(super) mod zip;

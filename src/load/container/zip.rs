@@ -9,7 +9,13 @@ use crate::Error;
 /// An archive in memory.
 pub(crate) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
+    /// The most bytes that a member may have.
+    most: u64,
 }
+
+/// How many times the archive's own length a member of a model may have: configurations repeat
+/// themselves, weights do not.
+const MOST: u64 = 64;
 
 impl<'a> Archive<'a> {
     /// Reads the table of contents.
@@ -19,7 +25,14 @@ impl<'a> Archive<'a> {
         if zip.has_overlapping_files().map_err(broken)? {
             return Err(broken("its members overlap"));
         }
-        Ok(Self { zip })
+        Ok(Self { zip, most: u64::MAX })
+    }
+
+    /// The same for a model, of which no member unpacks to much more than the archive.
+    #[cfg(any(feature = "keras", feature = "pytorch"))]
+    pub(crate) fn of_model(bytes: &'a [u8]) -> Result<Self, Error> {
+        let most = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(MOST);
+        Ok(Self { most, ..Self::open(bytes)? })
     }
 
     /// The members' names.
@@ -33,6 +46,13 @@ impl<'a> Archive<'a> {
         let member = self.zip.by_name(name).map_err(|error| inside(error.to_string()))?;
         // The size is a claim: it bounds what is read, and nothing is allocated for it.
         let claimed = member.size();
+        if claimed > self.most {
+            let length = self.most / MOST;
+            return Err(inside(format!(
+                "it unpacks to {claimed} bytes, more than {MOST} times the file's {length}; \
+                 store it without compression if that is right"
+            )));
+        }
         let mut bytes = Vec::new();
         member
             .take(claimed.saturating_add(1))

@@ -15,7 +15,7 @@
 //! # Ok(()) }
 //! ```
 
-use super::GateOrder;
+use super::{GateOrder, cudnn};
 use crate::load::tensors::{Axis, TensorView};
 use crate::model::{
     Activation, Cell, CellWeights, Dense, Direction, Embedding, Gru, GruReset, Matrix, Merge,
@@ -159,7 +159,11 @@ pub(crate) fn cell_weights(
     let gates = cell.gates().len();
     // The recurrent kernel alone tells the units; everything else is held against it.
     recurrent.expect(&[Axis::hidden(units), Axis::gates(gates, units)])?;
-    let units = Some(recurrent.shape()[0]);
+    let hidden = recurrent.shape()[0];
+    if let Some(bias) = bias.filter(|bias| cudnn::is_layout(cell, *bias, hidden)) {
+        return cudnn::cell_weights(cell, kernel, recurrent, bias, hidden);
+    }
+    let units = Some(hidden);
     let columns = Axis::gates(gates, units);
     let canonical = |matrix: &Matrix| GateOrder::Keras.rows_to_canonical(&cell, matrix);
     let vector = |values: &[f32]| GateOrder::Keras.to_canonical(&cell, values);

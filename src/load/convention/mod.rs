@@ -3,7 +3,10 @@
 //! What stands in a file is a convention of the framework that wrote it, whatever the container.
 //! Here, and nowhere else, one is turned into the other.
 
+mod cudnn;
 pub mod keras;
+#[cfg(any(feature = "safetensors", feature = "keras"))]
+pub(super) mod keras_1;
 pub mod pytorch;
 
 use crate::Error;

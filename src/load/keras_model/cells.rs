@@ -1,9 +1,9 @@
 //! Recurrent cells: what a layer's or a cell's attributes and weights make.
 
 use super::config::Layer;
-use super::{File, activation};
+use super::{File, Version, activation};
 use crate::Error;
-use crate::load::convention::keras;
+use crate::load::convention::{keras, keras_1};
 use crate::model::{Activation, Cell, CellWeights, Gru, GruReset};
 
 /// Attributes of every cell.
@@ -24,11 +24,22 @@ pub(super) fn read(
     let cell = cell(layer, file)?;
     let units = layer.count("units")?;
     let label = layer.label();
-    let get = |index: usize| file.tensors.get(&format!("{path}/vars/{index}"), &label);
+    let get = |index: usize| file.variable(path, index, &label);
+    if by_gate(layer, file.version) {
+        let arrays = (0..keras_1::arrays(cell)).map(get).collect::<Result<Vec<_>, _>>()?;
+        let weights = keras_1::cell_weights(cell, &arrays, Some(units));
+        return Ok((cell, weights.map_err(|error| error.within(&label))?));
+    }
     let bias = if layer.switch("use_bias", true)? { Some(get(2)?) } else { None };
     let weights = keras::cell_weights(cell, get(0)?, get(1)?, bias, Some(units))
         .map_err(|error| error.within(&label))?;
     Ok((cell, weights))
+}
+
+/// Whether a layer has arrays for each gate, as in Keras 1 unless it was made for a GPU.
+pub(super) fn by_gate(layer: &Layer<'_>, version: Version) -> bool {
+    let gpu = layer.get("implementation").is_some_and(|number| *number == 2);
+    version.major < 2 && matches!(layer.class, "LSTM" | "GRU") && !gpu
 }
 
 fn cell(layer: &Layer<'_>, file: &File) -> Result<Cell, Error> {

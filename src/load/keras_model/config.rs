@@ -28,10 +28,14 @@ const TRAINING_ONLY: &[&str] = &[
 pub(super) struct Layer<'a> {
     pub(super) class: &'a str,
     pub(super) name: &'a str,
+    /// All of it.
+    pub(super) value: &'a Value,
     module: &'a str,
     config: &'a Map<String, Value>,
     /// The shape it was built for.
     input_shape: Option<&'a Value>,
+    /// The number of axes of what it is called on, where the graph tells.
+    called_on: Option<usize>,
 }
 
 impl<'a> Layer<'a> {
@@ -46,7 +50,7 @@ impl<'a> Layer<'a> {
         let name = name.ok_or_else(|| problem("it has no name"))?;
         let input_shape = value.get("build_config").and_then(|build| build.get("input_shape"));
         let module = text("module").unwrap_or_default();
-        let layer = Self { class, name, module, config, input_shape };
+        let layer = Self { class, name, value, module, config, input_shape, called_on: None };
         if let Some(module) = text("module").filter(|module| !module.starts_with("keras")) {
             return Err(layer.unsupported(
                 &format!("from the module {module}"),
@@ -59,6 +63,11 @@ impl<'a> Layer<'a> {
     /// Whether it is an operation of Keras on tensors and no layer.
     pub(super) fn is_operation(&self) -> bool {
         self.module.starts_with("keras.src.ops")
+    }
+
+    /// The same layer, called on a tensor of this many axes.
+    pub(super) fn called_on(self, axes: Option<usize>) -> Self {
+        Self { called_on: axes, ..self }
     }
 
     /// How messages call it.
@@ -158,6 +167,10 @@ impl<'a> Layer<'a> {
 
     /// The number of axes of the input it was built for, or of the first of them.
     fn rank(&self) -> Option<usize> {
+        self.built_rank().or(self.called_on)
+    }
+
+    fn built_rank(&self) -> Option<usize> {
         let axes = self.input_shape?.as_array()?;
         match axes.first()? {
             Value::Array(first) => Some(first.len()),

@@ -55,10 +55,6 @@ pub(super) fn op(layer: &Layer<'_>, path: &str, file: &File) -> Result<Option<Op
             layer.know(&["stddev", "rate", "noise_shape"])?;
             return Ok(None);
         }
-        "Sequential" | "Functional" | "Model" => {
-            let advice = "a model inside a model is not read; call its layers one by one";
-            return Err(layer.unsupported("", advice));
-        }
         _ => {
             let advice = "there are: Input, SimpleRNN, LSTM, GRU, RNN, Bidirectional, Masking, \
                           TimeDistributed, Dense, Embedding, Dropout, SpatialDropout1D, \
@@ -80,7 +76,7 @@ fn channels_last(layer: &Layer<'_>) -> Result<(), Error> {
 fn dense(layer: &Layer<'_>, path: &str, file: &File) -> Result<Op, Error> {
     layer.know(&["units", "activation", "use_bias"])?;
     let label = layer.label();
-    let get = |index: usize| file.tensors.get(&format!("{path}/vars/{index}"), &label);
+    let get = |index: usize| file.variable(path, index, &label);
     let bias = if layer.switch("use_bias", true)? { Some(get(1)?) } else { None };
     let activation = activation::read(layer, "activation", Activation::Linear, file.version)?;
     let dense = keras::dense_layer(get(0)?, bias, Some(layer.count("units")?), activation);
@@ -90,7 +86,7 @@ fn dense(layer: &Layer<'_>, path: &str, file: &File) -> Result<Op, Error> {
 fn embedding(layer: &Layer<'_>, path: &str, file: &File) -> Result<Op, Error> {
     layer.know(&["input_dim", "output_dim", "mask_zero", "input_length"])?;
     let label = layer.label();
-    let table = file.tensors.get(&format!("{path}/vars/0"), &label)?;
+    let table = file.variable(path, 0, &label)?;
     let rows = Axis::of("input_dim", layer.count("input_dim")?);
     let columns = Axis::of("output_dim", layer.count("output_dim")?);
     let table = table.matrix(&rows, &columns).map_err(|error| error.within(&label))?;
@@ -106,7 +102,7 @@ fn batch_normalization(layer: &Layer<'_>, path: &str, file: &File) -> Result<Op,
     let label = layer.label();
     let mut index = 0;
     let mut next = || {
-        let view = file.tensors.get(&format!("{path}/vars/{index}"), &label)?;
+        let view = file.variable(path, index, &label)?;
         index += 1;
         view.vector(&Axis::any("features")).map_err(|error| error.within(&label))
     };

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::inside;
-use super::masks::Mask;
+use super::masks::{Mask, MaskRules};
 use super::topology::Tensor;
 use crate::Error;
 use crate::model::{GraphBuilder, MaskRule, Op, Select, Value};
@@ -19,6 +19,10 @@ pub(super) struct Graph {
     pub(super) truths: HashMap<Tensor, Mask>,
     /// The masks that go with results of layers.
     pub(super) flows: HashMap<Tensor, Mask>,
+    /// Whether masks are those of Keras 1 and 2, and which these are.
+    pub(super) rules: MaskRules,
+    /// The number of axes of results, where it is known.
+    pub(super) axes: HashMap<Tensor, usize>,
     /// The nodes that make masks, and of what.
     masks: Vec<(Value, MaskRule, Value)>,
 }

@@ -14,6 +14,7 @@ use crate::model::{Element, Extent, Model, Op, Select, Shape};
 pub(super) fn model(topology: &Topology<'_>, file: &File, mask: KerasMask) -> Result<Model, Error> {
     let mut graph = Graph::default();
     graph.indices = indices(topology);
+    graph.rules = masks::MaskRules::of(file.version);
     // Inputs come first, in the order in which the model is called.
     for (index, tensor) in topology.inputs.iter().enumerate() {
         let call = topology.calls.iter().find(|call| call.layer.name == tensor.layer);
@@ -27,24 +28,34 @@ pub(super) fn model(topology: &Topology<'_>, file: &File, mask: KerasMask) -> Re
             masked_input(tensor, &call.layer, shape, element, &mut graph)?;
             continue;
         }
+        let axes = call.layer.get("batch_shape").and_then(|shape| shape.as_array()).map(Vec::len);
+        graph.axes.extend(axes.map(|axes| (tensor.clone(), axes)));
         let value = graph.builder.input(call.layer.name, shape, element);
         graph.enter(tensor.clone(), Produced::Value(value));
     }
     for call in &topology.calls {
         add(call, file, &mut graph)?;
     }
+    for (input, mask) in &topology.masks {
+        if graph.flow(input) != graph.truths(mask) {
+            return Err(Error::Unsupported {
+                what: format!("a model inside called on '{}' with another mask", input.layer),
+                advice: "call it without; it gets the mask of its input".into(),
+            });
+        }
+    }
     let mut total: HashMap<&str, usize> = HashMap::new();
-    for output in &topology.outputs {
-        *total.entry(&output.layer).or_insert(0) += 1;
+    for name in &topology.names {
+        *total.entry(name).or_insert(0) += 1;
     }
     let mut seen: HashMap<&str, usize> = HashMap::new();
-    for output in &topology.outputs {
+    for (output, name) in topology.outputs.iter().zip(&topology.names) {
         let value = graph.value(output)?;
-        let number = seen.entry(&output.layer).or_insert(0);
-        if total[output.layer.as_str()] > 1 {
-            graph.builder.output(&format!("{}_{number}", output.layer), value);
+        let number = seen.entry(name).or_insert(0);
+        if total[name.as_str()] > 1 {
+            graph.builder.output(&format!("{name}_{number}"), value);
         } else {
-            graph.builder.output(&output.layer, value);
+            graph.builder.output(name, value);
         }
         *number += 1;
     }
@@ -120,16 +131,14 @@ fn input_shape(layer: &Layer<'_>, index: usize, element: Element) -> Result<Shap
 
 /// Adds what one call computes.
 fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
-    let layer = &call.layer;
-    // The name that Keras 2.12 and 2.13 had for this group.
-    const OLD: &str = "_layer_checkpoint_dependencies";
-    let old = file.names.keys().any(|path| path.starts_with(OLD));
-    let path = format!("{}/{}", if old { OLD } else { "layers" }, call.path);
+    let axes = call.inputs.first().and_then(|tensor| graph.axes.get(tensor)).copied();
+    let layer = &call.layer.called_on(axes);
+    let path = format!("layers/{}", call.path);
     if layer.class == "InputLayer" {
         return Ok(());
     }
     if layer.is_operation() {
-        let tensor = Tensor { layer: layer.name.into(), call: call.number, index: 0 };
+        let tensor = Tensor { layer: call.name.clone(), call: call.number, index: 0 };
         let mask = masks::operation(call, graph)?;
         graph.truths.insert(tensor, mask);
         return Ok(());
@@ -139,10 +148,10 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
         return Err(inside("model.weights.h5", &problem));
     }
     let name = match call.number {
-        0 => layer.name.to_owned(),
-        number => format!("{}.call_{number}", layer.name),
+        0 => call.name.clone(),
+        number => format!("{}.call_{number}", call.name),
     };
-    let result = |index: usize| Tensor { layer: layer.name.into(), call: call.number, index };
+    let result = |index: usize| Tensor { layer: call.name.clone(), call: call.number, index };
     let recurrent = matches!(layer.class, "SimpleRNN" | "LSTM" | "GRU" | "RNN" | "Bidirectional");
     let many = matches!(layer.class, "Concatenate" | "Add" | "Multiply");
     if !recurrent && !call.initial_state.is_empty() {
@@ -159,9 +168,13 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
         } else {
             recurrent::one_way(call, &name, &path, file, graph)?
         };
+        let count = results.produced.len();
         for (index, produced) in results.produced.into_iter().enumerate() {
             graph.enter(result(index), produced);
         }
+        graph
+            .axes
+            .extend((0..count).map(|i| (result(i), if i < results.sequences { 3 } else { 2 })));
         let mask = masks::handed_on(call, graph);
         graph.flows.extend((0..results.sequences).filter_map(|index| Some((result(index), mask?))));
         return Ok(());
@@ -169,7 +182,7 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
     let mut inputs = call.inputs.iter().map(|t| graph.value(t)).collect::<Result<Vec<_>, _>>()?;
     let mut flow = masks::handed_on(call, graph);
     if let Some(rule) = masks::made(layer)? {
-        let mask = graph.mask(layer.name, inputs[0], rule);
+        let mask = graph.mask(&call.name, inputs[0], rule);
         flow = Some(Mask::Steps(mask));
         if layer.class == "Masking" {
             inputs.push(mask);
@@ -191,6 +204,13 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
         }
         _ => elementwise::op(layer, &path, file)?,
     };
+    let axes = match layer.class {
+        "Embedding" => axes.map(|axes| axes + 1),
+        "RepeatVector" => Some(3),
+        "Flatten" | "GlobalAveragePooling1D" | "GlobalMaxPooling1D" => Some(2),
+        _ => axes,
+    };
+    graph.axes.extend(axes.map(|axes| (result(0), axes)));
     let value = match op {
         Some(op) => graph.builder.node(&name, op, &inputs),
         None => inputs[0],

@@ -4,6 +4,7 @@
 //! tensor that a layer makes of a masked one, if that layer knows masks; a Functional model says
 //! besides which mask each layer is called with, and how it is made by operations.
 
+use super::Version;
 use super::config::Layer;
 use super::graph::Graph;
 use super::topology::{Call, Tensor};
@@ -113,16 +114,45 @@ fn different(of: &Tensor, with: f64, graph: &mut Graph) -> Option<Mask> {
     }
 }
 
+/// Whose rules masks follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum MaskRules {
+    #[default]
+    Keras3,
+    /// That of TensorFlow.
+    Keras2,
+    /// Before 2.4, whose masked steps show other things.
+    Standalone,
+}
+
+impl MaskRules {
+    pub(super) fn of(version: Version) -> Self {
+        match version {
+            Version { major: 3.., .. } => Self::Keras3,
+            Version { standalone: true, .. } => Self::Standalone,
+            Version { .. } => Self::Keras2,
+        }
+    }
+}
+
 /// The mask that a layer uses: the one it is called with, or that which goes with its input.
 ///
-/// Keras gives a layer that is called with an initial state only a mask that is given by hand.
+/// Keras 3 gives a layer that is called with an initial state only a mask that is given by hand.
 pub(super) fn used(call: &Call<'_>, graph: &Graph) -> Result<Option<Value>, Error> {
     let layer = &call.layer;
+    let flows = call.initial_state.is_empty() || graph.rules != MaskRules::Keras3;
     let mask = match &call.mask {
+        // In Keras 2 masks are no tensors of the model's own.
         Some(given) => Some(graph.truths(given).unwrap_or(Mask::Several)),
-        None if call.initial_state.is_empty() => graph.flow(&call.inputs[0]),
+        None if flows => graph.flow(&call.inputs[0]),
         None => None,
     };
+    let settled = call.initial_state.is_empty() && layer.class != "Bidirectional";
+    if mask.is_some() && graph.rules == MaskRules::Standalone && !settled {
+        let advice = "what Keras before 2.4 shows at masked steps here is not what later ones \
+                      show; load it in tf_keras, compare, and save it there";
+        return Err(layer.unsupported("of an old Keras with a mask", advice));
+    }
     match mask {
         None | Some(Mask::All) => Ok(None),
         Some(Mask::Steps(mask)) => Ok(Some(mask)),
@@ -134,6 +164,12 @@ pub(super) fn used(call: &Call<'_>, graph: &Graph) -> Result<Option<Value>, Erro
 pub(super) fn handed_on(call: &Call<'_>, graph: &Graph) -> Option<Mask> {
     let mut masks = call.inputs.iter().map(|tensor| graph.flow(tensor));
     match call.layer.class {
+        // Keras 2 wants every mask to count a step, and passes over what has none.
+        "Add" | "Multiply" | "Concatenate" if graph.rules != MaskRules::Keras3 => {
+            let masks: Vec<Mask> = masks.flatten().filter(|mask| *mask != Mask::All).collect();
+            let first = *masks.first()?;
+            Some(if masks.iter().all(|mask| *mask == first) { first } else { Mask::Several })
+        }
         "Add" | "Multiply" => masks.collect::<Option<Vec<_>>>().map(Mask::or_all),
         "Concatenate" => {
             let masks: Vec<_> = masks.collect();

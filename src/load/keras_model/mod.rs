@@ -1,5 +1,6 @@
 //! `.keras`: a zip of `config.json` (the layers), `metadata.json` (the version) and
-//! `model.weights.h5`.
+//! `model.weights.h5`. A whole model as `.h5`: the configuration is an attribute, and lists of names
+//! say which dataset is which variable.
 //!
 //! Inputs are named by their input layers, outputs by the layers they come from; where one layer
 //! gives several outputs they are `NAME_0`, `NAME_1`, ... A batch size fixed in the file is not
@@ -12,16 +13,22 @@ mod config;
 mod elementwise;
 mod graph;
 mod layers;
+mod legacy;
+mod lists;
 mod masks;
+mod nested;
 mod paths;
 mod recurrent;
 mod topology;
+mod weights_only;
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::container::hdf5;
 use super::container::zip::Archive;
-use super::tensors::Tensors;
+use super::tensors::{TensorView, Tensors};
 use crate::{Error, Model};
 
 /// What a layer is read from, beside its own configuration.
@@ -29,20 +36,49 @@ struct File {
     version: Version,
     tensors: Tensors,
     /// The names of the layers as the weights' file knows them, by path.
-    names: std::collections::BTreeMap<String, String>,
+    names: BTreeMap<String, String>,
+    /// The variables' names, where these are not their paths.
+    places: Option<lists::Places>,
+}
+
+/// What a group of layers is called in files of Keras 2.12 and 2.13; since then it is `layers`.
+const OLD_LAYERS: &str = "_layer_checkpoint_dependencies";
+
+impl File {
+    /// A file in which variables have paths.
+    fn new(version: Version, tensors: Tensors, names: BTreeMap<String, String>) -> Self {
+        let old = |name: &str| name.starts_with(OLD_LAYERS);
+        let places = tensors.names().any(old).then(|| {
+            let path = |name: &str| name.replace(OLD_LAYERS, "layers");
+            tensors.names().map(|name| (path(name), name.to_owned())).collect()
+        });
+        Self { version, tensors, names, places }
+    }
+
+    /// The variable of this number at a path.
+    fn variable(&self, path: &str, index: usize, label: &str) -> Result<TensorView<'_>, Error> {
+        let path = format!("{path}/vars/{index}");
+        let name = self.places.as_ref().and_then(|places| places.get(&path));
+        self.tensors.get(name.unwrap_or(&path), label)
+    }
 }
 
 /// The Keras that wrote a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
     major: u32,
+    /// Before 2.4, and not the Keras of TensorFlow: other defaults, other masks.
+    standalone: bool,
 }
+
+pub(super) use weights_only::read as read_weights;
 
 /// Reads the bytes of a `.keras` file.
 pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
-    let mut archive = Archive::open(bytes)?;
+    let mut archive = Archive::of_model(bytes)?;
     let config = json(&mut archive, "config.json")?;
     let version = version(&json(&mut archive, "metadata.json")?)?;
+    let config = legacy::modern(config, version);
     let names = archive.names()?;
     if !names.iter().any(|name| name == "model.weights.h5") {
         return Err(Error::Unsupported {
@@ -50,9 +86,35 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
             advice: "save it with `model.save(\"model.keras\")` and the default options".into(),
         });
     }
-    let weights = hdf5::parse(archive.read("model.weights.h5")?, &["optimizer"])
+    let weights = hdf5::parse(archive.read("model.weights.h5")?, &weights_only::NOT_LAYERS)
         .map_err(|error| inside("model.weights.h5", &error))?;
-    let file = File { version, tensors: weights.tensors, names: weights.names };
+    let file = File::new(version, weights.tensors, weights.names);
+    model(&config, &file, KerasMask::None)
+}
+
+/// Reads the bytes of an `.h5` file that holds a whole model.
+pub(super) fn read_h5(bytes: Vec<u8>) -> Result<Model, Error> {
+    let contents = hdf5::parse(bytes, &weights_only::NOT_LAYERS)?;
+    let Some(config) = contents.texts.get("model_config") else {
+        return Err(Error::Unsupported {
+            what: "an HDF5 file of weights only".into(),
+            advice: "say with a spec which layers they belong to (load_with_spec, or \
+                     --spec SPEC.json), or save the whole model: model.save(\"model.keras\")"
+                .into(),
+        });
+    };
+    // Keras 1 did not say its version at first.
+    let version = contents.texts.get("keras_version").map_or("1", String::as_str);
+    let version = parsed(version)
+        .ok_or_else(|| inside("keras_version", &format!("'{version}' is no version")))?;
+    let config = serde_json::from_str(config).map_err(|error| inside("model_config", &error))?;
+    let config = legacy::modern(config, version);
+    let list = |layer: &str| {
+        let group = format!("{}{layer}", weights_only::MODEL);
+        contents.lists.get(&group).map(Vec::as_slice)
+    };
+    let places = Some(lists::places(&config, version, list)?);
+    let file = File { version, tensors: contents.tensors, names: BTreeMap::new(), places };
     model(&config, &file, KerasMask::None)
 }
 
@@ -73,17 +135,17 @@ pub(super) fn from_parts(
     tensors: Tensors,
     mask: KerasMask,
 ) -> Result<Model, Error> {
-    let config =
+    let config: Value =
         serde_json::from_str(config).map_err(|error| inside("the configuration", &error))?;
     let version = parsed(version).ok_or_else(|| {
         inside("the version of Keras", &format!("'{version}' is no version such as 3.15.1"))
     })?;
-    let file = File { version, tensors, names: std::collections::BTreeMap::new() };
-    model(&config, &file, mask)
+    let config = legacy::modern(config, version);
+    model(&config, &File::new(version, tensors, BTreeMap::new()), mask)
 }
 
 fn model(config: &Value, file: &File, mask: KerasMask) -> Result<Model, Error> {
-    let model = layers::model(&topology::read(config)?, file, mask)?;
+    let model = layers::model(&nested::flat(config)?, file, mask)?;
     // The state of a dropout's random numbers.
     file.tensors.pass_over(|name| name.contains("seed_generator/"));
     file.tensors.finish()?;
@@ -101,7 +163,11 @@ fn version(metadata: &Value) -> Result<Version, Error> {
 }
 
 fn parsed(text: &str) -> Option<Version> {
-    text.split('.').next()?.parse().ok().map(|major| Version { major })
+    let mut numbers = text.split(['.', '-']).map(str::parse);
+    let major = numbers.next()?.ok()?;
+    let minor = numbers.next().and_then(Result::ok).unwrap_or(0);
+    let standalone = (major, minor) < (2, 4) && !text.contains("tf");
+    Some(Version { major, standalone })
 }
 
 /// The error that something in a member of the archive is wrong.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::config::Layer;
 use super::inside;
+use super::nested::is_model;
 use super::paths::Counter;
 use crate::Error;
 
@@ -21,6 +22,8 @@ pub(super) struct Tensor {
 /// One call of a layer.
 pub(super) struct Call<'a> {
     pub(super) layer: Layer<'a>,
+    /// The layer's name, with those of the models it is in.
+    pub(super) name: String,
     /// Which of the layer's calls: 0, 1, ...
     pub(super) number: usize,
     /// The path of the layer's weights, from `layers/` on.
@@ -37,12 +40,18 @@ impl<'a> Call<'a> {
     /// Without arguments.
     fn new(layer: Layer<'a>, number: usize, path: String) -> Self {
         let (inputs, initial_state) = (Vec::new(), Vec::new());
-        Self { layer, number, path, inputs, initial_state, mask: None, constant: None }
+        let name = layer.name.into();
+        Self { layer, name, number, path, inputs, initial_state, mask: None, constant: None }
     }
 
     /// The tensors that it depends on.
     fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         self.inputs.iter().chain(&self.initial_state).chain(&self.mask)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn tensors_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        self.inputs.iter_mut().chain(&mut self.initial_state).chain(&mut self.mask)
     }
 }
 
@@ -53,6 +62,10 @@ pub(super) struct Topology<'a> {
     /// The model's inputs, in order: each an `InputLayer`.
     pub(super) inputs: Vec<Tensor>,
     pub(super) outputs: Vec<Tensor>,
+    /// The layer, or the model inside, that each output comes from.
+    pub(super) names: Vec<String>,
+    /// What models inside are called on, with the masks that they are called with.
+    pub(super) masks: Vec<(Tensor, Tensor)>,
 }
 
 /// Reads the configuration of a model.
@@ -70,6 +83,11 @@ pub(super) fn read(config: &Value) -> Result<Topology<'_>, Error> {
                 .into(),
         }),
     }
+}
+
+fn topology<'a>(calls: Vec<Call<'a>>, inputs: Vec<Tensor>, outputs: Vec<Tensor>) -> Topology<'a> {
+    let names = outputs.iter().map(|output| output.layer.clone()).collect();
+    Topology { calls, inputs, outputs, names, masks: Vec::new() }
 }
 
 fn problem(what: impl std::fmt::Display) -> Error {
@@ -98,7 +116,7 @@ fn sequential(layers: &[Value]) -> Result<Topology<'_>, Error> {
     };
     let (inputs, outputs) = (vec![tensor(first.layer.name)], vec![tensor(last.layer.name)]);
     unique(&calls)?;
-    Ok(Topology { calls, inputs, outputs })
+    Ok(topology(calls, inputs, outputs))
 }
 
 /// The only result of the first call.
@@ -133,8 +151,26 @@ fn functional<'a>(config: &'a Value, layers: &'a [Value]) -> Result<Topology<'a>
         references(value, &mut found).ok_or_else(|| problem(format!("{key} is {value}")))?;
         Ok(found)
     };
-    let (inputs, outputs) = (ends("input_layers")?, ends("output_layers")?);
-    Ok(Topology { calls: sorted(calls)?, inputs, outputs })
+    let (inputs, mut outputs) = (ends("input_layers")?, ends("output_layers")?);
+    count_from_zero(&mut calls, &mut outputs);
+    Ok(topology(sorted(calls)?, inputs, outputs))
+}
+
+/// Counts the calls of models inside from 0, as those of layers are: Keras counts from 1 where such
+/// a model was made by a call of its own.
+fn count_from_zero(calls: &mut [Call<'_>], outputs: &mut [Tensor]) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for call in calls.iter().filter(|call| is_model(call.layer.class)) {
+        *counts.entry(call.layer.name.into()).or_insert(0) += 1;
+    }
+    let mut tensors: Vec<&mut Tensor> =
+        calls.iter_mut().flat_map(Call::tensors_mut).chain(outputs).collect();
+    counts.retain(|name, count| {
+        tensors.iter().any(|tensor| tensor.layer == *name && tensor.call == *count)
+    });
+    for tensor in tensors.iter_mut().filter(|tensor| counts.contains_key(&tensor.layer)) {
+        tensor.call = tensor.call.saturating_sub(1);
+    }
 }
 
 /// Fails if two layers have one name.
@@ -195,12 +231,19 @@ fn arguments(call: &mut Call<'_>, node: &Value) -> Result<(), Error> {
             ("initial_state", value) => keras_tensors(layer, value, states)?,
             ("mask", value) => {
                 let mut masks = Vec::new();
-                keras_tensors(layer, value, &mut masks)?;
-                call.mask = masks.pop();
-                if !masks.is_empty() {
-                    let advice = "call it with one";
+                // One for each input: none for those behind the first.
+                let (first, others) = match value.as_array().and_then(|list| list.split_first()) {
+                    Some((first, others)) => (first, others),
+                    None => (value, &[][..]),
+                };
+                if others.iter().any(|other| !other.is_null()) {
+                    let advice = "call it with one, that of its first input";
                     return Err(layer.unsupported("called with several masks", advice));
                 }
+                if !first.is_null() {
+                    keras_tensors(layer, first, &mut masks)?;
+                }
+                call.mask = masks.pop();
             }
             _ => {
                 let what = format!("called with {key}={value}");

@@ -29,6 +29,7 @@ pub(super) fn spec(model: &Model) -> Result<Spec, Error> {
         value: model.value_name(output.value),
     });
     Ok(Spec {
+        unused: Vec::new(),
         inputs: model.inputs().to_vec(),
         axes: model.axes(),
         nodes,

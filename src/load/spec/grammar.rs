@@ -5,7 +5,8 @@ use crate::model::{
 };
 
 /// Keys at the top.
-pub(super) const TOP: &[&str] = &["ritornello", "inputs", "time_major", "nodes", "outputs"];
+pub(super) const TOP: &[&str] =
+    &["ritornello", "inputs", "time_major", "nodes", "outputs", "unused"];
 /// Keys of an input.
 pub(super) const INPUT: &[&str] = &["name", "axes", "dtype"];
 /// Keys of an output that is an object.

@@ -14,7 +14,8 @@
 //! A recurrent node offers the values `NAME` (its sequence), `NAME.last`, `NAME.h_n` and, if it is
 //! an LSTM, `NAME.c_n`; with the merge `none` it offers `NAME.forward`, `NAME.backward`,
 //! `NAME.forward.last` and `NAME.backward.last` instead of the first two. Every other node offers
-//! `NAME`. `docs/spec.schema.json` lists every key.
+//! `NAME`. Tensors that the model does without are named by `"unused": ["decoder."]`, which is how
+//! their names begin. `docs/spec.schema.json` lists every key.
 
 mod build;
 mod draft;
@@ -52,6 +53,8 @@ pub struct Spec {
     axes: SequenceAxes,
     nodes: Vec<NodeSpec>,
     outputs: Vec<OutputSpec>,
+    /// How the names of tensors begin that the model does without.
+    unused: Vec<String>,
 }
 
 impl Spec {
@@ -115,6 +118,12 @@ impl Spec {
     /// Makes the model from a file's tensors, every one of which must be used.
     pub(super) fn build(&self, tensors: &Tensors) -> Result<Model, Error> {
         let model = build::model(self, tensors)?;
+        for (index, prefix) in self.unused.iter().enumerate() {
+            if !tensors.pass_over(|name| name.starts_with(prefix.as_str())) {
+                let problem = format!("no tensor of the file has a name that begins '{prefix}'");
+                return Err(Error::Spec { place: format!("unused[{index}]"), problem });
+            }
+        }
         tensors.finish()?;
         Ok(model)
     }

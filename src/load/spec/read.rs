@@ -39,7 +39,8 @@ pub(super) fn spec(json: &str) -> Result<Spec, Error> {
     let nodes = nodes.map(|(index, value)| node::read(index, value)).collect::<Result<_, _>>()?;
     let outputs = top.list("outputs")?.iter().enumerate();
     let outputs = outputs.map(|(index, value)| output(index, value)).collect::<Result<_, _>>()?;
-    Ok(Spec { inputs, axes: order.found.unwrap_or_default(), nodes, outputs })
+    let unused = if top.has("unused") { names(&top, "unused")? } else { Vec::new() };
+    Ok(Spec { inputs, axes: order.found.unwrap_or_default(), nodes, outputs, unused })
 }
 
 /// The order of batch and time, which all sequences share.

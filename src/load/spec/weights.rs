@@ -3,7 +3,7 @@
 use super::grammar::{ConstantKind, Convention, Recurrence, RecurrentSpec, WeightsSpec};
 use super::json::wrong;
 use crate::Error;
-use crate::load::convention::{keras, pytorch};
+use crate::load::convention::{keras, keras_1, pytorch};
 use crate::load::tensors::{Axis, TensorView, Tensors};
 use crate::model::{
     Activation, Cell, CellWeights, Constant, Coupling, Dense, Direction, Embedding, Gru, GruReset,
@@ -56,13 +56,7 @@ pub(super) fn cells(
             }
             Ok(vec![named.linear_cell(spec.bias)?])
         }
-        Convention::Keras => match spec.direction {
-            Direction::Bidirectional => ["forward.", "backward."]
-                .into_iter()
-                .map(|side| named.keras_cell(spec, side))
-                .collect(),
-            _ => Ok(vec![named.keras_cell(spec, "")?]),
-        },
+        Convention::Keras => named.keras_cells(spec),
         Convention::Ritornello => {
             let sides = ["", ".backward"].into_iter().take(spec.direction.count());
             let cells =
@@ -96,12 +90,19 @@ pub(super) fn dense(
     node: &str,
 ) -> Result<Dense, Error> {
     let named = Named { tensors, prefix: &weights.prefix, node };
-    let bias = if bias { Some(named.get("bias")?) } else { None };
+    let count = 1 + usize::from(bias);
+    let bias = match weights.convention {
+        _ if !bias => None,
+        Convention::Keras => Some(named.keras("bias", 1, count)?),
+        _ => Some(named.get("bias")?),
+    };
     match weights.convention {
         Convention::PyTorch | Convention::Linear => {
             pytorch::linear_layer(named.get("weight")?, bias, activation)
         }
-        Convention::Keras => keras::dense_layer(named.get("kernel")?, bias, None, activation),
+        Convention::Keras => {
+            keras::dense_layer(named.keras("kernel", 0, count)?, bias, None, activation)
+        }
         Convention::Ritornello => pytorch::linear_layer(named.get("weights")?, bias, activation),
     }
 }
@@ -113,11 +114,11 @@ pub(super) fn embedding(
     node: &str,
 ) -> Result<Embedding, Error> {
     let named = Named { tensors, prefix: &weights.prefix, node };
-    let table = named.get(match weights.convention {
-        Convention::PyTorch | Convention::Linear => "weight",
-        Convention::Keras => "embeddings",
-        Convention::Ritornello => "table",
-    })?;
+    let table = match weights.convention {
+        Convention::PyTorch | Convention::Linear => named.get("weight"),
+        Convention::Keras => named.keras("embeddings", 0, 1),
+        Convention::Ritornello => named.get("table"),
+    }?;
     Ok(Embedding::new(table.matrix(&Axis::any("indices"), &Axis::any("features"))?))
 }
 
@@ -144,7 +145,18 @@ pub(super) fn scale_shift(
             tensors.pass_over(|name| name == counter);
             fold(["weight", "bias", "running_mean", "running_var"], 1e-5)
         }
-        Convention::Keras => fold(["gamma", "beta", "moving_mean", "moving_variance"], 1e-3),
+        Convention::Keras => {
+            let names = ["gamma", "beta", "moving_mean", "moving_variance"];
+            let Some(list) = named.list() else { return fold(names, 1e-3) };
+            let vector = |name| named.among(list, name)?.map(|v| v.vector(&features)).transpose();
+            let [gamma, beta, mean, variance] = names;
+            let (gamma, beta) = (vector(gamma)?, vector(beta)?);
+            let needed = |name| vector(name)?.ok_or_else(|| named.miscounted(list, name));
+            let (mean, variance) = (needed(mean)?, needed(variance)?);
+            let eps = eps.unwrap_or(1e-3);
+            let (gamma, beta) = (gamma.as_deref(), beta.as_deref());
+            ScaleShift::from_batch_norm(gamma, beta, &mean, &variance, eps)
+        }
         Convention::Ritornello if eps.is_some() => {
             Err(wrong(node, "eps belongs to batch normalisation; scale and shift have none"))
         }
@@ -242,11 +254,89 @@ impl<'a> Named<'a> {
         })
     }
 
-    fn keras_cell(&self, spec: &RecurrentSpec, side: &str) -> Result<CellWeights, Error> {
-        let get = |name: &str| self.get(&format!("{side}{name}"));
-        let bias = if spec.bias { Some(get("bias")?) } else { None };
-        let (kernel, recurrent) = (get("kernel")?, get("recurrent_kernel")?);
-        keras::cell_weights(spec.cell, kernel, recurrent, bias, spec.hidden_size)
+    /// The order of the tensors of the layer that the prefix names, if the file gives one.
+    fn list(&self) -> Option<&'a [String]> {
+        self.tensors.listed(self.prefix.trim_end_matches(['/', '.']))
+    }
+
+    /// The error that a layer has other variables than the spec says.
+    fn miscounted(&self, list: &[String], expected: &str) -> Error {
+        Error::Shape {
+            what: format!("{}: the variables of '{}'", self.node, self.prefix),
+            expected: expected.into(),
+            found: format!("{} ({})", list.len(), list.join(", ")),
+        }
+    }
+
+    /// The variable at `place` of `count` where the file gives an order, or that of this name.
+    fn keras(&self, name: &str, place: usize, count: usize) -> Result<TensorView<'a>, Error> {
+        match self.list() {
+            None => self.get(name),
+            Some(list) if list.len() == count => self.tensors.get(&list[place], self.node),
+            Some(list) => Err(self.miscounted(list, &count.to_string())),
+        }
+    }
+
+    /// The variable of a normalisation whose name ends so, or which is numbered: all four, or the
+    /// last two.
+    fn among(&self, list: &[String], name: &str) -> Result<Option<TensorView<'a>>, Error> {
+        let last = |path: &str| path.rsplit('/').next().unwrap_or_default().replace(":0", "");
+        let numbered: &[&str] = match list.len() {
+            4 => &["gamma", "beta", "moving_mean", "moving_variance"],
+            2 => &["moving_mean", "moving_variance"],
+            _ => &[],
+        };
+        let by_name = list.iter().position(|path| last(path) == name);
+        let names = list.iter().any(|path| last(path) == "moving_mean");
+        let place = by_name.or_else(|| numbered.iter().position(|n| *n == name && !names));
+        if !names && numbered.is_empty() {
+            return Err(self.miscounted(list, "2 or 4, or names that tell gamma from beta"));
+        }
+        place.map(|place| self.tensors.get(&list[place], self.node)).transpose()
+    }
+
+    fn keras_cells(&self, spec: &RecurrentSpec) -> Result<Vec<CellWeights>, Error> {
+        let sides: &[&str] = match spec.direction {
+            Direction::Bidirectional => &["forward.", "backward."],
+            _ => &[""],
+        };
+        if let Some(list) = self.list() {
+            let each = list.len() / sides.len();
+            let whole = each * sides.len() == list.len() && each > 0;
+            let cells = list.chunks(each.max(1)).filter(|_| whole);
+            let cells =
+                cells.map(|list| self.cell_in_order(spec, list)).collect::<Result<Vec<_>, _>>()?;
+            return if whole { Ok(cells) } else { Err(self.miscounted(list, "as many each way")) };
+        }
+        let cell = |side: &&str| {
+            let get = |name: &str| self.get(&format!("{side}{name}"));
+            let bias = if spec.bias { Some(get("bias")?) } else { None };
+            let (kernel, recurrent) = (get("kernel")?, get("recurrent_kernel")?);
+            keras::cell_weights(spec.cell, kernel, recurrent, bias, spec.hidden_size)
+        };
+        sides.iter().map(cell).collect()
+    }
+
+    /// One direction, from its variables in order.
+    fn cell_in_order(&self, spec: &RecurrentSpec, list: &[String]) -> Result<CellWeights, Error> {
+        let get = |name: &String| self.tensors.get(name, self.node);
+        let views = list.iter().map(get).collect::<Result<Vec<_>, _>>()?;
+        let (cell, hidden) = (spec.cell, spec.hidden_size);
+        match views[..] {
+            [kernel, recurrent] if !spec.bias => {
+                keras::cell_weights(cell, kernel, recurrent, None, hidden)
+            }
+            [kernel, recurrent, bias] if spec.bias => {
+                keras::cell_weights(cell, kernel, recurrent, Some(bias), hidden)
+            }
+            _ if views.len() == keras_1::arrays(cell) && spec.bias => {
+                keras_1::cell_weights(cell, &views, hidden)
+            }
+            _ => {
+                let expected = "3 (kernel, recurrent_kernel, bias), or 2 with \"bias\": false";
+                Err(self.miscounted(list, expected))
+            }
+        }
     }
 
     /// The layout of the model itself.

@@ -29,7 +29,11 @@ pub(super) fn spec(spec: &Spec) -> String {
     };
     let head = format!("  \"ritornello\": 1,\n  \"inputs\": {},\n{time_major}", lines(inputs));
     let outputs = Value::Array(outputs);
-    format!("{{\n{head}  \"nodes\": {},\n  \"outputs\": {outputs}\n}}\n", lines(nodes))
+    let unused = match &spec.unused[..] {
+        [] => String::new(),
+        prefixes => format!(",\n  \"unused\": {}", Value::from(prefixes)),
+    };
+    format!("{{\n{head}  \"nodes\": {},\n  \"outputs\": {outputs}{unused}\n}}\n", lines(nodes))
 }
 
 fn input(input: &Input, axes: SequenceAxes) -> Value {

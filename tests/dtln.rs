@@ -1,0 +1,76 @@
+//! A noise suppressor that people use: weights of an old Keras in `.h5`, of which a spec takes the
+//! first of two networks. It runs where `RITORNELLO_MODELS` names a folder with `dtln/model.h5`;
+//! elsewhere it says so and passes.
+
+#![cfg(all(feature = "keras", feature = "safetensors", feature = "npz"))]
+
+use std::path::{Path, PathBuf};
+
+use ritornello::load::{Spec, load, load_with_spec, npz};
+use ritornello::{Array, Isa, Model, PlanOptions};
+
+const SPEC: &str = r#"{"ritornello": 1,
+  "inputs": [{"name": "x", "axes": ["batch", "time", 257]}],
+  "nodes": [{"name": "first", "op": "lstm", "inputs": ["x"],
+             "weights": {"convention": "keras", "prefix": "lstm/"}},
+            {"name": "second", "op": "lstm", "inputs": ["first"],
+             "weights": {"convention": "keras", "prefix": "lstm_1/"}},
+            {"name": "mask", "op": "dense", "inputs": ["second"], "activation": "sigmoid",
+             "weights": {"convention": "keras", "prefix": "dense/"}}],
+  "outputs": ["mask"],
+  "unused": ["conv1d", "dense_1/", "layer_normalization/", "lstm_2/", "lstm_3/"]}"#;
+
+fn file() -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("RITORNELLO_MODELS") else {
+        eprintln!("skipped: RITORNELLO_MODELS is not set");
+        return None;
+    };
+    Some(Path::new(&folder).join("dtln/model.h5"))
+}
+
+fn model(file: &Path) -> Model {
+    load_with_spec(file, &Spec::from_json(SPEC).unwrap()).unwrap()
+}
+
+fn array(file: &str, name: &str) -> Array {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dtln").join(file);
+    npz::read(path).unwrap().into_iter().find(|(known, _)| known == name).unwrap().1.array
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
+}
+
+#[test]
+fn its_first_network_gives_what_onnx_runtime_gives_and_streams() {
+    let Some(file) = file() else { return };
+    let model = model(&file);
+    let (x, theirs) = (array("case.npz", "input.x"), array("case.npz", "output.mask"));
+    let exact = array("exact.npz", "mask");
+    let [x, theirs, exact] = [&x, &theirs, &exact].map(|array| array.as_f32().unwrap());
+    let line = 5e-7_f32.max(2.0 * distance(theirs, exact));
+    for isa in Isa::available() {
+        let plan = model.plan(PlanOptions::default().isa(isa)).unwrap();
+        let mut session = plan.session(1, 8).unwrap();
+        let whole = session.run(x).unwrap();
+        for other in [theirs, exact] {
+            let error = distance(&whole, other);
+            assert!(error <= line, "{isa}: {error:e} is more than {line:e}");
+        }
+        session.reset();
+        let steps: Vec<f32> = x.chunks(257).flat_map(|x| session.run(x).unwrap()).collect();
+        let bits = |values: &[f32]| values.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&whole), bits(&steps), "{isa}: a stream has other bits");
+    }
+}
+
+#[test]
+fn nothing_of_it_is_left_out_unsaid() {
+    let Some(file) = file() else { return };
+    let error = load(&file).unwrap_err().to_string();
+    assert!(error.contains("weights only") && error.contains("--spec"), "{error}");
+    let spec = SPEC.replace("\"lstm_2/\", ", "");
+    let error = load_with_spec(&file, &Spec::from_json(&spec).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("lstm_2/lstm_2/kernel:0") && !error.contains("lstm_3"), "{error}");
+}
