@@ -146,6 +146,7 @@ fixtures! {
     torch_embedding_batchnorm: "torch-embedding-batchnorm",
     torch_encoder_decoder: "torch-encoder-decoder",
     torch_identity_loop: "torch-identity-loop",
+    torch_learned_states: "torch-learned-states",
     torch_lstm_h0_c0: "torch-lstm-h0-c0",
     torch_lstm_proj: "torch-lstm-proj",
     torch_one_to_many: "torch-one-to-many",

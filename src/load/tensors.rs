@@ -188,6 +188,12 @@ impl<'a> TensorView<'a> {
         self.name
     }
 
+    /// All numbers, the last axis fastest.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn numbers(&self) -> &'a [f32] {
+        self.values
+    }
+
     /// The length of each axis.
     pub(crate) fn shape(&self) -> &'a [usize] {
         self.shape
