@@ -7,11 +7,13 @@
 //! Every tensor in a file is used, or loading fails with its name; every attribute is honoured, or
 //! refused by name.
 
-#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "onnx"))]
 mod container;
 mod convention;
 #[cfg(feature = "keras")]
 mod keras_model;
+#[cfg(feature = "onnx")]
+mod onnx;
 #[cfg(feature = "safetensors")]
 mod spec;
 #[cfg_attr(
@@ -38,7 +40,7 @@ use crate::{Error, Model};
 #[cfg(feature = "safetensors")]
 const SPEC_KEY: &str = "ritornello";
 
-/// Reads a model file: a `.keras` file, or a `.safetensors` file that [`save`] wrote.
+/// Reads a model file: a `.keras` file, an `.onnx` file, or a `.safetensors` file that [`save`] wrote.
 ///
 /// # Errors
 ///
@@ -59,13 +61,15 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
 }
 
 #[cfg_attr(
-    not(any(feature = "safetensors", feature = "keras")),
+    not(any(feature = "safetensors", feature = "keras", feature = "onnx")),
     allow(unused_variables, reason = "without a format, every kind is refused")
 )]
 fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
     match kind {
         #[cfg(feature = "keras")]
         Kind::Keras => keras_model::read(bytes),
+        #[cfg(feature = "onnx")]
+        Kind::Onnx => onnx::read(bytes),
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => {
             let file = container::safetensors::parse(bytes)?;
@@ -168,6 +172,7 @@ fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Re
 /// What a file is, by its extension, or by its first bytes.
 enum Kind {
     Keras,
+    Onnx,
     Safetensors,
     Npz,
     /// Known, and not read here.
@@ -191,16 +196,14 @@ impl Kind {
                 "save the weights with safetensors.torch.save_file(module.state_dict(), \
                  \"model.safetensors\") and describe the layers in a spec",
             ),
-            "onnx" => Self::Refused(
-                "an ONNX file",
-                "convert from where it came from: Keras `.keras`, or PyTorch weights as \
-                 `.safetensors` with a spec",
-            ),
+            "onnx" => Self::Onnx,
             "pb" => {
                 Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
             }
             _ if bytes.starts_with(b"PK\x03\x04") => Self::Keras,
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
+            // The first field of an ONNX file is its version, a small number.
+            _ if bytes.first() == Some(&8) => Self::Onnx,
             _ => Self::Unknown,
         }
     }
@@ -209,6 +212,11 @@ impl Kind {
     fn refused(&self) -> Error {
         let (what, advice) = match self {
             Self::Keras => ("a .keras file", "build ritornello with the feature `keras`"),
+            Self::Onnx if cfg!(feature = "onnx") => (
+                "a spec beside an ONNX file",
+                "the file says itself what it computes; load it without",
+            ),
+            Self::Onnx => ("an ONNX file", "build ritornello with the feature `onnx`"),
             Self::Safetensors => {
                 ("a .safetensors file", "build ritornello with the feature `safetensors`")
             }
@@ -219,9 +227,10 @@ impl Kind {
             ),
             Self::Npz => ("an .npz file", "build ritornello with the feature `npz`"),
             Self::Refused(what, advice) => (*what, *advice),
-            Self::Unknown => {
-                ("a file that looks like nothing known", "give a .keras or .safetensors file")
-            }
+            Self::Unknown => (
+                "a file that looks like nothing known",
+                "give a .keras, .onnx or .safetensors file",
+            ),
         };
         Error::Unsupported { what: what.into(), advice: advice.into() }
     }

@@ -5,12 +5,16 @@
 
 #[cfg(feature = "keras")]
 pub(super) mod hdf5;
-#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "onnx"))]
 mod half;
 #[cfg(feature = "npz")]
 pub mod npy;
 #[cfg(feature = "npz")]
 pub mod npz;
+#[cfg(feature = "onnx")]
+pub(crate) mod onnx;
+#[cfg(feature = "onnx")]
+mod protobuf;
 #[cfg(feature = "safetensors")]
 pub(super) mod safetensors;
 #[cfg(any(feature = "npz", feature = "keras"))]
