@@ -85,11 +85,13 @@ fn scale_shift(
         Some(_) => reader.settled(view)?,
         None => reader.rows(view)?,
     };
-    if tensor.dims.len() > view.rank() {
-        return Err(Reason("a constant has more axes than the data it goes with".into()));
-    }
+    let view = widened(&view, tensor.dims.len());
     reader.spend(view.features)?;
-    let numbers = vector(tensor, view.features)?;
+    let aligned = tensor.dims.len() == view.rank();
+    let numbers = match aligned && tensor.dims.len() > 1 {
+        true => vector(&narrowed(reader, &view, tensor)?, view.features)?,
+        false => vector(tensor, view.features)?,
+    };
     let (scale, shift) = numbers.into_iter().map(of).unzip();
     let op = Op::ScaleShift(ScaleShift::new(scale, shift)?);
     let value = reader.emit(call.name(), op, &[view.value]);
@@ -97,6 +99,12 @@ fn scale_shift(
 }
 
 pub(super) fn add(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+    if let (Some(Known::Step(ahead)), Some(other)) = (call.optional(0), call.optional(1)) {
+        return match other.integers().as_deref() {
+            Some(&[more]) => Ok(vec![Known::Step(ahead.saturating_add(more))]),
+            _ => Err(Reason("it adds other than a number to the round of a loop".into())),
+        };
+    }
     if let Some(result) = lengths::arithmetic(call, |a, b| {
         Some(Dim::number(a.as_number()?.checked_add(b.as_number()?)?))
     }) {
@@ -207,7 +215,8 @@ fn both(
     b: &View,
     op: Op,
 ) -> Result<Vec<Known>, Reason> {
-    let (a, b) = (reader.settled(a)?, reader.settled(b)?);
+    let rank = a.rank().max(b.rank());
+    let (a, b) = (reader.settled(&widened(a, rank))?, reader.settled(&widened(b, rank))?);
     if a.index || b.index {
         return Err(Reason("it computes with indices".into()));
     }
@@ -222,6 +231,29 @@ fn both(
     let value = reader.emit(call.name(), op, &[a.value, b.value]);
     let form = if open { Form::Open } else { a.form };
     Ok(vec![Known::Data(View { value, form, sole: true, ..a })])
+}
+
+/// A view with axes of length 1 in front.
+fn widened(view: &View, rank: usize) -> View {
+    let missing = rank.saturating_sub(view.rank());
+    let axes = vec![Vec::new(); missing].into_iter().chain(view.axes.iter().cloned()).collect();
+    View { axes, ..view.clone() }
+}
+
+/// The row of a constant that has one for each row of a batch of fixed size, if they are all alike.
+fn narrowed(reader: &Reader<'_, '_>, view: &View, tensor: &Tensor) -> Result<Tensor, Reason> {
+    let (shape, mut tensor) = (view.shape(&reader.axes)?, tensor.clone());
+    for axis in 0..tensor.dims.len().saturating_sub(1) {
+        let length = tensor.dims[axis];
+        if length <= 1 || shape.get(axis) != Some(&Dim::of(length)) {
+            continue;
+        }
+        let first = tensor.taken(axis, &[0]);
+        if tensor.taken(axis, &vec![0; length]) == tensor {
+            tensor = first;
+        }
+    }
+    Ok(tensor)
 }
 
 /// Whether two tensors have the same axes.

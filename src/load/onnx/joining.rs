@@ -6,6 +6,7 @@ use super::dims::Dim;
 use super::known::{Known, MOST_SIZES, Sizes};
 use super::reader::Reader;
 use super::tensor::Tensor;
+use super::unrolled;
 use super::view::{Atom, Form, View, row};
 use crate::model::{Op, Value};
 
@@ -92,6 +93,9 @@ fn joined(
         views[0].axes.iter().position(|axis| axis.iter().any(|atom| matches!(atom, Atom::Axis(_))));
     let sequence = views.iter().any(|view| view.form == Form::Sequence);
     let states = batch.is_some_and(|batch| axis < batch) && !sequence;
+    if let Some(whole) = unrolled::recognised(reader, call, views, axis)? {
+        return Ok(vec![reader.data(whole)?]);
+    }
     if let Some(whole) = neighbours(views, axis) {
         return Ok(vec![reader.data(whole)?]);
     }

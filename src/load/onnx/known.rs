@@ -20,6 +20,12 @@ pub(super) enum Known {
     Repeated(Rc<Tensor>, Vec<Dim>),
     /// Whether the first length is less than the second.
     Less(Dim, Dim),
+    /// The round of the loop that is being read, plus this.
+    Step(i64),
+    /// Whether the round plus the number is less than the length.
+    Running(i64, Dim),
+    /// One length for each row of the batch.
+    Lengths(Dim),
     /// A part of a value of the model.
     Data(View),
     /// The result of a node that is refused.
@@ -73,7 +79,9 @@ impl Known {
             Self::Constant(_) => "a constant",
             Self::Sizes(_) => "lengths of axes",
             Self::Filled(..) | Self::Repeated(..) => "a constant of open shape",
-            Self::Less(..) => "a truth value",
+            Self::Less(..) | Self::Running(..) => "a truth value",
+            Self::Step(_) => "the round of a loop",
+            Self::Lengths(_) => "lengths of rows",
             Self::Data(_) => "data",
             Self::Refused => "the result of a refused node",
         }

@@ -53,7 +53,9 @@ fn cast(call: &Call<'_, '_>, known: &Known) -> Result<(), Reason> {
         },
         Known::Sizes(_) => integer || real,
         Known::Filled(..) | Known::Repeated(..) => real,
-        Known::Less(..) => to == element::BOOL,
+        Known::Step(_) => integer || real,
+        Known::Lengths(_) => integer,
+        Known::Less(..) | Known::Running(..) => to == element::BOOL,
         Known::Refused => true,
     };
     if fits {

@@ -40,6 +40,8 @@ fn dims(reader: &Reader<'_, '_>, known: &Known) -> Result<Vec<Dim>, Reason> {
         Known::Sizes(Sizes { dims, .. }) => vec![Dim::of(dims.len())],
         Known::Filled(_, dims) | Known::Repeated(_, dims) => dims.clone(),
         Known::Data(view) => view.shape(&reader.axes)?,
+        Known::Step(_) | Known::Running(..) => Vec::new(),
+        Known::Lengths(_) => return Err(Reason("it asks for the number of lengths".into())),
         Known::Refused => return Err(Reason("the node before it is refused".into())),
     })
 }
@@ -118,6 +120,11 @@ pub(super) fn expand(
 ) -> Result<Vec<Known>, Reason> {
     let target = sizes_of(call, 1)?.dims;
     let input = call.input(0)?.clone();
+    if let (Known::Sizes(Sizes { dims, .. }), [_]) = (&input, &target[..]) {
+        if let [length] = &dims[..] {
+            return Ok(vec![Known::Lengths(length.clone())]);
+        }
+    }
     let found = dims(reader, &input)?;
     let one = Dim::number(1);
     let rank = found.len().max(target.len());
@@ -181,6 +188,9 @@ fn length_of(known: &Known) -> Option<Dim> {
 }
 
 pub(super) fn less(call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+    if let (Known::Step(ahead), Some(end)) = (call.input(0)?, length_of(call.input(1)?)) {
+        return Ok(vec![Known::Running(*ahead, end)]);
+    }
     match (length_of(call.input(0)?), length_of(call.input(1)?)) {
         (Some(left), Some(right)) => Ok(vec![Known::Less(left, right)]),
         _ => Err(Reason("only lengths of axes are compared".into())),
@@ -191,6 +201,9 @@ pub(super) fn and(call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
     match (call.input(0)?, call.input(1)?) {
         (Known::Less(a, b), Known::Less(c, d)) if (a, b) == (c, d) => {
             Ok(vec![Known::Less(a.clone(), b.clone())])
+        }
+        (Known::Running(a, end), Known::Running(b, other)) if end == other => {
+            Ok(vec![Known::Running(*a.max(b), end.clone())])
         }
         _ => Err(Reason("only the same truth twice is joined".into())),
     }

@@ -4,14 +4,14 @@ use super::call::Call;
 use super::known::Known;
 use super::reader::Reader;
 use super::{
-    Reason, activation, arithmetic, head, joining, layout, lengths, pooling, recurrent, slicing,
+    Reason, activation, arithmetic, head, joining, layout, lengths, pooling, loops, recurrent, slicing,
 };
 use crate::load::container::onnx::Node;
 
 /// Reads a node: what is known of its results.
-pub(super) fn read<'a>(
-    reader: &mut Reader<'_, 'a>,
-    call: &Call<'_, 'a>,
+pub(super) fn read<'g, 'a>(
+    reader: &mut Reader<'g, 'a>,
+    call: &Call<'g, 'a>,
 ) -> Result<Vec<Known>, Reason> {
     if !matches!(call.node.domain, "" | "ai.onnx") {
         return Err(Reason(format!("operators of the domain '{}' are not read", call.node.domain)));
@@ -53,6 +53,8 @@ pub(super) fn read<'a>(
         "Mul" => arithmetic::mul(reader, call),
         "Div" => arithmetic::div(reader, call),
         "Neg" => arithmetic::neg(reader, call),
+        "Loop" => loops::read(reader, call),
+        "ReverseSequence" => slicing::reverse(reader, call),
         "ReduceMean" | "ReduceMax" => pooling::reduce(reader, call),
         op if activation::is_known(op) => activation::read(reader, call),
         _ => Err(unknown()),
@@ -69,7 +71,7 @@ const RECURRENT: [&str; 3] = ["LSTM", "GRU", "RNN"];
 
 /// Whether there is a file for an operator.
 pub(super) fn is_read(node: &Node<'_>) -> bool {
-    const OTHERS: [&str; 30] = [
+    const OTHERS: [&str; 32] = [
         "Constant",
         "Shape",
         "Size",
@@ -100,6 +102,8 @@ pub(super) fn is_read(node: &Node<'_>) -> bool {
         "Neg",
         "ReduceMean",
         "ReduceMax",
+        "Loop",
+        "ReverseSequence",
     ];
     let op = node.op;
     RECURRENT.contains(&op) || OTHERS.contains(&op) || activation::is_known(op)

@@ -6,7 +6,7 @@ use super::known::Known;
 use super::reader::Reader;
 use super::view::{Atom, Form, View};
 use crate::Error;
-use crate::model::{Model, Op, Output, Select, SequenceAxes, ShownAxis, Value};
+use crate::model::{Model, Node, Op, Output, Select, SequenceAxes, ShownAxis, Value};
 
 /// How a value is shown to the caller.
 struct Shown {
@@ -55,9 +55,41 @@ pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
         );
         return Err(refused(other, &what));
     }
+    prune(&mut reader.nodes, &mut outputs);
     lengths(&reader, &outputs)?;
     let Reader { inputs, nodes, .. } = reader;
     Model::new(inputs, nodes, outputs, axes)?.with_shown_axes(shown_inputs, shown_outputs)
+}
+
+/// Leaves out nodes from which nothing goes to an output.
+fn prune(nodes: &mut Vec<Node>, outputs: &mut [Output]) {
+    let mut used = vec![false; nodes.len()];
+    let mark = |value: Value, used: &mut [bool]| {
+        if let Value::Node { node, .. } = value {
+            used[node] = true;
+        }
+    };
+    outputs.iter().for_each(|output| mark(output.value, &mut used));
+    for node in (0..nodes.len()).rev() {
+        if used[node] {
+            nodes[node].inputs.iter().for_each(|&value| mark(value, &mut used));
+        }
+    }
+    let mut places = Vec::with_capacity(nodes.len());
+    let mut next = 0;
+    for &used in &used {
+        places.push(next);
+        next += usize::from(used);
+    }
+    let moved = |value: &mut Value| {
+        if let Value::Node { node, .. } = value {
+            *node = places[*node];
+        }
+    };
+    let mut used = used.into_iter();
+    nodes.retain(|_| used.next().unwrap_or(false));
+    nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(&moved);
+    outputs.iter_mut().for_each(|output| moved(&mut output.value));
 }
 
 /// The error that an input or output cannot be shown to a caller as it is in the graph.

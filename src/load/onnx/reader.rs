@@ -35,6 +35,8 @@ pub(super) struct Reader<'g, 'a> {
     selected: HashMap<Value, Vec<(Select, Value)>>,
     /// Numbers that constants may still be copied into.
     budget: usize,
+    /// The sequence that the loop goes through whose body is being read, and its step.
+    pub(super) step: Option<(Value, Known)>,
     /// Whether a recurrent node takes all steps where the input of lengths is known.
     pub(super) unlike_lengths: bool,
     pub(super) refused: Vec<Refused>,
@@ -75,6 +77,7 @@ impl<'g, 'a> Reader<'g, 'a> {
             names: HashSet::new(),
             selected: HashMap::new(),
             budget,
+            step: None,
             unlike_lengths: false,
             refused: Vec::new(),
         };
@@ -209,6 +212,76 @@ impl<'g, 'a> Reader<'g, 'a> {
         Ok(())
     }
 
+    /// Reads the body of a loop: `scope` is what is known of its inputs, `step` the sequence that it
+    /// goes through with what stands for one step of it.
+    pub(super) fn body(
+        &mut self,
+        body: &'g Graph<'a>,
+        scope: Vec<Known>,
+        step: (&View, Known),
+    ) -> Result<Vec<Known>, Reason> {
+        let mut names: Vec<&str> = Vec::new();
+        for stored in &body.initializers {
+            let (dims, numbers) = stored.read()?;
+            let constant = self.constant(Tensor { dims, numbers })?;
+            self.name(stored.name, constant, &mut names)?;
+        }
+        for (info, known) in body.inputs.iter().zip(scope) {
+            self.name(info.name, known, &mut names)?;
+        }
+        let refused = self.refused.len();
+        let outer = self.step.replace((step.0.value, step.1));
+        for node in &body.nodes {
+            self.node(node)?;
+            names.extend(node.outputs.iter().filter(|name| !name.is_empty()));
+        }
+        self.step = outer;
+        let results = body.outputs.iter().map(|info| self.known.get(info.name).cloned());
+        let results: Option<Vec<Known>> = results.collect();
+        for name in names {
+            self.known.remove(name);
+        }
+        if let Some(first) = self.refused.get(refused) {
+            let reason = format!("in its body, {first}");
+            self.refused.truncate(refused);
+            return Err(Reason(reason));
+        }
+        results.ok_or_else(|| Reason("its body does not make all of its outputs".into()))
+    }
+
+    /// Enters a value of a body.
+    fn name(&mut self, name: &'a str, known: Known, names: &mut Vec<&'a str>) -> Result<(), Reason> {
+        names.push(name);
+        match self.known.insert(name, known) {
+            None => Ok(()),
+            Some(_) => Err(Reason(format!("two values are named '{name}'"))),
+        }
+    }
+
+    /// The axis of time of a value of the model, from what is known of any that looks at it.
+    pub(super) fn time_of(&self, value: Value) -> Option<usize> {
+        let views = self.known.values().filter_map(|known| match known {
+            Known::Data(view) if view.value == value => Some(view),
+            _ => None,
+        });
+        let mut times = views.flat_map(View::atoms).filter_map(|atom| match atom {
+            Atom::Axis(axis) if self.axes.role(axis) == Some(Role::Time) => Some(axis),
+            _ => None,
+        });
+        times.next()
+    }
+
+    /// Puts one value of the model in the place of another, which has the same numbers.
+    pub(super) fn replace(&mut self, old: Value, new: Value) {
+        for known in self.known.values_mut() {
+            if let Known::Data(view) = known {
+                if view.value == old {
+                    (view.value, view.sole) = (new, false);
+                }
+            }
+        }
+    }
+
     /// What is known of a value that is there, by its name: for outputs, and for graphs in nodes.
     pub(super) fn known(&self, name: &str) -> Option<&Known> {
         self.known.get(name)
@@ -306,6 +379,9 @@ impl<'g, 'a> Reader<'g, 'a> {
         let mut view = view.clone();
         if view.form == Form::Open {
             return Ok(view);
+        }
+        if view.reversed {
+            return Err(Reason("its input is a sequence backwards in time".into()));
         }
         if let Form::States(_) = view.form {
             self.settle_states(&mut view);

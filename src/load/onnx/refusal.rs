@@ -25,12 +25,16 @@ impl Refused {
     }
 }
 
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, op, reason } = self;
+        write!(f, "{op} '{name}' ({reason})")
+    }
+}
+
 /// The error that lists all of them.
 pub(super) fn error(refused: &[Refused]) -> Error {
-    let nodes: Vec<String> = refused
-        .iter()
-        .map(|Refused { name, op, reason }| format!("{op} '{name}' ({reason})"))
-        .collect();
+    let nodes: Vec<String> = refused.iter().map(ToString::to_string).collect();
     let plural = if refused.len() == 1 { "node" } else { "nodes" };
     Error::Unsupported {
         what: format!("an ONNX graph with {} {plural}: {}", refused.len(), nodes.join("; ")),

@@ -133,6 +133,9 @@ fn step(reader: &mut Reader<'_, '_>, view: &View, axis: usize, step: i64) -> Res
             // The last step of a fixed sequence is its last step at any length.
             let last = reader.axes.size(found).and_then(|size| isize::try_from(size).ok());
             let place = if last == place.checked_add(1) { -1 } else { place };
+            // Backwards, the last is the first.
+            let place = if view.reversed { -1 - place } else { place };
+            view.reversed = false;
             view.value = reader.select(view.value, Select::Step(place));
             (view.form, view.sole) = (Form::Vector, false);
             Ok(view)
@@ -230,6 +233,16 @@ pub(super) fn gather(
         let view = View::new(value, indices.form, columns, axes);
         return Ok(vec![reader.data(view)?]);
     }
+    if let (Known::Data(view), Known::Step(0), 0) = (&data, call.input(1)?, axis) {
+        let Some((value, step)) = reader.step.clone() else {
+            return Err(Reason("it takes a step outside of a loop".into()));
+        };
+        return if view.value == value && view.rank() == 3 {
+            Ok(vec![step])
+        } else {
+            Err(Reason("it takes steps of another sequence".into()))
+        };
+    }
     let index = call.input(1)?;
     let (Some(indices), Some(sizes)) = (index.integers(), index.sizes()) else {
         return Err(Reason(format!("it takes entries of {} by {}", data.name(), index.name())));
@@ -302,6 +315,36 @@ fn entry(
         }
         other => Err(Reason(format!("it takes an entry of {}", other.name()))),
     }
+}
+
+/// The whole of a sequence in the other order of time.
+pub(super) fn reverse(
+    reader: &mut Reader<'_, '_>,
+    call: &Call<'_, '_>,
+) -> Result<Vec<Known>, Reason> {
+    call.at_most(2)?;
+    let mut view = call.data(0)?.clone();
+    let time = place(call.int("time_axis")?.unwrap_or(0), view.rank())?;
+    let batch = place(call.int("batch_axis")?.unwrap_or(1), view.rank())?;
+    for (axis, role) in [(time, Role::Time), (batch, Role::Batch)] {
+        let [Atom::Axis(found)] = view.axes[axis][..] else {
+            return Err(Reason("it reverses other than time".into()));
+        };
+        reader.axes.claim(found, role)?;
+    }
+    let length = view.shape(&reader.axes)?[time].clone();
+    let whole = match call.input(1)? {
+        Known::Lengths(found) => *found == length,
+        other => match other.sizes() {
+            Some(sizes) => sizes.dims.iter().all(|found| *found == length),
+            None => false,
+        },
+    };
+    if !whole {
+        return Err(Reason("it reverses a part of each row only".into()));
+    }
+    view.reversed = !view.reversed;
+    Ok(vec![Known::Data(view)])
 }
 
 pub(super) fn split(

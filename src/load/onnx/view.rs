@@ -47,6 +47,8 @@ pub(super) struct View {
     pub(super) axes: Vec<Vec<Atom>>,
     /// Whether nothing else looks at the value.
     pub(super) sole: bool,
+    /// Whether its steps are in the order from the last to the first.
+    pub(super) reversed: bool,
 }
 
 impl Atom {
@@ -67,7 +69,7 @@ pub(super) fn row(len: usize, stride: usize) -> Vec<Atom> {
 impl View {
     /// The whole of a new value.
     pub(super) fn new(value: Value, form: Form, features: usize, axes: Vec<Vec<Atom>>) -> Self {
-        Self { value, form, index: false, features, start: 0, state: 0, axes, sole: true }
+        Self { value, form, index: false, features, start: 0, state: 0, axes, sole: true, reversed: false }
     }
 
     pub(super) fn rank(&self) -> usize {
