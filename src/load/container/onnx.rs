@@ -138,7 +138,7 @@ pub(crate) mod element {
 
 /// Reads the bytes of a file.
 pub(crate) fn parse(bytes: &[u8]) -> Result<File<'_>, Error> {
-    const WHAT: &str = "onnx";
+    const WHAT: &str = "ONNX";
     let mut message = Message::new(bytes, WHAT);
     let mut opsets = Vec::new();
     let mut graph_found = None;
@@ -160,7 +160,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<File<'_>, Error> {
 }
 
 fn opset(bytes: &[u8]) -> Result<(&str, i64), Error> {
-    const WHAT: &str = "onnx: an opset";
+    const WHAT: &str = "ONNX: an opset";
     let (mut domain, mut version) = ("", 0);
     let mut message = Message::new(bytes, WHAT);
     while let Some((number, field)) = message.next()? {
@@ -174,7 +174,7 @@ fn opset(bytes: &[u8]) -> Result<(&str, i64), Error> {
 }
 
 fn graph(bytes: &[u8], depth: usize) -> Result<Graph<'_>, Error> {
-    const WHAT: &str = "onnx: a graph";
+    const WHAT: &str = "ONNX: a graph";
     if depth > DEEPEST {
         return Err(broken(&format!("graphs inside of graphs, more than {DEEPEST} deep")));
     }
@@ -195,7 +195,7 @@ fn graph(bytes: &[u8], depth: usize) -> Result<Graph<'_>, Error> {
 }
 
 fn node(bytes: &[u8], depth: usize) -> Result<Node<'_>, Error> {
-    const WHAT: &str = "onnx: a node";
+    const WHAT: &str = "ONNX: a node";
     let mut node = Node::default();
     let mut message = Message::new(bytes, WHAT);
     while let Some((number, field)) = message.next()? {
@@ -213,7 +213,7 @@ fn node(bytes: &[u8], depth: usize) -> Result<Node<'_>, Error> {
 }
 
 fn attribute(bytes: &[u8], depth: usize) -> Result<Attribute<'_>, Error> {
-    const WHAT: &str = "onnx: an attribute";
+    const WHAT: &str = "ONNX: an attribute";
     let (mut name, mut kind) = ("", 0);
     let (mut float, mut int, mut text, mut one_tensor, mut one_graph) = (0.0, 0, "", None, None);
     let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
@@ -254,7 +254,7 @@ fn attribute(bytes: &[u8], depth: usize) -> Result<Attribute<'_>, Error> {
 }
 
 fn tensor(bytes: &[u8]) -> Result<Tensor<'_>, Error> {
-    const WHAT: &str = "onnx: a tensor";
+    const WHAT: &str = "ONNX: a tensor";
     let mut tensor = Tensor::default();
     let mut message = Message::new(bytes, WHAT);
     while let Some((number, field)) = message.next()? {
@@ -365,14 +365,14 @@ impl Tensor<'_> {
 
     fn broken(&self, problem: &str) -> Error {
         Error::Format {
-            container: format!("onnx: tensor '{}'", self.name),
+            container: format!("ONNX: tensor '{}'", self.name),
             problem: problem.into(),
         }
     }
 }
 
 fn value_info(bytes: &[u8]) -> Result<ValueInfo<'_>, Error> {
-    const WHAT: &str = "onnx: a value's type";
+    const WHAT: &str = "ONNX: a value's type";
     let mut info = ValueInfo::default();
     let mut message = Message::new(bytes, WHAT);
     while let Some((number, field)) = message.next()? {
@@ -393,7 +393,7 @@ fn value_info(bytes: &[u8]) -> Result<ValueInfo<'_>, Error> {
 }
 
 fn tensor_type<'a>(bytes: &'a [u8], info: &mut ValueInfo<'a>) -> Result<(), Error> {
-    const WHAT: &str = "onnx: a tensor's type";
+    const WHAT: &str = "ONNX: a tensor's type";
     let mut message = Message::new(bytes, WHAT);
     while let Some((number, field)) = message.next()? {
         match number {
@@ -414,7 +414,7 @@ fn tensor_type<'a>(bytes: &'a [u8], info: &mut ValueInfo<'a>) -> Result<(), Erro
 }
 
 fn extent(bytes: &[u8]) -> Result<Extent<'_>, Error> {
-    const WHAT: &str = "onnx: an axis";
+    const WHAT: &str = "ONNX: an axis";
     let mut extent = Extent::Free;
     let mut message = Message::new(bytes, WHAT);
     while let Some((number, field)) = message.next()? {
@@ -431,7 +431,7 @@ fn extent(bytes: &[u8]) -> Result<Extent<'_>, Error> {
 }
 
 fn broken(problem: &str) -> Error {
-    Error::Format { container: "onnx".into(), problem: problem.into() }
+    Error::Format { container: "ONNX".into(), problem: problem.into() }
 }
 
 fn unsupported(what: &str) -> Error {

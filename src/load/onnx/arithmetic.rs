@@ -220,6 +220,8 @@ fn both(
     if a.index || b.index {
         return Err(Reason("it computes with indices".into()));
     }
+    let unlike = a.form != b.form;
+    let (a, b) = if unlike { (reader.as_vector(a), reader.as_vector(b)) } else { (a, b) };
     let open = a.form == Form::Open || b.form == Form::Open;
     if !open && !alike(reader, &a, &b) {
         return Err(Reason(format!(

@@ -62,7 +62,7 @@ impl<'a> Axes<'a> {
         let mut all = Self { axes: Vec::new(), inputs: HashMap::new(), lengths: None, findings: 0 };
         for info in inputs {
             let broken = |problem: &str| Error::Format {
-                container: format!("onnx: input '{}'", info.name),
+                container: format!("ONNX: input '{}'", info.name),
                 problem: problem.into(),
             };
             let extents = info.axes.as_ref().ok_or_else(|| {

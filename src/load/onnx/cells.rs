@@ -5,7 +5,7 @@
 
 use super::Reason;
 use crate::model::{
-    Activation, Cell, CellWeights, Gru, GruReset, Matrix, Node, Op, Port, Recurrent, Direction,
+    Activation, Cell, CellWeights, Direction, Gru, GruReset, Matrix, Node, Op, Port, Recurrent,
     RecurrentWeights, Select, Value,
 };
 
@@ -78,11 +78,7 @@ impl Step<'_> {
     /// The factor beside `known` in a product.
     fn times(&self, value: Value, known: Value) -> Option<Value> {
         let [a, b] = self.product(value)?;
-        if a == known {
-            Some(b)
-        } else {
-            (b == known).then_some(a)
-        }
+        if a == known { Some(b) } else { (b == known).then_some(a) }
     }
 
     /// A value as products with weights, summed.
@@ -172,11 +168,7 @@ impl Step<'_> {
         let z = self.times(kept, self.state)?;
         let [a, b] = self.product(new)?;
         let rest = |v: Value| self.scaled(v, -1.0, 1.0) == Some(z);
-        if rest(a) {
-            Some((z, b))
-        } else {
-            rest(b).then_some((z, a))
-        }
+        if rest(a) { Some((z, b)) } else { rest(b).then_some((z, a)) }
     }
 
     /// z and n of `(h - n) ⊙ z` and n.
@@ -186,11 +178,7 @@ impl Step<'_> {
             let [h, negative] = self.sum(v)?;
             (h == self.state && self.scaled(negative, -1.0, 0.0)? == n).then_some(())
         };
-        if difference(a).is_some() {
-            Some((b, n))
-        } else {
-            difference(b).map(|()| (a, n))
-        }
+        if difference(a).is_some() { Some((b, n)) } else { difference(b).map(|()| (a, n)) }
     }
 
     /// r and the products of `(W x + b) + r ⊙ (U h + b')`.

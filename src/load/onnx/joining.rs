@@ -99,16 +99,11 @@ fn joined(
     if let Some(whole) = neighbours(views, axis) {
         return Ok(vec![reader.data(whole)?]);
     }
-    let settled: Vec<View> = views
-        .iter()
-        .map(|view| {
-            // A single state stays one, to stand among others.
-            let single = states && view.form == Form::States(1);
-            let form = if single { Form::Vector } else { view.form };
-            let settled = reader.settled(&View { form, ..view.clone() })?;
-            Ok(if single { View { form: view.form, ..settled } } else { settled })
-        })
-        .collect::<Result<_, Reason>>()?;
+    let mut settled: Vec<View> =
+        views.iter().map(|view| reader.settled(view)).collect::<Result<_, _>>()?;
+    if !states && settled.iter().any(|view| view.form != settled[0].form) {
+        settled = settled.into_iter().map(|view| reader.as_vector(view)).collect();
+    }
     let known_row = |atoms: &Vec<Atom>| atoms.iter().all(|atom| matches!(atom, Atom::Row { .. }));
     let result = if states {
         stacked(reader, call, &settled, axis)?
@@ -220,13 +215,10 @@ fn features(
     } else {
         return Err(Reason("it joins on an inner axis of features".into()));
     };
-    let form =
-        if views.iter().any(|view| view.form == Form::Open) { Form::Open } else { first.form };
-    if let Form::States(_) = form {
-        let mismatch = views.iter().any(|view| view.form != form);
-        if mismatch {
-            return Err(Reason("it joins states with other than states".into()));
-        }
+    let open = views.iter().any(|view| view.form == Form::Open);
+    if !open && views.iter().any(|view| view.form != first.form) {
+        return Err(Reason("it joins sequences, states or vectors with one another".into()));
     }
+    let form = if open { Form::Open } else { first.form };
     Ok(View::new(value, form, total, axes))
 }

@@ -27,7 +27,9 @@ pub(super) fn read<'g, 'a>(
     let body = call.graph("body")?;
     let carried = call.inputs.len().saturating_sub(2);
     if body.inputs.len() != carried + 2 || body.outputs.len() < carried + 1 {
-        return Err(Reason("its body has another number of inputs or outputs than the loop".into()));
+        return Err(Reason(
+            "its body has another number of inputs or outputs than the loop".into(),
+        ));
     }
     let source = source(reader, body)?;
     check_start(call, &source)?;
@@ -64,7 +66,8 @@ pub(super) fn read<'g, 'a>(
         return Err(Reason("its new state is no data".into()));
     };
     let direction = if source.view.reversed { Direction::Reverse } else { Direction::Forward };
-    let layer = Step { nodes: &reader.nodes, input: step, state: hidden }.layer(new.value, direction)?;
+    let layer =
+        Step { nodes: &reader.nodes, input: step, state: hidden }.layer(new.value, direction)?;
     if layer.input_size() != source.view.features || layer.hidden_size() != units {
         return Err(Reason("its weights do not fit its sequence and state".into()));
     }
@@ -175,9 +178,9 @@ fn units(reader: &Reader<'_, '_>, known: &Known) -> Result<usize, Reason> {
         _ => None,
     };
     // A state is one row of weights, which the file holds.
-    units.filter(|units| (1..1 << 20).contains(units)).ok_or_else(|| {
-        Reason(format!("its state has the shape {}", super::dims::shape(&dims)))
-    })
+    units
+        .filter(|units| (1..1 << 20).contains(units))
+        .ok_or_else(|| Reason(format!("its state has the shape {}", super::dims::shape(&dims))))
 }
 
 /// The initial state, none where it is zero.
@@ -194,7 +197,9 @@ fn start(
             let view = reader.rows(view)?;
             return match (view.form, &view.axes[0][..]) {
                 (Form::Vector | Form::States(1), [Atom::Axis(_)]) => Ok(Some(view.value)),
-                _ => Err(Reason("its state does not start from one row for each of the batch".into())),
+                _ => Err(Reason(
+                    "its state does not start from one row for each of the batch".into(),
+                )),
             };
         }
         other => return Err(Reason(format!("its state starts from {}", other.name()))),

@@ -108,7 +108,7 @@ fn opset(file: &File<'_>) -> Result<i64, Error> {
             ),
         }),
         None => Err(Error::Format {
-            container: "onnx".into(),
+            container: "ONNX".into(),
             problem: "it does not say its opset".into(),
         }),
     }

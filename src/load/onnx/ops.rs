@@ -4,7 +4,8 @@ use super::call::Call;
 use super::known::Known;
 use super::reader::Reader;
 use super::{
-    Reason, activation, arithmetic, head, joining, layout, lengths, pooling, loops, recurrent, slicing,
+    Reason, activation, arithmetic, head, joining, layout, lengths, loops, pooling, recurrent,
+    slicing,
 };
 use crate::load::container::onnx::Node;
 

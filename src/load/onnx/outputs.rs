@@ -6,7 +6,7 @@ use super::known::Known;
 use super::reader::Reader;
 use super::view::{Atom, Form, View};
 use crate::Error;
-use crate::model::{Model, Node, Op, Output, Select, SequenceAxes, ShownAxis, Value};
+use crate::model::{Model, Node, Op, Output, Select, SequenceAxes, Shape, ShownAxis, Value};
 
 /// How a value is shown to the caller.
 struct Shown {
@@ -25,7 +25,7 @@ pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
             Some(other) => return Err(refused(name, &format!("{}, and no data", other.name()))),
             None => {
                 return Err(Error::Format {
-                    container: "onnx".into(),
+                    container: "ONNX".into(),
                     problem: format!("no node makes the output '{name}'"),
                 });
             }
@@ -56,9 +56,13 @@ pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
         return Err(refused(other, &what));
     }
     prune(&mut reader.nodes, &mut outputs);
-    lengths(&reader, &outputs)?;
+    let (named, unlike) = (reader.axes.lengths, reader.unlike_lengths);
     let Reader { inputs, nodes, .. } = reader;
-    Model::new(inputs, nodes, outputs, axes)?.with_shown_axes(shown_inputs, shown_outputs)
+    let model = Model::new(inputs, nodes, outputs, axes)?;
+    if let Some(name) = named {
+        lengths(&model, name, unlike)?;
+    }
+    model.with_shown_axes(shown_inputs, shown_outputs)
 }
 
 /// Leaves out nodes from which nothing goes to an output.
@@ -158,19 +162,19 @@ fn shown(reader: &Reader<'_, '_>, name: &str, axes: &[Vec<Atom>]) -> Result<Show
     Ok(Shown { axes: result, order })
 }
 
-/// Holds `sequence_lens` against what the lengths of a run do to everything else.
-fn lengths(reader: &Reader<'_, '_>, outputs: &[Output]) -> Result<(), Error> {
-    let Some(name) = reader.axes.lengths else { return Ok(()) };
+/// Holds `sequence_lens` against what the lengths of a run do to everything else; `unlike` says that a
+/// recurrent node takes all steps.
+fn lengths(model: &Model, name: &str, unlike: bool) -> Result<(), Error> {
     let wrong = |what: String| Error::Unsupported {
         what: format!("sequence_lens '{name}' of a graph in which {what}"),
         advice: "the lengths of a run hold for all of a model: leave sequence_lens out, and give \
                  the lengths to run_lengths"
             .into(),
     };
-    if reader.unlike_lengths {
+    if unlike {
         return Err(wrong("another recurrent node takes all steps".into()));
     }
-    for node in &reader.nodes {
+    for node in model.nodes() {
         let over_time = matches!(
             node.op,
             Op::MeanOverTime | Op::MaxOverTime | Op::Flatten | Op::Select(Select::Step(_))
@@ -179,21 +183,13 @@ fn lengths(reader: &Reader<'_, '_>, outputs: &[Output]) -> Result<(), Error> {
             return Err(wrong(format!("'{}' works over time, padding too", node.name)));
         }
     }
-    for output in outputs {
-        let Value::Node { node, .. } = output.value else { continue };
-        let made = &reader.nodes[node];
-        let layer = matches!(made.op, Op::Recurrent(_));
-        let sequence = matches!(
-            made.op,
-            Op::Dense(_)
-                | Op::Activation(_)
-                | Op::ScaleShift(_)
-                | Op::Concat
-                | Op::Add
-                | Op::Multiply
-                | Op::Select(_)
-        );
-        if !layer && sequence {
+    for output in model.outputs() {
+        let layer = match output.value {
+            Value::Node { node, .. } => matches!(model.nodes()[node].op, Op::Recurrent(_)),
+            Value::Input(_) => true,
+        };
+        let sequence = matches!(model.shape(output.value)?, Shape::Sequence { .. });
+        if sequence && !layer {
             return Err(wrong(format!("output '{}' is computed from padding too", output.name)));
         }
     }

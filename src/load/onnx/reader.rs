@@ -145,6 +145,12 @@ impl<'g, 'a> Reader<'g, 'a> {
                     let len = needed("features")?;
                     let stride = features;
                     features = features.saturating_mul(len);
+                    if features > i32::MAX as usize {
+                        return Err(Error::Unsupported {
+                            what: format!("an input of {features} features"),
+                            advice: format!("there may be {}", i32::MAX),
+                        });
+                    }
                     row(len, stride)
                 }
             });
@@ -177,7 +183,7 @@ impl<'g, 'a> Reader<'g, 'a> {
             }
             let Some(known) = self.known.get(name) else {
                 return Err(Error::Format {
-                    container: "onnx".into(),
+                    container: "ONNX".into(),
                     problem: format!(
                         "node '{}' ({}) uses '{name}', which no node before it makes",
                         node.name, node.op
@@ -250,7 +256,12 @@ impl<'g, 'a> Reader<'g, 'a> {
     }
 
     /// Enters a value of a body.
-    fn name(&mut self, name: &'a str, known: Known, names: &mut Vec<&'a str>) -> Result<(), Reason> {
+    fn name(
+        &mut self,
+        name: &'a str,
+        known: Known,
+        names: &mut Vec<&'a str>,
+    ) -> Result<(), Reason> {
         names.push(name);
         match self.known.insert(name, known) {
             None => Ok(()),
@@ -310,6 +321,9 @@ impl<'g, 'a> Reader<'g, 'a> {
 
     /// Data, if it does not have too many axes.
     pub(super) fn data(&self, view: View) -> Result<Known, Reason> {
+        if view.features > i32::MAX as usize {
+            return Err(Reason("it makes rows of too many features".into()));
+        }
         if view.rank() > MOST_AXES {
             return Err(Reason(format!("it makes more than {MOST_AXES} axes")));
         }
@@ -384,7 +398,7 @@ impl<'g, 'a> Reader<'g, 'a> {
             return Err(Reason("its input is a sequence backwards in time".into()));
         }
         if let Form::States(_) = view.form {
-            self.settle_states(&mut view);
+            self.settle_states(&mut view)?;
         }
         let row: Vec<(usize, usize)> = view
             .atoms()
@@ -420,9 +434,22 @@ impl<'g, 'a> Reader<'g, 'a> {
         Ok(view)
     }
 
+    /// A single state as a vector.
+    pub(super) fn as_vector(&mut self, view: View) -> View {
+        if view.form != Form::States(1) {
+            return view;
+        }
+        let value = self.select(view.value, Select::State(0));
+        View { value, form: Form::Vector, sole: false, ..view }
+    }
+
     /// Selects the states that are seen, or makes them features if they stand behind the batch.
-    fn settle_states(&mut self, view: &mut View) {
-        let Form::States(all) = view.form else { return };
+    fn settle_states(&mut self, view: &mut View) -> Result<(), Reason> {
+        let Form::States(all) = view.form else { return Ok(()) };
+        let front = view.axes.first().is_some_and(Vec::is_empty);
+        if all == 1 && front {
+            return Ok(());
+        }
         let batch = view.atoms().position(|atom| matches!(atom, Atom::Axis(_)));
         let states = view.atoms().position(|atom| matches!(atom, Atom::States(_)));
         let count = view.atoms().find_map(|atom| match atom {
@@ -439,6 +466,10 @@ impl<'g, 'a> Reader<'g, 'a> {
                 }
             }
             (count, _) => {
+                const MOST_STATES: usize = 4096;
+                if count.is_some_and(|count| count > MOST_STATES) {
+                    return Err(Reason(format!("it joins more than {MOST_STATES} states")));
+                }
                 let range = view.state..view.state + count.unwrap_or(1);
                 let parts: Vec<Value> =
                     range.map(|state| self.select(view.value, Select::State(state))).collect();
@@ -452,11 +483,12 @@ impl<'g, 'a> Reader<'g, 'a> {
                         *atom = Atom::Row { len, stride: view.features };
                     }
                 }
-                view.features *= parts.len();
+                view.features = view.features.saturating_mul(parts.len());
                 (view.form, view.sole) = (Form::Vector, false);
             }
         }
         view.state = 0;
+        Ok(())
     }
 
     /// Features in another order: parts of the row behind each other, or, where there are many, a

@@ -34,7 +34,10 @@ pub(super) fn recognised(
     axis: usize,
 ) -> Result<Option<View>, Reason> {
     let plain = |view: &View| {
-        view.form == Form::Vector && view.axes[axis].is_empty() && view.start == 0 && view.rank() == 3
+        view.form == Form::Vector
+            && view.axes[axis].is_empty()
+            && view.start == 0
+            && view.rank() == 3
     };
     if views.len() < 2 || !views.iter().all(plain) {
         return Ok(None);
@@ -74,9 +77,7 @@ fn time_axis(reader: &Reader<'_, '_>, input: Value, steps: usize) -> Option<usiz
 fn chain(nodes: &[Node], values: &[Value]) -> Option<(Recurrent, Value, Option<Value>)> {
     let links: Vec<Link<'_>> =
         values.iter().map(|&value| link(nodes, value)).collect::<Option<_>>()?;
-    let follows = |link: &Link<'_>, before: Value| {
-        matches!(link.before, Before::State(state, _) if state == before)
-    };
+    let follows = |link: &Link<'_>, before: Value| matches!(link.before, Before::State(state, _) if state == before);
     let count = links.len();
     let forward = (1..count).all(|step| follows(&links[step], values[step - 1]));
     let reverse = (1..count).all(|step| follows(&links[step - 1], values[step]));

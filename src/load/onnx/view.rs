@@ -69,7 +69,17 @@ pub(super) fn row(len: usize, stride: usize) -> Vec<Atom> {
 impl View {
     /// The whole of a new value.
     pub(super) fn new(value: Value, form: Form, features: usize, axes: Vec<Vec<Atom>>) -> Self {
-        Self { value, form, index: false, features, start: 0, state: 0, axes, sole: true, reversed: false }
+        Self {
+            value,
+            form,
+            index: false,
+            features,
+            start: 0,
+            state: 0,
+            axes,
+            sole: true,
+            reversed: false,
+        }
     }
 
     pub(super) fn rank(&self) -> usize {
