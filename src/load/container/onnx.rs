@@ -145,7 +145,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<File<'_>, Error> {
     while let Some((number, field)) = message.next()? {
         match number {
             7 => {
-                if graph_found.replace(graph(field.bytes(WHAT)?, 0)?).is_some() {
+                let graph = graph(field.bytes(WHAT)?, 0)?;
+                if graph_found.replace(graph).is_some() {
                     return Err(broken("it holds two graphs"));
                 }
             }

@@ -19,10 +19,12 @@ pub(super) fn same(call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
             call.int("seed")?;
             call.int("is_test")?;
             call.at_most(3)?;
-            if let Some(Known::Constant(training)) = call.optional(2) {
-                if training.numbers != Numbers::I64(vec![0]) {
-                    return Err(Reason("it drops at inference too (training_mode)".into()));
-                }
+            let training = match call.optional(2) {
+                Some(Known::Constant(flag)) => flag.numbers != Numbers::I64(vec![0]),
+                other => other.is_some(),
+            };
+            if training {
+                return Err(Reason("it may drop at inference too (training_mode)".into()));
             }
             if call.has_result(1) {
                 return Err(Reason("its mask is used".into()));

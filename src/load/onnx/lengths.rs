@@ -120,10 +120,10 @@ pub(super) fn expand(
 ) -> Result<Vec<Known>, Reason> {
     let target = sizes_of(call, 1)?.dims;
     let input = call.input(0)?.clone();
-    if let (Known::Sizes(Sizes { dims, .. }), [_]) = (&input, &target[..]) {
-        if let [length] = &dims[..] {
-            return Ok(vec![Known::Lengths(length.clone())]);
-        }
+    if let (Known::Sizes(sizes), [_]) = (&input, &target[..])
+        && let [length] = &sizes.dims[..]
+    {
+        return Ok(vec![Known::Lengths(length.clone())]);
     }
     let found = dims(reader, &input)?;
     let one = Dim::number(1);

@@ -22,6 +22,7 @@ mod pooling;
 mod reader;
 mod recurrent;
 mod refusal;
+mod settle;
 mod slicing;
 mod states;
 mod tensor;

@@ -108,7 +108,8 @@ fn steps(reader: &mut Reader<'_, '_>, x: &View, layout: Layout) -> Result<Steps,
             return Err(Reason("the axis of X that is the batch is another thing".into()));
         }
         let single = time.is_empty() && view.form == Form::Vector;
-        if !single && !(is(&time, Role::Time) && view.form == Form::Sequence) {
+        let sequence = is(&time, Role::Time) && view.form == Form::Sequence;
+        if !single && !sequence {
             return Err(Reason("the axis of X that is time is another thing".into()));
         }
     }
@@ -315,18 +316,13 @@ fn results(
         .zip(names)
         .map(|(&port, name)| of(port, Op::Stack, name))
         .collect();
-    let form = match x.form {
-        Form::Sequence => Form::Sequence,
-        Form::Vector => Form::Vector,
-        other => other,
-    };
     let (directions, units) = (row(count, hidden_size), row(hidden_size, 1));
     let (time, batch) = (x.time.clone(), x.batch.clone());
     let axes = match layout {
         Layout::TimeFirst => vec![time, directions, batch, units],
         Layout::BatchFirst => vec![batch, time, directions, units],
     };
-    let y = View::new(y, form, count * hidden_size, axes);
+    let y = View::new(y, x.form, count * hidden_size, axes);
     let y = View { sole: false, ..y };
     let mut known = vec![Known::Data(y)];
     for value in states {
