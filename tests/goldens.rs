@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use ritornello::load::{self, Spec, npz};
-use ritornello::{Array, Isa, Model, PlanOptions};
+use ritornello::{Array, Isa, Model, Plan, PlanOptions, Values};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -15,15 +15,14 @@ fn folder(name: &str) -> PathBuf {
 
 fn model(name: &str) -> Model {
     let folder = folder(name);
-    let files = ["model.keras", "model.h5", "model.safetensors"].map(|file| folder.join(file));
-    let file = files.iter().find(|file| file.exists()).unwrap();
+    let names =
+        ["model.keras", "model.h5", "model.onnx", "model.json", "model.nam", "model.safetensors"];
+    let file = names.map(|name| folder.join(name)).into_iter().find(|file| file.exists()).unwrap();
     let spec = folder.join("spec.json");
     if spec.exists() {
         return load::load_with_spec(file, &Spec::read(spec).unwrap()).unwrap();
     }
-    let file =
-        ["model.json", "model.nam"].map(|file| folder.join(file)).into_iter().find(|f| f.exists());
-    load::load(file.as_ref().unwrap()).unwrap()
+    load::load(file).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The arrays of a case whose names begin with `prefix`, without it.
@@ -82,9 +81,36 @@ fn check_fixture(name: &str) {
     for isa in Isa::available() {
         let plan = model.plan(PlanOptions::default().isa(isa)).unwrap();
         let case = folder.join("case.npz");
-        let found = plan.run(&named(&arrays(&case, "input."))).unwrap();
+        let inputs = arrays(&case, "input.");
+        let found = run(&plan, inputs);
         check(&format!("{name} on {isa}"), &found, &case, &folder.join("exact.npz"));
     }
+}
+
+/// Runs a model; an input of lengths goes with the run.
+fn run(plan: &Plan, mut inputs: Vec<(String, Array)>) -> Vec<(String, Array)> {
+    let lengths = inputs.iter().position(|(name, _)| name == "lengths");
+    let Some(lengths) = lengths.map(|place| inputs.remove(place).1) else {
+        return plan.run(&named(&inputs)).unwrap();
+    };
+    let Values::Index(lengths) = lengths.values() else { panic!("lengths are integers") };
+    let lengths: Vec<usize> = lengths.iter().map(|&n| usize::try_from(n).unwrap()).collect();
+    plan.run_lengths(&named(&inputs), &lengths).unwrap()
+}
+
+/// Every folder `onnx-*`.
+#[test]
+fn onnx_files() {
+    let mut failed = Vec::new();
+    for folder in std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap().path()) {
+        if folder.join("model.onnx").is_file() {
+            let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+            if std::panic::catch_unwind(|| check_fixture(&name)).is_err() {
+                failed.push(name);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
 }
 
 macro_rules! fixtures {
@@ -186,7 +212,9 @@ fn no_fixture_is_left_out() {
         if entry.file_type().unwrap().is_dir() {
             let name = entry.file_name().into_string().unwrap();
             assert!(
-                CHECKED.contains(&name.as_str()) || ELSEWHERE.contains(&name.as_str()),
+                CHECKED.contains(&name.as_str())
+                    || entry.path().join("model.onnx").is_file()
+                    || ELSEWHERE.contains(&name.as_str()),
                 "no test runs {name}"
             );
         }

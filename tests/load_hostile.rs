@@ -4,6 +4,10 @@
 #![cfg(all(feature = "keras", feature = "safetensors", feature = "npz"))]
 
 mod load_fixtures;
+#[cfg(feature = "onnx")]
+mod load_hostile_onnx;
+#[cfg(feature = "onnx")]
+mod onnx_writer;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

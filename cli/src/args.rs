@@ -149,7 +149,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// .keras, .safetensors, .json or .nam
+    /// .keras, .h5, .onnx, .safetensors, .pt, .npz, .json or .nam
     pub(crate) model: PathBuf,
     /// Alone: print the model's spec, not the table. With a file: the spec of weights only
     #[arg(long, value_name = "SPEC.json", num_args = 0..=1)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ritornello::load::{npy, npz};
-use ritornello::model::{Element, Extent, Model, SequenceAxes, Shape};
+use ritornello::model::{Element, Extent, Model, SequenceAxes, Shape, ShownAxis};
 use ritornello::plan::PlannedOutput;
 use ritornello::{Array, Plan};
 
@@ -165,7 +165,26 @@ pub(crate) fn axes(shape: Shape, element: Element, order: SequenceAxes) -> Vec<A
 
 /// The axes of a plan's output.
 pub(crate) fn output_axes(plan: &Plan, output: &PlannedOutput) -> Vec<Axis> {
-    axes(output.shape, Element::F32, plan.axes())
+    named(output.shape, Element::F32, plan.axes(), &output.axes)
+}
+
+/// The axes of a plan's input.
+pub(crate) fn input_axes(plan: &Plan, index: usize) -> Vec<Axis> {
+    let input = &plan.inputs()[index];
+    named(input.shape, input.element, plan.axes(), plan.input_axes(index))
+}
+
+/// The axes by name: those of the shape, unless the model shows others.
+fn named(shape: Shape, element: Element, order: SequenceAxes, shown: &[ShownAxis]) -> Vec<Axis> {
+    if shown == shape.shown(element, order) {
+        return axes(shape, element, order);
+    }
+    let named = |axis: &ShownAxis| match *axis {
+        ShownAxis::Batch => Axis::Batch,
+        ShownAxis::Time => Axis::Time(None),
+        ShownAxis::Length(length) => Axis::Features(length),
+    };
+    shown.iter().map(named).collect()
 }
 
 /// `[batch, time, 16]`.

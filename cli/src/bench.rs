@@ -34,8 +34,8 @@ pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> R
     let inputs = synthetic::inputs(&model, batch, steps).blame_data()?;
     let plan = model.into_plan(options.plan()).blame_model()?;
 
-    let longest = plan.inputs().iter().zip(&inputs).filter_map(|(input, (_, array))| {
-        let axes = arrays::axes(input.shape, input.element, plan.axes());
+    let longest = inputs.iter().enumerate().filter_map(|(index, (_, array))| {
+        let axes = arrays::input_axes(&plan, index);
         let time = axes.iter().position(|axis| matches!(axis, Axis::Time(_)))?;
         Some(array.shape()[time])
     });

@@ -122,7 +122,8 @@ fn ends(plan: &Plan) -> [Vec<End>; 2] {
     let inputs = plan
         .inputs()
         .iter()
-        .map(|input| (input.name.clone(), arrays::axes(input.shape, input.element, plan.axes())));
+        .enumerate()
+        .map(|(index, input)| (input.name.clone(), arrays::input_axes(plan, index)));
     let outputs = plan
         .outputs()
         .iter()

@@ -2,11 +2,11 @@
 
 use ritornello::model::{
     Activation, Cell, CellWeights, Direction, Element, Extent, GruReset, Matrix, Model, Op,
-    Recurrent, RecurrentWeights, Shape, Value,
+    Recurrent, RecurrentWeights, Shape, ShownAxis, Value,
 };
 use ritornello::{Array, Error};
 
-use crate::arrays::{self, Axis, Named};
+use crate::arrays::Named;
 use crate::failure::Failure;
 
 /// A sequence of numbers in [-1, 1) that f32 holds exactly.
@@ -134,13 +134,11 @@ pub(crate) fn inputs(model: &Model, batch: usize, time: usize) -> Result<Named, 
     let mut numbers = Numbers::new(3);
     let mut arrays = Named::new();
     for (index, input) in model.inputs().iter().enumerate() {
-        let lengths = arrays::axes(input.shape, input.element, model.axes()).into_iter().map(
-            |axis| match axis {
-                Axis::Batch => batch,
-                Axis::Time(steps) => steps.unwrap_or(time),
-                Axis::States(length) | Axis::Features(length) => length,
-            },
-        );
+        let lengths = model.input_axes(index).iter().map(|axis| match *axis {
+            ShownAxis::Batch => batch,
+            ShownAxis::Time => time,
+            ShownAxis::Length(length) => length,
+        });
         let shape: Vec<usize> = lengths.collect();
         let count = shape.iter().product();
         let array = match input.element {

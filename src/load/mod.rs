@@ -9,12 +9,14 @@
 
 #[cfg(feature = "audio")]
 mod audio;
-#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "pytorch"))]
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "onnx"))]
 mod container;
 mod convention;
 #[cfg(feature = "keras")]
 mod keras_model;
 mod model_file;
+#[cfg(feature = "onnx")]
+mod onnx;
 #[cfg(feature = "safetensors")]
 mod own;
 #[cfg(any(feature = "safetensors", feature = "audio"))]
@@ -44,8 +46,9 @@ use crate::{Error, Model};
 /// How a PyTorch file from before the zips begins: a pickle of a magic number.
 const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc";
 
-/// Reads a model file: a `.keras` file, a whole Keras model in an `.h5` file, a `.safetensors` file
-/// that [`save`] wrote, or JSON of audio plugins (RTNeural, AIDA-X, GuitarML, `.nam`).
+/// Reads a model file: a `.keras` file, a whole Keras model in an `.h5` file, an `.onnx` file, a
+/// `.safetensors` file that [`save`] wrote, or JSON of audio plugins (RTNeural, AIDA-X, GuitarML,
+/// `.nam`).
 ///
 /// # Errors
 ///
@@ -84,7 +87,7 @@ pub fn open_bytes(bytes: &[u8]) -> Result<ModelFile, Error> {
 }
 
 #[cfg_attr(
-    not(any(feature = "safetensors", feature = "keras", feature = "audio")),
+    not(any(feature = "safetensors", feature = "keras", feature = "onnx", feature = "audio")),
     allow(unused_variables, reason = "without a format, every kind is refused")
 )]
 fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
@@ -93,6 +96,8 @@ fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
         Kind::Keras => Ok(ModelFile::new(keras_model::read(&bytes)?)),
         #[cfg(feature = "keras")]
         Kind::Hdf5 => Ok(ModelFile::new(keras_model::read_h5(bytes.into_owned())?)),
+        #[cfg(feature = "onnx")]
+        Kind::Onnx => Ok(ModelFile::new(onnx::read(&bytes)?)),
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => own::read(container::safetensors::parse(bytes.into_owned())?),
         #[cfg(feature = "pytorch")]
@@ -241,6 +246,7 @@ fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Re
 enum Kind {
     Keras,
     Hdf5,
+    Onnx,
     Safetensors,
     Torch,
     Npz,
@@ -261,11 +267,7 @@ impl Kind {
             "json" | "nam" => Self::Json,
             "h5" | "hdf5" => Self::Hdf5,
             "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
-            "onnx" => Self::Refused(
-                "an ONNX file",
-                "convert from where it came from: Keras `.keras`, or PyTorch weights as \
-                 `.safetensors` with a spec",
-            ),
+            "onnx" => Self::Onnx,
             "pb" => {
                 Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
             }
@@ -274,6 +276,8 @@ impl Kind {
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
             _ if bytes.starts_with(b"\x89HDF\r\n") => Self::Hdf5,
             _ if bytes.starts_with(LEGACY_TORCH) => Self::Torch,
+            // The first field of an ONNX file is its version, a small number.
+            _ if bytes.first() == Some(&8) => Self::Onnx,
             _ => Self::Unknown,
         }
     }
@@ -290,6 +294,11 @@ impl Kind {
             Self::Keras | Self::Hdf5 => {
                 ("a file of Keras", "build ritornello with the feature `keras`")
             }
+            Self::Onnx if cfg!(feature = "onnx") => (
+                "a spec beside an ONNX file",
+                "the file says itself what it computes; load it without",
+            ),
+            Self::Onnx => ("an ONNX file", "build ritornello with the feature `onnx`"),
             Self::Safetensors => {
                 ("a .safetensors file", "build ritornello with the feature `safetensors`")
             }
@@ -304,7 +313,7 @@ impl Kind {
             Self::Refused(what, advice) => (*what, *advice),
             Self::Unknown => (
                 "a file that looks like nothing known",
-                "give a .keras or .safetensors file, or JSON of RTNeural, AIDA-X, GuitarML or NAM",
+                "give a .keras, .h5, .onnx or .safetensors file, or JSON of RTNeural, AIDA-X, GuitarML or NAM",
             ),
         };
         Error::Unsupported { what: what.into(), advice: advice.into() }

@@ -3,7 +3,7 @@
 use super::infer::check_sizes;
 use super::{
     Activation, Constant, Dense, Element, Embedding, Extent, MaskRule, Recurrent, ScaleShift,
-    SequenceAxes, Shape,
+    SequenceAxes, Shape, ShownAxis,
 };
 use crate::Error;
 
@@ -218,6 +218,9 @@ pub struct Model {
     nodes: Vec<Node>,
     outputs: Vec<Output>,
     axes: SequenceAxes,
+    /// The axes of the callers' arrays.
+    pub(super) input_axes: Vec<Vec<ShownAxis>>,
+    pub(super) output_axes: Vec<Vec<ShownAxis>>,
     /// The shape of each node's results, by port.
     shapes: Vec<[Option<Shape>; 4]>,
 }
@@ -250,8 +253,15 @@ impl Model {
             }
             check_sizes(input.shape).map_err(|e| e.within(&format!("input '{}'", input.name)))?;
         }
-        let mut model =
-            Self { inputs, nodes: Vec::new(), outputs: Vec::new(), axes, shapes: Vec::new() };
+        let mut model = Self {
+            inputs,
+            nodes: Vec::new(),
+            outputs: Vec::new(),
+            axes,
+            input_axes: Vec::new(),
+            output_axes: Vec::new(),
+            shapes: Vec::new(),
+        };
         for node in nodes {
             let shapes = model.infer(&node).map_err(|e| e.within(&node.name))?;
             model.nodes.push(node);
@@ -274,6 +284,8 @@ impl Model {
             });
         }
         model.outputs = outputs;
+        model.input_axes = model.axes_of_inputs();
+        model.output_axes = model.axes_of_outputs();
         Ok(model)
     }
 

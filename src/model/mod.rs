@@ -14,6 +14,7 @@ mod infer;
 mod mask;
 mod recurrent;
 mod shape;
+mod shown;
 mod weights;
 
 pub use activation::Activation;
@@ -26,4 +27,6 @@ pub use graph::{Input, Model, Node, Op, Output, Port, Select, Value};
 pub use mask::MaskRule;
 pub use recurrent::{Direction, Merge, OutputOrder, PadOutput, Recurrent, StateScope};
 pub use shape::{Element, Extent, SequenceAxes, Shape};
+pub use shown::ShownAxis;
+pub(crate) use shown::{described, lengths};
 pub use weights::{CellTensor, CellWeights, Matrix, RecurrentWeights};

@@ -23,7 +23,7 @@ pub use options::PlanOptions;
 pub(crate) use stage::{RecurrentStage, Stage, StageKind, Start};
 
 use crate::model::{
-    Input, Model, Node, Op, PadOutput, Port, SequenceAxes, Shape, StateScope, Value,
+    Input, Model, Node, Op, PadOutput, Port, SequenceAxes, Shape, ShownAxis, StateScope, Value,
 };
 use crate::run::Counting;
 use crate::{Array, Error, Mask, Session, StreamPool};
@@ -41,6 +41,8 @@ pub(crate) struct PlanInner {
     precision: Precision,
     pub(crate) axes: SequenceAxes,
     pub(crate) inputs: Vec<Input>,
+    /// The axes of the arrays for the inputs.
+    pub(crate) input_axes: Vec<Vec<ShownAxis>>,
     pub(crate) outputs: Vec<PlannedOutput>,
     pub(crate) values: Vec<PlannedValue>,
     pub(crate) stages: Vec<Stage>,
@@ -58,6 +60,8 @@ pub struct PlannedOutput {
     pub name: String,
     /// Its shape.
     pub shape: Shape,
+    /// The axes of its array.
+    pub axes: Vec<ShownAxis>,
     pub(crate) value: usize,
 }
 
@@ -138,9 +142,16 @@ impl Frame {
         let outputs = model
             .outputs()
             .iter()
-            .map(|output| {
+            .enumerate()
+            .map(|(index, output)| {
                 let value = places[&output.value];
-                PlannedOutput { name: output.name.clone(), shape: planned[value].shape, value }
+                let axes = model.output_axes(index).to_vec();
+                PlannedOutput {
+                    name: output.name.clone(),
+                    shape: planned[value].shape,
+                    axes,
+                    value,
+                }
             })
             .collect();
         let plan = PlanInner {
@@ -149,6 +160,7 @@ impl Frame {
             precision: options.precision,
             axes: model.axes(),
             inputs: model.inputs().to_vec(),
+            input_axes: (0..model.inputs().len()).map(|i| model.input_axes(i).to_vec()).collect(),
             outputs,
             values: planned,
             stages: Vec::new(),
@@ -208,6 +220,16 @@ impl Plan {
     #[must_use]
     pub fn inputs(&self) -> &[Input] {
         &self.inner.inputs
+    }
+
+    /// The axes of the array for an input.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such input.
+    #[must_use]
+    pub fn input_axes(&self, input: usize) -> &[ShownAxis] {
+        &self.inner.input_axes[input]
     }
 
     /// The outputs, in the order in which a caller gets them.

@@ -33,7 +33,8 @@ use rows::{Rows, StepLists};
 use scratch::{Scratch, Sizes};
 use state::{LayerState, RowSpan};
 
-use crate::model::{Extent, Shape};
+use crate::model::{Extent, Shape, lengths};
+use crate::plan::PlannedOutput;
 use crate::{Array, ArrayView, Error, Mask, Plan};
 
 /// One stream: states that live from call to call, and buffers for a fixed batch.
@@ -294,7 +295,7 @@ impl Session {
         let outputs = self.plan.inner.outputs.iter().zip(memory);
         outputs
             .map(|(output, numbers)| {
-                let shape = self.outside_shape(output.shape);
+                let shape = self.outside_shape(output);
                 Ok((output.name.clone(), Array::new(&shape, numbers)?))
             })
             .collect()
@@ -411,10 +412,9 @@ impl Session {
         self.output_extent(output).iter().product()
     }
 
-    /// The shape of the caller's array for a value of this shape.
-    fn outside_shape(&self, shape: Shape) -> Vec<usize> {
-        let time = whole_time(shape, &self.times);
-        once::outside_shape(shape, self.plan.inner.axes, [time, self.batch])
+    /// The shape of the caller's array for an output.
+    fn outside_shape(&self, output: &PlannedOutput) -> Vec<usize> {
+        lengths(&output.axes, [whole_time(output.shape, &self.times), self.batch])
     }
 
     /// Runs all stages over all pieces. Everything was checked by [`measure`](Self::measure).

@@ -2,7 +2,7 @@
 
 use super::frame::Source;
 use super::rows::Counting;
-use crate::model::{Element, Extent, Input, SequenceAxes, Shape};
+use crate::model::{Element, Extent, Input, SequenceAxes, Shape, ShownAxis, lengths};
 use crate::plan::PlanInner;
 use crate::{Array, ArrayView, Error, Numbers, Plan};
 
@@ -30,36 +30,26 @@ pub(super) fn views<'a>(inputs: &[(&'a str, &'a Array)]) -> Vec<(&'a str, ArrayV
 /// The batch that the arrays agree on, and the longest sequence.
 fn find_sizes(plan: &PlanInner, inputs: &[(&str, ArrayView<'_>)]) -> Result<(usize, usize), Error> {
     let (mut batch, mut longest) = (None, 0);
-    for input in &plan.inputs {
-        let shape = find(plan, inputs, input)?.shape();
-        let expected = described(input, plan.axes);
-        let axes = outside_shape(input.shape, plan.axes, [0, 0]).len();
-        let axes = if input.element == Element::Index { axes - 1 } else { axes };
-        if shape.len() != axes {
-            return Err(misfit(input, &expected, shape));
+    for (index, input) in plan.inputs.iter().enumerate() {
+        let shape = find(plan, inputs, index)?.shape();
+        let axes = &plan.input_axes[index];
+        if shape.len() != axes.len() {
+            return Err(misfit(input, &described(plan, index), shape));
         }
-        let batch_axis = batch_axis(input.shape, plan.axes);
-        if let Shape::Sequence { time: Extent::Input(_), .. } = input.shape {
-            longest = longest.max(shape[1 - batch_axis]);
-        }
-        let found = shape[batch_axis];
+        let length_of = |wanted: ShownAxis| {
+            axes.iter().zip(shape).find(|(axis, _)| **axis == wanted).map(|(_, &length)| length)
+        };
+        longest = longest.max(length_of(ShownAxis::Time).unwrap_or(0));
+        let found = length_of(ShownAxis::Batch).unwrap_or(0);
         if *batch.get_or_insert(found) != found {
             return Err(Error::Shape {
-                what: format!("batch of input '{}' {expected}", input.name),
+                what: format!("batch of input '{}' {}", input.name, described(plan, index)),
                 expected: format!("{} like that of the inputs before", batch.unwrap_or(0)),
                 found: found.to_string(),
             });
         }
     }
     Ok((batch.unwrap_or(0), longest))
-}
-
-/// Which axis of the caller's array is the batch: of a sequence the other of the first two is time.
-fn batch_axis(shape: Shape, axes: SequenceAxes) -> usize {
-    match (shape, axes) {
-        (Shape::Sequence { .. }, SequenceAxes::BatchTime) | (Shape::Vector { .. }, _) => 0,
-        _ => 1,
-    }
 }
 
 /// The arrays in the order of the plan's inputs; `times` gets the steps of each.
@@ -81,17 +71,18 @@ pub(super) fn sources<'a>(
     if let Some((name, _)) = inputs.iter().find(|(name, _)| given(name) > 1) {
         return Err(Error::DuplicateName { what: "input", name: (*name).into() });
     }
-    let each = plan.inputs.iter().zip(times).map(|(input, steps)| {
-        let array = find(plan, inputs, input)?;
-        check_shape(plan, input, array.shape(), batch)?;
-        if let Shape::Sequence { time: Extent::Input(_), .. } = input.shape {
-            *steps = array.shape()[1 - batch_axis(input.shape, plan.axes)];
+    let each = plan.inputs.iter().zip(times).enumerate().map(|(index, (input, steps))| {
+        let array = find(plan, inputs, index)?;
+        check_shape(plan, index, array.shape(), batch)?;
+        let axes = plan.input_axes[index].iter();
+        if let Some(time) = axes.clone().position(|axis| *axis == ShownAxis::Time) {
+            *steps = array.shape()[time];
         }
         match (array.numbers(), input.element) {
             (Numbers::F32(numbers), Element::F32) => Ok(Source::F32(numbers)),
             (Numbers::Index(indices), Element::Index) => Ok(Source::Index(indices)),
             (numbers, element) => Err(Error::Shape {
-                what: format!("input '{}' {}", input.name, described(input, plan.axes)),
+                what: format!("input '{}' {}", input.name, described(plan, index)),
                 expected: element_name(element).into(),
                 found: match numbers {
                     Numbers::F32(_) => element_name(Element::F32).into(),
@@ -113,11 +104,12 @@ fn element_name(element: Element) -> &'static str {
 fn find<'a>(
     plan: &PlanInner,
     inputs: &[(&str, ArrayView<'a>)],
-    input: &Input,
+    index: usize,
 ) -> Result<ArrayView<'a>, Error> {
+    let input = &plan.inputs[index];
     let found = inputs.iter().find(|(name, _)| *name == input.name);
     found.map(|(_, array)| *array).ok_or_else(|| Error::Shape {
-        what: format!("input '{}' {}", input.name, described(input, plan.axes)),
+        what: format!("input '{}' {}", input.name, described(plan, index)),
         expected: "an array of this name".into(),
         found: format!("only {}", names(inputs.iter().map(|(name, _)| *name))),
     })
@@ -129,29 +121,16 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Checks every axis but a free time.
-fn check_shape(
-    plan: &PlanInner,
-    input: &Input,
-    found: &[usize],
-    batch: usize,
-) -> Result<(), Error> {
+fn check_shape(plan: &PlanInner, index: usize, found: &[usize], batch: usize) -> Result<(), Error> {
     let free = usize::MAX;
-    let time = match input.shape {
-        Shape::Sequence { time: Extent::Input(_), .. } => free,
-        shape => super::whole_time(shape, &[]),
-    };
-    let mut expected = outside_shape(input.shape, plan.axes, [time, batch]);
-    if input.element == Element::Index {
-        expected.pop();
-    }
+    let expected = lengths(&plan.input_axes[index], [free, batch]);
     let fits = expected.len() == found.len()
         && expected.iter().zip(found).all(|(&e, &f)| e == free || e == f);
     if fits {
         return Ok(());
     }
-    let mut expected = described(input, plan.axes);
-    expected.push_str(&format!(" with batch {batch}"));
-    Err(misfit(input, &expected, found))
+    let expected = format!("{} with batch {batch}", described(plan, index));
+    Err(misfit(&plan.inputs[index], &expected, found))
 }
 
 fn misfit(input: &Input, expected: &str, found: &[usize]) -> Error {
@@ -163,32 +142,22 @@ fn misfit(input: &Input, expected: &str, found: &[usize]) -> Error {
 }
 
 /// The axes of an input, by name and in the caller's order.
-fn described(input: &Input, axes: SequenceAxes) -> String {
+fn described(plan: &PlanInner, index: usize) -> String {
+    let (input, shown) = (&plan.inputs[index], &plan.input_axes[index]);
+    if *shown != input.shape.shown(input.element, plan.axes) {
+        return crate::model::described(shown);
+    }
     let Shape::Sequence { time, features } = input.shape else { return input.shape.to_string() };
     let time = match time {
         Extent::Input(_) => "time".to_owned(),
         Extent::Fixed(time) => format!("time={time}"),
     };
-    let (first, second) = match axes {
+    let (first, second) = match plan.axes {
         SequenceAxes::BatchTime => ("batch".to_owned(), time),
         SequenceAxes::TimeBatch => (time, "batch".to_owned()),
     };
     match input.element {
         Element::F32 => format!("[{first}, {second}, features={features}]"),
         Element::Index => format!("[{first}, {second}]"),
-    }
-}
-
-/// The shape of the caller's array.
-pub(super) fn outside_shape(
-    shape: Shape,
-    axes: SequenceAxes,
-    [time, batch]: [usize; 2],
-) -> Vec<usize> {
-    let features = shape.features();
-    match shape {
-        Shape::Vector { .. } => vec![batch, features],
-        Shape::Sequence { .. } if axes == SequenceAxes::BatchTime => vec![batch, time, features],
-        Shape::Sequence { .. } | Shape::States { .. } => vec![time, batch, features],
     }
 }

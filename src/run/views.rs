@@ -65,7 +65,7 @@ impl Session {
         }
         for (index, (output, memory)) in planned.iter().zip(&*outputs).enumerate() {
             if memory.len() != self.output_len(index) {
-                let shape = self.outside_shape(output.shape);
+                let shape = self.outside_shape(output);
                 return Err(Error::Shape {
                     what: format!("the memory for output '{}' {shape:?}", output.name),
                     expected: format!("{} numbers", self.output_len(index)),

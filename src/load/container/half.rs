@@ -17,7 +17,7 @@ pub(super) fn from_f16(bits: u16) -> f32 {
 }
 
 /// The value of a bfloat16 with these bits; exact.
-#[cfg(any(feature = "safetensors", feature = "pytorch"))]
+#[cfg(any(feature = "safetensors", feature = "pytorch", feature = "onnx"))]
 pub(super) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }

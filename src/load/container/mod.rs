@@ -5,7 +5,7 @@
 
 #[cfg(feature = "keras")]
 pub(super) mod hdf5;
-#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "pytorch"))]
+#[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "onnx"))]
 mod half;
 #[cfg(feature = "safetensors")]
 pub(super) use half::Float;
@@ -15,6 +15,10 @@ pub mod npy;
 pub mod npz;
 #[cfg(feature = "pytorch")]
 mod pickle;
+#[cfg(feature = "onnx")]
+pub(crate) mod onnx;
+#[cfg(feature = "onnx")]
+mod protobuf;
 #[cfg(feature = "safetensors")]
 pub(super) mod safetensors;
 #[cfg(feature = "pytorch")]

@@ -7,6 +7,8 @@ mod cudnn;
 pub mod keras;
 #[cfg(any(feature = "safetensors", feature = "keras"))]
 pub(super) mod keras_1;
+#[cfg(feature = "onnx")]
+pub(crate) mod onnx;
 pub mod pytorch;
 
 use crate::Error;
@@ -19,6 +21,9 @@ enum GateOrder {
     Keras,
     /// LSTM i f g o, GRU r z n.
     PyTorch,
+    /// LSTM i o f c, GRU z r h.
+    #[cfg(feature = "onnx")]
+    Onnx,
 }
 
 impl GateOrder {
@@ -26,6 +31,12 @@ impl GateOrder {
     fn gates(self, cell: &Cell) -> &'static [Gate] {
         match (self, cell) {
             (_, Cell::SimpleRnn(_)) => &[Gate::Hidden],
+            #[cfg(feature = "onnx")]
+            (Self::Onnx, Cell::Lstm(_)) => {
+                &[Gate::Input, Gate::Output, Gate::Forget, Gate::Candidate]
+            }
+            #[cfg(feature = "onnx")]
+            (Self::Onnx, Cell::Gru(_)) => &[Gate::Update, Gate::Reset, Gate::Candidate],
             (_, Cell::Lstm(_)) => &[Gate::Input, Gate::Forget, Gate::Candidate, Gate::Output],
             (Self::Keras, Cell::Gru(_)) => &[Gate::Update, Gate::Reset, Gate::Candidate],
             (Self::PyTorch, Cell::Gru(_)) => &[Gate::Reset, Gate::Update, Gate::Candidate],

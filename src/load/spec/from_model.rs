@@ -17,6 +17,10 @@ use crate::model::{
 /// Describes a model whose weights are those of [`canonical_tensors`].
 pub(super) fn spec(model: &Model) -> Result<Spec, Error> {
     check_names(model)?;
+    if !model.has_own_axes() {
+        let problem = "inputs and outputs with axes of their own, as in ONNX, have no words here";
+        return Err(wrong("the model", problem));
+    }
     for input in model.inputs() {
         if input.element == Element::Index && input.shape.features() != 1 {
             let problem = format!("indices of shape {} have no words here", input.shape);
