@@ -92,11 +92,31 @@ fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
 #[cfg(feature = "safetensors")]
 pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| match Kind::of(path, &bytes) {
-        Kind::Safetensors => spec.build(&container::safetensors::parse(&bytes)?.tensors),
+    in_file(path, |bytes| read_with_spec(Kind::of(path, &bytes), &bytes, spec))
+}
+
+/// The same for a file that is in memory.
+///
+/// # Errors
+///
+/// As [`load_with_spec`].
+#[cfg(feature = "safetensors")]
+pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
+    // A .keras file is a zip too, but has no use for a spec.
+    let kind = match Kind::of(Path::new(""), bytes) {
+        Kind::Keras => Kind::Npz,
+        kind => kind,
+    };
+    read_with_spec(kind, bytes, spec)
+}
+
+#[cfg(feature = "safetensors")]
+fn read_with_spec(kind: Kind, bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
+    match kind {
+        Kind::Safetensors => spec.build(&container::safetensors::parse(bytes)?.tensors),
         #[cfg(feature = "npz")]
         Kind::Npz => {
-            let arrays = npz::parse(&bytes)?.into_iter().map(|(name, read)| (name, read.array));
+            let arrays = npz::parse(bytes)?.into_iter().map(|(name, read)| (name, read.array));
             from_tensors(spec, arrays.collect())
         }
         Kind::Keras => Err(Error::Unsupported {
@@ -104,7 +124,7 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
             advice: "the file says itself what its layers are; load it without".into(),
         }),
         other => Err(other.refused()),
-    })
+    }
 }
 
 /// The same for weights that are in memory, each under the name that it has in a file.
