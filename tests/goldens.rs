@@ -128,6 +128,7 @@ fixtures! {
     masking_stack: "masking-stack",
     masking_stacked_cells: "masking-stacked-cells",
     masking_zero_output: "masking-zero-output",
+    mono_lstm: "mono-lstm",
     return_state: "return-state",
     shapes_odd: "shapes-odd",
     shapes_t1_b1: "shapes-t1-b1",

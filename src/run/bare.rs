@@ -2,6 +2,7 @@
 //! real-time thread makes.
 
 use super::once::element_name;
+use super::scratch::TaskScratch;
 use super::state::{self, RowSpan};
 use super::{Session, Steps};
 use crate::model::Element;
@@ -13,8 +14,8 @@ impl Session {
     ///
     /// Each is dense, in its own shape ([`Shape::described`](crate::model::Shape::described)); the
     /// time of a sequence follows from the length of its slice. With one thread nothing is allocated
-    /// or locked, as in [`run_into`](Self::run_into); with `steps` other than all, from the second
-    /// such call on.
+    /// or locked, as in [`run_into`](Self::run_into); with lengths, from the second such call on, or
+    /// after [`reserve_lengths`](Self::reserve_lengths).
     ///
     /// # Errors
     ///
@@ -32,6 +33,20 @@ impl Session {
         self.check_memory(outputs)?;
         self.execute(inputs, counting, outputs, &mut |_, _| {});
         Ok(())
+    }
+
+    /// Takes now the memory that the first call in which steps do not count would take: one with
+    /// lengths, or of a model that has masks of its own ([`Plan::has_masks`](crate::Plan::has_masks)).
+    /// No later one allocates then.
+    pub fn reserve_lengths(&mut self) {
+        for stage in &self.plan.inner.stages {
+            let Some(layer) = stage.as_recurrent() else { continue };
+            for TaskScratch { projection, ragged, .. } in &mut self.scratch.tasks {
+                for cell in &layer.cells {
+                    ragged.reserve(cell, [self.batch, 0, projection.len()], true);
+                }
+            }
+        }
     }
 
     fn check_elements(&self, given: &[Numbers<'_>]) -> Result<(), Error> {

@@ -512,7 +512,8 @@ rit_status rit_plan_input(const rit_plan *plan, size_t index, rit_value_info *in
 rit_status rit_plan_output(const rit_plan *plan, size_t index, rit_value_info *info);
 
 /**
- * The bytes that a session of a plan takes, but for what the first call of rit_run_lengths() adds.
+ * The bytes that a session of a plan takes, but for what steps that do not count need
+ * (rit_session_reserve_lengths()).
  *
  * @param plan  a plan
  * @param batch  rows
@@ -556,6 +557,17 @@ rit_status rit_session_new(const rit_plan *plan,
                            size_t batch,
                            size_t max_time,
                            rit_session **session);
+
+/**
+ * Takes the memory of rit_run_lengths() now, so that not even its first call allocates. A model that
+ * leaves steps out by masks of its own has it from the beginning.
+ *
+ * @param session  a session
+ * @return #RIT_OK; #RIT_BUSY; #RIT_INVALID_ARGUMENT; #RIT_PANIC
+ *
+ * Real time: not to be called.
+ */
+rit_status rit_session_reserve_lengths(rit_session *session);
 
 /**
  * How many numbers an input has in a call.
@@ -643,7 +655,8 @@ rit_status rit_run(rit_session *session,
  * @param output_count  how many that are
  * @return as rit_run(); #RIT_DATA also if a length is greater than the time of the sequences
  *
- * Real time: may be called, but for the first such call of a session, which allocates.
+ * Real time: may be called after rit_session_reserve_lengths(), without which the first such call of
+ * a session allocates.
  */
 rit_status rit_run_lengths(rit_session *session,
                            const rit_input *inputs,

@@ -210,7 +210,8 @@ pub unsafe extern "C" fn rit_plan_output(
     })
 }
 
-/// The bytes that a session of a plan takes, but for what the first call of rit_run_lengths() adds.
+/// The bytes that a session of a plan takes, but for what steps that do not count need
+/// (rit_session_reserve_lengths()).
 ///
 /// @param plan  a plan
 /// @param batch  rows

@@ -82,7 +82,8 @@ pub unsafe extern "C" fn rit_run(
 /// @param output_count  how many that are
 /// @return as rit_run(); #RIT_DATA also if a length is greater than the time of the sequences
 ///
-/// Real time: may be called, but for the first such call of a session, which allocates.
+/// Real time: may be called after rit_session_reserve_lengths(), without which the first such call of
+/// a session allocates.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rit_run_lengths(
     session: *mut Session,

@@ -82,6 +82,23 @@ pub unsafe extern "C" fn rit_session_new(
     })
 }
 
+/// Takes the memory of rit_run_lengths() now, so that not even its first call allocates. A model that
+/// leaves steps out by masks of its own has it from the beginning.
+///
+/// @param session  a session
+/// @return #RIT_OK; #RIT_BUSY; #RIT_INVALID_ARGUMENT; #RIT_PANIC
+///
+/// Real time: not to be called.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rit_session_reserve_lengths(session: *mut Session) -> Status {
+    guard(|| {
+        // SAFETY: the header says what `session` must be.
+        let body = unsafe { handle::see(session.cast_const()) }?;
+        body.stream.claim()?.session.reserve_lengths();
+        Ok(())
+    })
+}
+
 /// How many numbers an input has in a call.
 ///
 /// @param session  a session
@@ -162,7 +179,10 @@ impl SessionBody {
     fn new(plan: &ritornello::Plan, batch: usize, max_time: usize) -> Result<Self, Status> {
         reserve(plan.workspace_bytes(batch, max_time))?;
         let refused = |error| library(&error, Status::RitInvalidArgument);
-        let session = plan.session(batch, max_time).map_err(refused)?;
+        let mut session = plan.session(batch, max_time).map_err(refused)?;
+        if plan.has_masks() {
+            session.reserve_lengths();
+        }
         let states = session.state().map_err(refused)?;
         let part = |(name, array): &(String, ritornello::Array)| {
             let mut shape = [0; 3];
