@@ -27,9 +27,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
 /// Builds the library and lays it out under `prefix`.
 pub(super) fn install(root: &Path, prefix: &Path, profile: Profile) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
-        return Err("install-c lays out libraries of Linux; elsewhere use `cargo cinstall --package \
+        return Err(
+            "install-c lays out libraries of Linux; elsewhere use `cargo cinstall --package \
                     ritornello-c` (cargo install cargo-c)"
-            .into());
+                .into(),
+        );
     }
     let version = Version::of(root)?;
     let built = build(root, &version, profile)?;

@@ -122,9 +122,7 @@ impl Trials<'_> {
         let models = listed.filter_map(|entry| Some(entry.ok()?.path().join("model.keras")));
         let mut models: Vec<PathBuf> = models.filter(|model| model.is_file()).collect();
         models.sort();
-        for (name, linked) in
-            [("promises", Linked::Shared), ("promises_static", Linked::Static)]
-        {
+        for (name, linked) in [("promises", Linked::Shared), ("promises_static", Linked::Static)] {
             let program = self.tools.compile(name, &sources, linked)?;
             eprint!("{}", output(self.tools.command(program).args(&models))?);
         }
@@ -134,11 +132,8 @@ impl Trials<'_> {
     /// Whatever C can get wrong; under checkers of memory where there are.
     fn misuse(&mut self) -> Result<(), String> {
         let spec = "torch-rnn-relu-2-layers";
-        let words = [
-            self.mono(),
-            self.fixture(spec, "model.safetensors"),
-            self.fixture(spec, "spec.json"),
-        ];
+        let words =
+            [self.mono(), self.fixture(spec, "model.safetensors"), self.fixture(spec, "spec.json")];
         let source = [self.native("misuse.c")];
         let program = self.tools.compile("misuse", &source, Linked::Shared)?;
         shell(self.tools.command(&program).args(&words))?;
@@ -174,7 +169,8 @@ impl Trials<'_> {
             }
         }
         let Some(models) = std::env::var_os("RITORNELLO_MODELS").map(PathBuf::from) else {
-            self.missing.push("the plugin with models of RTNeural: RITORNELLO_MODELS is unset".into());
+            self.missing
+                .push("the plugin with models of RTNeural: RITORNELLO_MODELS is unset".into());
             return Ok(());
         };
         let folder = models.join("rtneural");
