@@ -82,6 +82,17 @@ pub enum Error {
         problem: String,
     },
 
+    /// A model that does not give what its file says it gives.
+    #[error("self-test: output '{output}' differs by {found:e}, allowed {allowed:e}")]
+    SelfTest {
+        /// The output.
+        output: String,
+        /// The greatest difference.
+        found: f64,
+        /// The greatest that passes.
+        allowed: f64,
+    },
+
     /// A level that this CPU or build lacks, or an unknown one.
     #[error(transparent)]
     Isa(#[from] ritornello_kernels::IsaError),

@@ -24,6 +24,7 @@ pub mod run;
 mod array;
 mod error;
 mod parallel;
+mod self_test;
 #[cfg(feature = "npz")]
 mod snapshot;
 
@@ -34,6 +35,7 @@ pub use model::Model;
 pub use plan::{Plan, PlanOptions, Threads};
 pub use ritornello_kernels::{Isa, Precision};
 pub use run::{HandCell, Session, State, Steps, StreamId, StreamPool};
+pub use self_test::Difference;
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

@@ -19,8 +19,16 @@ fn model(name: &str) -> Model {
     if keras.exists() {
         return load::load(keras).unwrap();
     }
-    let spec = Spec::read(folder.join("spec.json")).unwrap();
-    load::load_with_spec(folder.join("model.safetensors"), &spec).unwrap()
+    for file in ["model.json", "model.nam"] {
+        if folder.join(file).exists() {
+            return load::load(folder.join(file)).unwrap();
+        }
+    }
+    let (weights, spec) = (folder.join("model.safetensors"), folder.join("spec.json"));
+    if !spec.exists() {
+        return load::load(weights).unwrap();
+    }
+    load::load_with_spec(weights, &Spec::read(spec).unwrap()).unwrap()
 }
 
 /// The arrays of a case whose names begin with `prefix`, without it.
@@ -101,6 +109,10 @@ macro_rules! fixtures {
 fixtures! {
     activations: "activations",
     add_multiply: "add-multiply",
+    audio_aida: "audio-aida",
+    audio_guitarml: "audio-guitarml",
+    audio_nam: "audio-nam",
+    audio_rtneural: "audio-rtneural",
     bidirectional_cells: "bidirectional-cells",
     bidirectional_merges: "bidirectional-merges",
     bidirectional_merges_last: "bidirectional-merges-last",
@@ -129,6 +141,7 @@ fixtures! {
     masking_stacked_cells: "masking-stacked-cells",
     masking_zero_output: "masking-zero-output",
     mono_lstm: "mono-lstm",
+    own_format_v1: "own-format-v1",
     return_state: "return-state",
     shapes_odd: "shapes-odd",
     shapes_t1_b1: "shapes-t1-b1",
@@ -147,6 +160,7 @@ fixtures! {
     torch_embedding_batchnorm: "torch-embedding-batchnorm",
     torch_encoder_decoder: "torch-encoder-decoder",
     torch_identity_loop: "torch-identity-loop",
+    torch_learned_states: "torch-learned-states",
     torch_lstm_h0_c0: "torch-lstm-h0-c0",
     torch_lstm_proj: "torch-lstm-proj",
     torch_one_to_many: "torch-one-to-many",

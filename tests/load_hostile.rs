@@ -367,6 +367,128 @@ fn keras_2_had_another_hard_sigmoid() {
     assert_eq!(lstm.recurrent_activation, fifth);
 }
 
+/// Lying headers, each of a few bytes.
+#[test]
+fn safetensors_that_lie_about_their_tensors() {
+    let file = |header: &str, values: usize| {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.resize(bytes.len() + values, 0);
+        bytes
+    };
+    let entry = |name: &str, shape: &str, [start, end]: [u64; 2]| {
+        format!(
+            "\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{start},{end}]}}"
+        )
+    };
+    let two = |first: [u64; 2], second: [u64; 2]| {
+        file(&format!("{{{},{}}}", entry("a", "[2]", first), entry("b", "[2]", second)), 16)
+    };
+    let one = |shape: &str, at: [u64; 2]| file(&format!("{{{}}}", entry("a", shape, at)), 8);
+    let spec = Spec::read(fixture("torch-bigru-3-layers", "spec.json")).unwrap();
+    for (how, bytes) in [
+        ("overlapping tensors", two([0, 8], [4, 12])),
+        ("the same bytes twice", two([0, 8], [0, 8])),
+        ("a hole between tensors", two([0, 8], [12, 20])),
+        ("tensors from the end to the start", two([8, 0], [8, 16])),
+        ("an end beyond the file", one("[2]", [0, 1 << 40])),
+        ("2^63 numbers", one("[9223372036854775808]", [0, 8])),
+        ("2^63 bytes", one("[2305843009213693952]", [0, 1 << 63])),
+        ("a product that wraps to 2", one("[4294967296,4294967296,2]", [0, 8])),
+        ("a negative axis", one("[-2]", [0, 8])),
+        ("more numbers than bytes", one("[3]", [0, 8])),
+        ("a name twice", file(&format!("{{{0},{0}}}", entry("a", "[2]", [0, 8])), 8)),
+        ("a header of 2^63 bytes", [&(1_u64 << 63).to_le_bytes()[..], b"{}"].concat()),
+        ("a header of 2^64 - 1 bytes", [&u64::MAX.to_le_bytes()[..], b"{}"].concat()),
+        ("a list for a header", file("[]", 0)),
+        ("a deep header", file(&"[".repeat(100_000), 0)),
+        ("bytes of no tensor", file("{}", 8)),
+    ] {
+        assert!(!survive(&bytes, "safetensors", Some(&spec), how), "{how}: it loads");
+        assert!(!survive(&bytes, "safetensors", None, how), "{how}: it loads");
+        let path = scratch("hostile-draft.safetensors");
+        std::fs::write(&path, &bytes).unwrap();
+        let drafted = catch_unwind(|| ritornello::load::draft_spec(&path).is_ok());
+        assert!(!drafted.unwrap_or_else(|_| panic!("{how}: the draft panicked")), "{how}");
+    }
+}
+
+/// JSON of audio plugins, of which a reader may keep a few times what the text holds and no more.
+#[cfg(feature = "audio")]
+#[test]
+fn hostile_json() {
+    let mut random = Random(5);
+    for (name, file) in [
+        ("audio-rtneural", "model.json"),
+        ("audio-aida", "model.json"),
+        ("audio-guitarml", "model.json"),
+        ("audio-nam", "model.nam"),
+    ] {
+        let whole = std::fs::read(fixture(name, file)).unwrap();
+        let extension = file.rsplit('.').next().unwrap();
+        for end in (0..whole.len() - 1).step_by(31) {
+            let how = format!("{name} cut to {end} bytes");
+            assert!(!survive(&whole[..end], extension, None, &how), "{how}: it loads");
+        }
+        for _ in 0..400 {
+            let mut bytes = whole.clone();
+            let how = damage(&mut bytes, &mut random);
+            survive(&bytes, extension, None, &format!("{name}, {how}"));
+        }
+        // A number for another, and a list for a number.
+        let text = String::from_utf8(whole).unwrap();
+        let digits: Vec<usize> =
+            text.match_indices(|c: char| c.is_ascii_digit()).map(|(at, _)| at).collect();
+        for round in 0..400 {
+            let at = digits[random.below(digits.len())];
+            let other = ["9223372036854775808", "-1", "1e308", "[]", "null", "{}", "0"][round % 7];
+            let bytes = [&text[..at], other, &text[at + 1..]].concat().into_bytes();
+            survive(&bytes, extension, None, &format!("{name}, {other} at byte {at}"));
+        }
+    }
+    let nam = |config: &str, weights: &str| {
+        format!(
+            "{{\"version\":\"0.5.4\",\"architecture\":\"LSTM\",\"config\":{config},\
+             \"weights\":{weights}}}"
+        )
+    };
+    let sizes = |layers: u64, hidden: u64| {
+        format!("{{\"num_layers\":{layers},\"input_size\":1,\"hidden_size\":{hidden}}}")
+    };
+    for (how, text) in [
+        ("lists in lists", "[".repeat(1 << 20)),
+        ("objects in objects", "{\"a\":".repeat(1 << 18)),
+        ("deep weights", nam(&sizes(1, 1), &format!("{}{}", "[".repeat(100), "]".repeat(100)))),
+        ("2^63 layers", nam(&sizes(1 << 63, 1), "[1]")),
+        ("2^64 - 1 layers without units", nam(&sizes(u64::MAX, 0), "[1]")),
+        ("2^32 units", nam(&sizes(1, 1 << 32), "[1]")),
+        ("sizes whose product wraps", nam(&sizes(1 << 62, 1 << 62), "[]")),
+        ("a state_dict of empty lists", "{\"a.weight\":[[],[]],\"a.bias\":[]}".into()),
+        ("weights of no units", "{\"weight_ih_l0\":[],\"weight_hh_l0\":[]}".into()),
+        ("no last axis", "{\"in_shape\":[null],\"layers\":[{}]}".into()),
+        (
+            "2^63 features",
+            "{\"in_shape\":[9223372036854775808],\"layers\":[{\"type\":\"activation\",\
+             \"activation\":\"tanh\",\"shape\":[9223372036854775808],\"weights\":[]}]}"
+                .into(),
+        ),
+        (
+            "2^40 slopes of one number",
+            "{\"in_shape\":[1099511627776],\"layers\":[{\"type\":\"prelu\",\
+             \"shape\":[1099511627776],\"weights\":[[[0.5]]]}]}"
+                .into(),
+        ),
+        (
+            "a gain on 2^40 features",
+            "{\"in_shape\":[1099511627776],\"in_gain\":3,\"layers\":[{\"type\":\"activation\",\
+             \"shape\":[1099511627776],\"weights\":[]}]}"
+                .into(),
+        ),
+    ] {
+        assert!(!survive(text.as_bytes(), "json", None, how), "{how}: it loads");
+    }
+}
+
 #[test]
 fn other_kinds_of_file_are_refused_with_advice() {
     for (name, part) in [

@@ -7,8 +7,8 @@ mod models;
 use allocator::calls;
 use models::{Extras, Variant, all_layers, layer, layer_with};
 use ritornello::model::{
-    Activation, Cell, Dense, Direction, Gru, GruReset, MaskRule, Matrix, Merge, Model, Op,
-    OutputOrder, PadOutput, ScaleShift, SequenceAxes, StateScope,
+    Activation, Cell, Constant, Dense, Direction, Gru, GruReset, MaskRule, Matrix, Merge, Model,
+    Op, OutputOrder, PadOutput, ScaleShift, SequenceAxes, StateScope,
 };
 use ritornello::{HandCell, Isa, Numbers, PlanOptions, Session, Steps, StreamPool, Threads};
 
@@ -239,6 +239,17 @@ fn masks_of_the_model_do_not_allocate() {
             }
         }
     }
+}
+
+#[test]
+fn learned_states_do_not_allocate() {
+    let mut graph = Model::graph();
+    let x = graph.sequence("x", 4);
+    let states = ["h", "c"].map(|name| graph.constant(name, Constant::vector(numbers(9))));
+    let lstm = layer(Cell::LSTM, Direction::Forward, [4, 9], 1);
+    let y = graph.recurrent_from("lstm", lstm, x, &states).sequence;
+    graph.output("y", y);
+    check_all_levels("learned states", &graph.build().unwrap());
 }
 
 #[test]

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use ritornello::Error;
 use ritornello::load::Spec;
 use ritornello::model::{
-    Activation, Cell, CellWeights, Coupling, Dense, Direction, Element, Embedding, Extent, Gru,
-    GruReset, Lstm, MaskRule, Matrix, Merge, Model, Op, OutputOrder, PadOutput, Recurrent,
-    RecurrentWeights, ScaleShift, Select, SequenceAxes, Shape, SimpleRnn, StateScope,
+    Activation, Cell, CellWeights, Constant, Coupling, Dense, Direction, Element, Embedding,
+    Extent, Gru, GruReset, Lstm, MaskRule, Matrix, Merge, Model, Op, OutputOrder, PadOutput,
+    Recurrent, RecurrentWeights, ScaleShift, Select, SequenceAxes, Shape, SimpleRnn, StateScope,
 };
 
 /// Values that no two places share.
@@ -201,6 +201,15 @@ fn every_operation_round_trips() {
         let rnn = graph.recurrent_masked(name, last.clone(), a, known);
         graph.output(name, rnn.last);
     }
+    let start = graph.constant("start", Constant::states(matrix(1, 2, 3)));
+    let gain = graph.constant("gain", Constant::vector(values(3, 8)));
+    let steps = graph.constant("steps", Constant::sequence(matrix(4, 3, 5)));
+    let gained = graph.node("gained", Op::Multiply, &[features, gain]);
+    let moved = graph.node("moved", Op::Add, &[repeat, steps]);
+    graph.output("gained", gained);
+    graph.output("moved", moved);
+    let learned = graph.recurrent_from("learned", last.clone(), a, &[start]);
+    graph.output("learned", learned.h_n);
     let h = graph.vector("h", 2);
     let from = graph.recurrent_from("from", last, a, &[h, known]);
     for (name, value) in [

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ritornello::load::{self, Spec};
+use ritornello::load::{self, ModelFile, Spec};
 use ritornello::plan::Threads;
 use ritornello::{Model, PlanOptions, Precision};
 
@@ -149,7 +149,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// .keras or .safetensors
+    /// .keras, .safetensors, .json or .nam
     pub(crate) model: PathBuf,
     /// Alone: print the model's spec, not the table. With a file: the spec of weights only
     #[arg(long, value_name = "SPEC.json", num_args = 0..=1)]
@@ -161,8 +161,8 @@ pub(crate) struct InspectArgs {
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// .npz with arrays input.NAME and output.NAME
-    pub(crate) case: PathBuf,
+    /// .npz with arrays input.NAME and output.NAME; without it the file's self-test
+    pub(crate) case: Option<PathBuf>,
     /// How much an output may differ, as a part of max(1, max|y|)
     #[arg(long, value_name = "X", default_value_t = 1e-5)]
     pub(crate) tolerance: f64,
@@ -170,7 +170,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// .keras or .safetensors
+    /// .keras, .safetensors, .json or .nam
     #[arg(required_unless_present = "layer", conflicts_with = "layer")]
     pub(crate) model: Option<PathBuf>,
     /// The spec of a file that holds weights only
@@ -194,12 +194,15 @@ pub(crate) struct ConvertArgs {
     /// The file to write, .safetensors
     #[arg(short, long, value_name = "OUT.safetensors")]
     pub(crate) output: PathBuf,
+    /// Write a self-test too: that of the file, or inputs at random and what the model gives for them
+    #[arg(long)]
+    pub(crate) self_test: bool,
 }
 
 /// A model file and what completes it.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// .keras or .safetensors; with --spec also .npz
+    /// .keras, .safetensors, .json or .nam; with --spec also .npz
     #[arg(value_name = "MODEL")]
     pub(crate) path: PathBuf,
     /// The spec of a file that holds weights only
@@ -212,13 +215,25 @@ impl ModelArgs {
     pub(crate) fn load(&self) -> Result<Model, Failure> {
         load_model(&self.path, self.spec.as_deref())
     }
+
+    /// Reads the model and what stands beside it.
+    pub(crate) fn open(&self) -> Result<ModelFile, Failure> {
+        open_file(&self.path, self.spec.as_deref())
+    }
 }
 
 /// Reads a model, with or without a spec beside it.
 pub(crate) fn load_model(path: &Path, spec: Option<&Path>) -> Result<Model, Failure> {
-    let model = match spec {
-        None => ritornello::load(path),
-        Some(spec) => Spec::read(spec).and_then(|spec| load::load_with_spec(path, &spec)),
+    Ok(open_file(path, spec)?.model)
+}
+
+/// The same with what else the file holds.
+pub(crate) fn open_file(path: &Path, spec: Option<&Path>) -> Result<ModelFile, Failure> {
+    let file = match spec {
+        None => load::open(path),
+        Some(spec) => {
+            Spec::read(spec).and_then(|spec| load::load_with_spec(path, &spec)).map(ModelFile::new)
+        }
     };
-    model.blame_model()
+    file.blame_model()
 }

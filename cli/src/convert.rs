@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use ritornello::Model;
-use ritornello::load::{self, Spec};
+use ritornello::load::{self, SelfTest, Spec};
+use ritornello::{Model, PlanOptions, Threads};
 use serde_json::json;
 
 use crate::args::ConvertArgs;
 use crate::failure::{Blame, Failure};
 use crate::inspect::tensors;
 use crate::output::{Console, thousands};
+use crate::synthetic;
 
 /// Writes a model as `.safetensors`, reads it back, and compares.
 pub(crate) fn convert(args: &ConvertArgs, console: &Console) -> Result<(), Failure> {
@@ -27,10 +28,19 @@ pub(crate) fn convert(args: &ConvertArgs, console: &Console) -> Result<(), Failu
             out.display()
         )));
     }
-    let model = args.model.load()?;
-    load::save(&model, out).blame_model()?;
-    let back = ritornello::load(out).blame_model()?;
-    if !equal(&model, &back)? {
+    let mut file = args.model.open()?;
+    file.self_test = match (args.self_test, file.self_test.take()) {
+        (true, None) => Some(recorded(&file.model)?),
+        (true, test) => test,
+        (false, _) => None,
+    };
+    load::save_file(&file, out).blame_model()?;
+    let back = load::open(out).blame_model()?;
+    let model = &file.model;
+    if !equal(model, &back.model)?
+        || back.self_test != file.self_test
+        || back.about.len() != file.about.len()
+    {
         return Err(Failure::check(format!(
             "{}: what was written does not read back as the same model",
             out.display()
@@ -38,8 +48,9 @@ pub(crate) fn convert(args: &ConvertArgs, console: &Console) -> Result<(), Failu
     }
     let bytes = std::fs::metadata(out).map_or(0, |data| data.len());
     let parameters = model.parameters();
+    let with = if back.self_test.is_some() { ", with a self-test" } else { "" };
     console.text(&format!(
-        "wrote {}: {} parameters, {bytes} bytes; reads back equal to the bit\n",
+        "wrote {}: {} parameters, {bytes} bytes{with}; reads back equal to the bit\n",
         out.display(),
         thousands(parameters),
     ))?;
@@ -48,7 +59,15 @@ pub(crate) fn convert(args: &ConvertArgs, console: &Console) -> Result<(), Failu
         "bytes": bytes,
         "parameters": parameters,
         "equal": true,
+        "self_test": back.self_test.is_some(),
     }))
+}
+
+/// Inputs at random, and what the model gives for them on this machine.
+fn recorded(model: &Model) -> Result<SelfTest, Failure> {
+    let plan = model.plan(PlanOptions::default().threads(Threads::one())).blame_model()?;
+    let inputs = synthetic::inputs(model, 2, 16).blame_model()?;
+    SelfTest::record(&plan, inputs).blame_model()
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {

@@ -1,13 +1,14 @@
 //! `ritornello inspect`: what a model is, and what this machine makes of it.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use ritornello::Plan;
-use ritornello::load::Spec;
+use ritornello::load::{self, ModelFile, NoteKind, Spec};
 use ritornello::model::{Model, Op};
 use serde_json::{Value, json};
 
-use crate::args::{InspectArgs, Options, load_model};
+use crate::args::{InspectArgs, Options, open_file};
 use crate::arrays::{self, Axis};
 use crate::failure::{Blame, Failure};
 use crate::output::{Console, Table, thousands};
@@ -20,23 +21,50 @@ pub(crate) fn inspect(
 ) -> Result<(), Failure> {
     let given = args.spec.as_ref().and_then(Option::as_deref);
     let print_spec = args.spec.is_some() && given.is_none();
-    let model = load_model(&args.model, given).map_err(|failure| {
-        if !print_spec {
-            return failure;
-        }
-        failure.advise("inspect --spec drafts no specs yet: it needs a file that loads by itself")
-    })?;
+    let file = match open_file(&args.model, given) {
+        // A file of weights only: what can be told from them.
+        Err(failure) if print_spec => return draft(&args.model, failure, *console),
+        opened => opened?,
+    };
+    let ModelFile { model, about, self_test, .. } = file;
     if print_spec {
-        return specification(&model, *console);
+        return specification(&Spec::from_model(&model).blame_model()?, *console);
     }
     let not_finite = not_finite(&model);
     let plan = model.into_plan(options.plan()).blame_model()?;
-    console.text(&text(&plan, &not_finite))?;
-    console.object(&object(&plan, &not_finite))
+    let mut said = text(&plan, &not_finite);
+    for (key, value) in &about {
+        let _ = writeln!(said, "said: {key}: {value}");
+    }
+    if self_test.is_some() {
+        said.push_str("self-test: `ritornello verify` without a case runs it\n");
+    }
+    console.text(&said)?;
+    let mut object = object(&plan, &not_finite);
+    object["about"] = about.into_iter().map(|(key, text)| json!([key, text])).collect();
+    object["self_test"] = json!(self_test.is_some());
+    console.object(&object)
 }
 
-fn specification(model: &Model, console: Console) -> Result<(), Failure> {
-    let spec = Spec::from_model(model).blame_model()?.to_json();
+/// Prints the draft of a spec, and says what the file does not tell.
+fn draft(path: &Path, failure: Failure, console: Console) -> Result<(), Failure> {
+    let draft = match load::draft_spec(path) {
+        Ok(draft) => draft,
+        Err(error) => return Err(failure.advise(&format!("no spec can be drafted: {error}"))),
+    };
+    for note in &draft.notes {
+        let sure = match note.kind {
+            NoteKind::Default => "default",
+            NoteKind::Guess => "guess",
+            _ => "left",
+        };
+        console.note(&format!("{sure}: {}", note.text));
+    }
+    specification(&draft.spec, console)
+}
+
+fn specification(spec: &Spec, console: Console) -> Result<(), Failure> {
+    let spec = spec.to_json();
     console.text(&format!("{}\n", spec.trim_end()))?;
     if !console.json() {
         return Ok(());
@@ -65,6 +93,7 @@ pub(crate) fn tensors(model: &Model) -> Vec<(String, &[f32])> {
                 }
             }
             Op::Embedding(embedding) => add("table", embedding.table().values()),
+            Op::Constant(constant) => add("value", constant.rows().values()),
             Op::ScaleShift(affine) => {
                 add("scale", affine.scale());
                 add("shift", affine.shift());

@@ -33,12 +33,27 @@ pub(crate) fn verify(
         let message = format!("--tolerance is {}, expected a number from 0 on", args.tolerance);
         return Err(Failure::usage(message));
     }
-    if arrays::Kind::of(&args.case)? != arrays::Kind::Npz {
-        let message = format!("{}: a case is an .npz file", args.case.display());
-        return Err(Failure::usage(message));
-    }
-    let model = args.model.load()?;
-    let (inputs, expected) = sides(&model, arrays::read_npz(&args.case, *console)?)?;
+    let (model, inputs, expected) = match &args.case {
+        Some(case) => {
+            if arrays::Kind::of(case)? != arrays::Kind::Npz {
+                let message = format!("{}: a case is an .npz file", case.display());
+                return Err(Failure::usage(message));
+            }
+            let model = args.model.load()?;
+            let (inputs, expected) = sides(&model, arrays::read_npz(case, *console)?)?;
+            (model, inputs, expected)
+        }
+        None => {
+            let file = args.model.open()?;
+            let Some(test) = file.self_test else {
+                return Err(Failure::usage(format!(
+                    "{}: it holds no self-test; give a case CASE.npz",
+                    args.model.path.display()
+                )));
+            };
+            (file.model, test.inputs, test.outputs)
+        }
+    };
     let plan = model.into_plan(options.plan()).blame_model()?;
     let found = run_plan(&plan, &inputs, *console)?;
     let mut comparisons = Vec::new();

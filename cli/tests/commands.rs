@@ -95,6 +95,20 @@ fn inspect_prints_the_spec() {
 }
 
 #[test]
+fn inspect_drafts_a_spec_that_loads() {
+    let room = Room::new("inspect-draft");
+    let weights = fixture("torch-bigru-3-layers").join("model.safetensors");
+    let weights = weights.to_str().unwrap();
+    let said = room.run(["inspect", weights, "--spec"]).expect(0, &["default: ", "batch_first"]);
+    std::fs::write(room.file("spec.json"), &said.stdout).unwrap();
+    let spec = room.file("spec.json");
+    room.run(["inspect", weights, "--spec", spec.to_str().unwrap()]).expect(0, &[]);
+    let quiet = room.run(["inspect", weights, "--spec", "--json", "--quiet"]).expect(0, &[]);
+    assert_eq!(quiet.json(), said.json());
+    assert!(quiet.stderr.is_empty(), "{quiet:?}");
+}
+
+#[test]
 fn convert_writes_an_equal_model() {
     let room = Room::new("convert");
     room.model("m.safetensors", &two_inputs());

@@ -96,7 +96,10 @@ fn the_model_file_is_3() {
     let weights = fixture("torch-bigru-3-layers").join("model.safetensors");
     let weights = weights.to_str().unwrap();
     room.run(["run", weights, "x.npy"]).expect(3, &["weights only", "--spec"]);
-    room.run(["inspect", weights, "--spec"]).expect(3, &["drafts no specs yet"]);
+    room.npz("arrays.npz", &[("arr_0", array(&[2, 2], 1))]);
+    room.say("inspect arrays.npz --spec").expect(3, &["no spec can be drafted", "arr_0"]);
+    room.say("inspect bad.safetensors --spec")
+        .expect(3, &["no spec can be drafted", "bad.safetensors"]);
 }
 
 #[test]

@@ -23,7 +23,9 @@ fn every_fixture_passes() {
         if folder.join("spec.json").exists() {
             line.extend([path("model.safetensors"), "--spec".to_owned(), path("spec.json")]);
         } else {
-            line.push(path("model.keras"));
+            let files = ["model.keras", "model.json", "model.nam", "model.safetensors"];
+            let file = files.into_iter().find(|file| folder.join(file).exists());
+            line.push(path(file.unwrap()));
         }
         line.push(path("case.npz"));
         let said = room.run(line);

@@ -7,15 +7,20 @@
 //! Every tensor in a file is used, or loading fails with its name; every attribute is honoured, or
 //! refused by name.
 
+#[cfg(feature = "audio")]
+mod audio;
 #[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
 mod container;
 mod convention;
 #[cfg(feature = "keras")]
 mod keras_model;
+mod model_file;
 #[cfg(feature = "safetensors")]
+mod own;
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 mod spec;
 #[cfg_attr(
-    not(any(feature = "safetensors", feature = "keras")),
+    not(any(feature = "safetensors", feature = "keras", feature = "audio")),
     allow(dead_code, reason = "only files have names to keep account of")
 )]
 mod tensors;
@@ -27,63 +32,71 @@ pub use container::{npy, npz};
 pub use convention::{keras, pytorch};
 #[cfg(feature = "keras")]
 pub use keras_model::KerasMask;
-#[cfg(feature = "safetensors")]
-pub use spec::Spec;
+pub use model_file::{ModelFile, SelfTest};
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+pub use spec::{Draft, Note, NoteKind, Spec};
 
 #[cfg(any(feature = "safetensors", feature = "keras"))]
 use crate::Array;
 use crate::{Error, Model};
 
-/// The key under which this library's own files hold their specification.
-#[cfg(feature = "safetensors")]
-const SPEC_KEY: &str = "ritornello";
-
-/// Reads a model file: a `.keras` file, or a `.safetensors` file that [`save`] wrote.
+/// Reads a model file: a `.keras` file, a `.safetensors` file that [`save`] wrote, or JSON of audio
+/// plugins (RTNeural, AIDA-X, GuitarML, `.nam`).
 ///
 /// # Errors
 ///
 /// If the file cannot be read, is damaged, is of a kind that is not read here, holds something that
 /// is not supported, or needs a [`Spec`] beside it.
 pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
+    Ok(open(path)?.model)
+}
+
+/// The same with what else the file holds: texts about the model, a self-test.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn open(path: impl AsRef<Path>) -> Result<ModelFile, Error> {
     let path = path.as_ref();
     in_file(path, |bytes| read(Kind::of(path, &bytes), &bytes))
 }
 
-/// The same for a file that is in memory, such as one embedded in a program.
+/// [`load`] for a file that is in memory, such as one embedded in a program.
 ///
 /// # Errors
 ///
 /// As [`load`].
 pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
+    Ok(open_bytes(bytes)?.model)
+}
+
+/// [`open`] for a file that is in memory.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn open_bytes(bytes: &[u8]) -> Result<ModelFile, Error> {
     read(Kind::of(Path::new(""), bytes), bytes)
 }
 
 #[cfg_attr(
-    not(any(feature = "safetensors", feature = "keras")),
+    not(any(feature = "safetensors", feature = "keras", feature = "audio")),
     allow(unused_variables, reason = "without a format, every kind is refused")
 )]
-fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
+fn read(kind: Kind, bytes: &[u8]) -> Result<ModelFile, Error> {
     match kind {
         #[cfg(feature = "keras")]
-        Kind::Keras => keras_model::read(bytes),
+        Kind::Keras => Ok(ModelFile::new(keras_model::read(bytes)?)),
         #[cfg(feature = "safetensors")]
-        Kind::Safetensors => {
-            let file = container::safetensors::parse(bytes)?;
-            let Some(text) = file.metadata.get(SPEC_KEY) else {
-                return Err(Error::Unsupported {
-                    what: "a file of weights only".into(),
-                    advice: "say with a spec which layers they belong to \
-                             (load_with_spec, or --spec SPEC.json)"
-                        .into(),
-                });
-            };
-            Spec::from_json(text)?.build(&file.tensors)
-        }
+        Kind::Safetensors => own::read(container::safetensors::parse(bytes)?),
+        #[cfg(feature = "audio")]
+        Kind::Json => audio::read(bytes),
         other => Err(other.refused()),
     }
 }
 
-/// Reads a file of weights only, `.safetensors` or `.npz`, and takes the rest from `spec`.
+/// Reads a file of weights only, `.safetensors`, `.npz` or a `state_dict` as JSON, and takes the rest
+/// from `spec`.
 ///
 /// # Errors
 ///
@@ -92,7 +105,7 @@ fn read(kind: Kind, bytes: &[u8]) -> Result<Model, Error> {
 #[cfg(feature = "safetensors")]
 pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| read_with_spec(Kind::of(path, &bytes), &bytes, spec))
+    in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), &bytes)?))
 }
 
 /// The same for a file that is in memory.
@@ -107,18 +120,33 @@ pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
         Kind::Keras => Kind::Npz,
         kind => kind,
     };
-    read_with_spec(kind, bytes, spec)
+    spec.build(&weights(&kind, bytes)?)
 }
 
+/// Drafts a specification for a file of weights only: what their names and shapes tell, and notes of
+/// what they do not.
+///
+/// # Errors
+///
+/// If the file cannot be read or is damaged, or no layer is found in it.
 #[cfg(feature = "safetensors")]
-fn read_with_spec(kind: Kind, bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
+pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
+    let path = path.as_ref();
+    in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), &bytes)?))
+}
+
+/// The tensors of a file of weights only.
+#[cfg(feature = "safetensors")]
+fn weights(kind: &Kind, bytes: &[u8]) -> Result<tensors::Tensors, Error> {
     match kind {
-        Kind::Safetensors => spec.build(&container::safetensors::parse(bytes)?.tensors),
+        Kind::Safetensors => Ok(container::safetensors::parse(bytes)?.tensors),
         #[cfg(feature = "npz")]
         Kind::Npz => {
             let arrays = npz::parse(bytes)?.into_iter().map(|(name, read)| (name, read.array));
-            from_tensors(spec, arrays.collect())
+            tensors::Tensors::of_arrays(arrays.collect())
         }
+        #[cfg(feature = "audio")]
+        Kind::Json => audio::tensors(bytes),
         Kind::Keras => Err(Error::Unsupported {
             what: "a spec beside a .keras file".into(),
             advice: "the file says itself what its layers are; load it without".into(),
@@ -175,8 +203,20 @@ pub fn save(model: &Model, path: impl AsRef<Path>) -> Result<(), Error> {
 /// If no specification can describe the model ([`Spec::from_model`]).
 #[cfg(feature = "safetensors")]
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>, Error> {
-    let metadata = [(SPEC_KEY.to_owned(), Spec::from_model(model)?.to_json())].into();
-    container::safetensors::encode(&spec::canonical_tensors(model), metadata)
+    own::encode(model, &[], None)
+}
+
+/// [`save`] with what is said of the model, and with a self-test if there is one.
+///
+/// # Errors
+///
+/// As [`save`], and if two texts about the model have one key, or a key is `ritornello`.
+#[cfg(feature = "safetensors")]
+pub fn save_file(file: &ModelFile, path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref();
+    let bytes = own::encode(&file.model, &file.about, file.self_test.as_ref());
+    let bytes = bytes.map_err(|error| error.in_file(path))?;
+    std::fs::write(path, bytes).map_err(|source| Error::Io { path: path.into(), source })
 }
 
 /// Reads the whole file and names it in errors.
@@ -190,6 +230,8 @@ enum Kind {
     Keras,
     Safetensors,
     Npz,
+    /// A model of an audio plugin, or tensors as text.
+    Json,
     /// Known, and not read here.
     Refused(&'static str, &'static str),
     Unknown,
@@ -202,6 +244,7 @@ impl Kind {
             "keras" => Self::Keras,
             "safetensors" => Self::Safetensors,
             "npz" => Self::Npz,
+            "json" | "nam" => Self::Json,
             "h5" | "hdf5" => Self::Refused(
                 "an HDF5 file of Keras",
                 "open it in Keras and save the model as `model.save(\"model.keras\")`",
@@ -220,6 +263,7 @@ impl Kind {
                 Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
             }
             _ if bytes.starts_with(b"PK\x03\x04") => Self::Keras,
+            _ if is_json(bytes) => Self::Json,
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
             _ => Self::Unknown,
         }
@@ -238,11 +282,21 @@ impl Kind {
                  (load_with_spec, or --spec SPEC.json)",
             ),
             Self::Npz => ("an .npz file", "build ritornello with the feature `npz`"),
+            Self::Json => ("JSON", "build ritornello with the feature `audio`"),
             Self::Refused(what, advice) => (*what, *advice),
-            Self::Unknown => {
-                ("a file that looks like nothing known", "give a .keras or .safetensors file")
-            }
+            Self::Unknown => (
+                "a file that looks like nothing known",
+                "give a .keras or .safetensors file, or JSON of RTNeural, AIDA-X, GuitarML or NAM",
+            ),
         };
         Error::Unsupported { what: what.into(), advice: advice.into() }
     }
+}
+
+/// Whether a file begins like a JSON object: a safetensors file that has a `{` so early has zeros among
+/// its first eight bytes, the length of its header.
+fn is_json(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    first == Some(&b'{') && !text.iter().take(8).any(|&byte| byte == 0)
 }

@@ -10,6 +10,8 @@ use crate::{Array, Error, Values};
 #[derive(Debug, Default)]
 pub(crate) struct Tensors {
     entries: BTreeMap<String, Entry>,
+    /// Whether those who wrote them chose their order.
+    ordered: bool,
 }
 
 #[derive(Debug)]
@@ -17,6 +19,8 @@ struct Entry {
     shape: Vec<usize>,
     data: Data,
     used: Cell<bool>,
+    /// How many were added before.
+    place: usize,
 }
 
 /// What a tensor holds.
@@ -24,6 +28,9 @@ struct Entry {
 pub(crate) enum Data {
     /// Numbers, by now f32.
     F32(Vec<f32>),
+    /// Indices, which no weight can be.
+    #[cfg(feature = "safetensors")]
+    Index(Vec<i32>),
     /// Something of this type, which no weight can be: a counter, say. It can only be passed over.
     Other(String),
 }
@@ -38,9 +45,9 @@ pub(crate) struct TensorView<'a> {
 
 impl Tensors {
     /// Takes arrays that a caller has in memory.
-    #[cfg(any(feature = "safetensors", feature = "keras"))]
+    #[cfg(any(feature = "safetensors", feature = "keras", feature = "audio"))]
     pub(crate) fn of_arrays(arrays: Vec<(String, Array)>) -> Result<Self, Error> {
-        let mut tensors = Self::default();
+        let mut tensors = Self { ordered: true, ..Self::default() };
         for (name, array) in arrays {
             let (shape, values) = array.into_parts();
             let data = match values {
@@ -62,12 +69,25 @@ impl Tensors {
         if self.entries.contains_key(&name) {
             return Err(Error::DuplicateName { what: "tensor", name });
         }
-        self.entries.insert(name, Entry { shape, data, used: Cell::new(false) });
+        let place = self.entries.len();
+        self.entries.insert(name, Entry { shape, data, used: Cell::new(false), place });
         Ok(())
     }
 
+    /// Whether the places of tensors are the order in which somebody wrote them down.
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
+    pub(crate) fn are_ordered(&self) -> bool {
+        self.ordered
+    }
+
+    /// Name, shape and place of all tensors, sorted by name.
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = (&str, &[usize], usize)> {
+        self.entries.iter().map(|(name, entry)| (name.as_str(), &entry.shape[..], entry.place))
+    }
+
     /// Whether there is such a tensor.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -82,17 +102,43 @@ impl Tensors {
             });
         };
         entry.used.set(true);
-        match &entry.data {
-            Data::F32(values) => Ok(TensorView { name, shape: &entry.shape, values }),
-            Data::Other(kind) => Err(Error::Unsupported {
-                what: format!("{needed_by}: tensor '{name}' of type {kind}"),
-                advice: "weights are float32, float64, float16 or bfloat16".into(),
-            }),
-        }
+        let kind = match &entry.data {
+            Data::F32(values) => return Ok(TensorView { name, shape: &entry.shape, values }),
+            #[cfg(feature = "safetensors")]
+            Data::Index(_) => "int32",
+            Data::Other(kind) => kind,
+        };
+        Err(Error::Unsupported {
+            what: format!("{needed_by}: tensor '{name}' of type {kind}"),
+            advice: "weights are float32, float64, float16 or bfloat16".into(),
+        })
+    }
+
+    /// The tensors whose names begin with `prefix`, by the rest of their names; they count as used
+    /// from now on.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn take_arrays(&self, prefix: &str) -> Result<Vec<(String, Array)>, Error> {
+        let named = self.entries.iter().filter_map(|(name, entry)| {
+            let rest = name.strip_prefix(prefix)?;
+            entry.used.set(true);
+            Some((name, rest.to_owned(), entry))
+        });
+        let arrays = named.map(|(name, rest, entry)| {
+            let array = match &entry.data {
+                Data::F32(values) => Array::new(&entry.shape, values.clone()),
+                Data::Index(values) => Array::from_indices(&entry.shape, values.clone()),
+                Data::Other(kind) => Err(Error::Unsupported {
+                    what: format!("tensor '{name}' of type {kind}"),
+                    advice: "a self-test has float32, and int32 for indices".into(),
+                }),
+            };
+            Ok((rest, array?))
+        });
+        arrays.collect()
     }
 
     /// The tensor `name` if there is one; it counts as used from now on.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn find(
         &self,
         name: &str,
@@ -183,9 +229,15 @@ impl<'a> TensorView<'a> {
     }
 
     /// Its name.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn name(&self) -> &'a str {
         self.name
+    }
+
+    /// All numbers, the last axis fastest.
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
+    pub(crate) fn numbers(&self) -> &'a [f32] {
+        self.values
     }
 
     /// The length of each axis.

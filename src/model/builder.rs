@@ -1,8 +1,8 @@
 //! Two ways to write a model down: a graph of named values, and a straight chain.
 
 use super::{
-    Activation, Dense, Direction, Element, Embedding, Extent, Input, MaskRule, Merge, Model, Node,
-    Op, Output, Port, Recurrent, ScaleShift, Select, SequenceAxes, Shape, Value,
+    Activation, Constant, Dense, Direction, Element, Embedding, Extent, Input, MaskRule, Merge,
+    Model, Node, Op, Output, Port, Recurrent, ScaleShift, Select, SequenceAxes, Shape, Value,
 };
 use crate::Error;
 
@@ -122,7 +122,8 @@ impl GraphBuilder {
         self.recurrent_from(name, layer, input, &[])
     }
 
-    /// Adds a recurrent layer that starts from `initial`: h, and for an LSTM c.
+    /// Adds a recurrent layer that starts from `initial`: h, and for an LSTM c. Initial states made of
+    /// [constants](Self::constant) are learned ones, from which a stream starts.
     pub fn recurrent_from(
         &mut self,
         name: &str,
@@ -205,6 +206,11 @@ impl GraphBuilder {
         mask: Value,
     ) -> RecurrentValues {
         self.recurrent_from(name, layer, input, &[mask])
+    }
+
+    /// Adds an array of the model itself, the same for every row of the batch.
+    pub fn constant(&mut self, name: &str, constant: Constant) -> Value {
+        self.node(name, Op::Constant(constant), &[])
     }
 
     /// Adds a mask of a sequence: which of its steps count.

@@ -14,14 +14,20 @@ impl Model {
 
     /// The first node that needs a whole sequence before it can give anything.
     pub(crate) fn first_whole_sequence_node(&self) -> Option<&Node> {
-        self.nodes().iter().find(|node| match &node.op {
+        let (constant, given) = (self.constant_nodes(), self.given_nodes());
+        let is_given = |value: &Value| match *value {
+            Value::Input(index) => !matches!(self.inputs()[index].shape, Shape::Sequence { .. }),
+            Value::Node { node, .. } => given[node],
+        };
+        let nodes = self.nodes().iter().zip(constant).filter(|(_, constant)| !constant);
+        nodes.map(|(node, _)| node).find(|node| match &node.op {
             Op::Recurrent(layer) => {
                 layer.direction() != Direction::Forward
                     || !matches!(
                         self.shape(node.inputs[0]),
                         Ok(Shape::Sequence { time: Extent::Input(_), .. })
                     )
-                    || self.split_mask(node).0[1..].iter().any(|&state| !self.is_given(state))
+                    || !self.split_mask(node).0[1..].iter().all(is_given)
             }
             Op::MeanOverTime | Op::MaxOverTime | Op::Flatten => true,
             Op::Select(Select::Step(step)) => *step != -1,
@@ -38,14 +44,19 @@ impl Model {
         })
     }
 
-    /// Whether a value is made from vectors that the caller gives, without any sequence.
-    fn is_given(&self, value: Value) -> bool {
-        match value {
-            Value::Input(index) => !matches!(self.inputs()[index].shape, Shape::Sequence { .. }),
-            Value::Node { node, .. } => {
-                !matches!(self.nodes()[node].op, Op::Recurrent(_))
-                    && self.nodes()[node].inputs.iter().all(|&input| self.is_given(input))
-            }
+    /// Of each node, whether it is made from vectors that the caller gives and from constants, without
+    /// any sequence.
+    fn given_nodes(&self) -> Vec<bool> {
+        let mut given: Vec<bool> = Vec::with_capacity(self.nodes().len());
+        for node in self.nodes() {
+            let inputs = node.inputs.iter().all(|value| match *value {
+                Value::Input(index) => {
+                    !matches!(self.inputs()[index].shape, Shape::Sequence { .. })
+                }
+                Value::Node { node, .. } => given[node],
+            });
+            given.push(inputs && !matches!(node.op, Op::Recurrent(_)));
         }
+        given
     }
 }

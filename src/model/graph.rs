@@ -2,8 +2,8 @@
 
 use super::infer::check_sizes;
 use super::{
-    Activation, Dense, Element, Embedding, Extent, MaskRule, Recurrent, ScaleShift, SequenceAxes,
-    Shape,
+    Activation, Constant, Dense, Element, Embedding, Extent, MaskRule, Recurrent, ScaleShift,
+    SequenceAxes, Shape,
 };
 use crate::Error;
 
@@ -14,6 +14,9 @@ pub enum Op {
     /// for an LSTM, the initial c, as vectors or states, then optionally a mask `[batch, time, 1]`: a
     /// step at which it is zero leaves all states as they are, and nothing of it is read. What the
     /// sequence shows there is [`Recurrent::pad_output`].
+    ///
+    /// Initial states that are made of [`Constant`](Self::Constant)s alone are learned: a stream starts
+    /// from them and goes on, where states that are given as inputs are taken anew with every call.
     Recurrent(Recurrent),
     /// A dense layer on every row.
     Dense(Dense),
@@ -54,6 +57,8 @@ pub enum Op {
     Mask(MaskRule),
     /// The first input, a sequence, where the second, a mask, is not zero; zero elsewhere.
     Masked,
+    /// An array of the model itself, the same for every row of the batch. It has no inputs.
+    Constant(Constant),
 }
 
 impl Op {
@@ -78,6 +83,7 @@ impl Op {
             Self::MaxOverTime => "max_time",
             Self::Mask(_) => "mask",
             Self::Masked => "masked",
+            Self::Constant(_) => "constant",
         }
     }
 
@@ -91,6 +97,7 @@ impl Op {
             }
             Self::Embedding(embedding) => embedding.table().values().len(),
             Self::ScaleShift(affine) => affine.scale().len() + affine.shift().len(),
+            Self::Constant(constant) => constant.rows().values().len(),
             _ => 0,
         }
     }

@@ -141,6 +141,10 @@ fn single_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, Error> {
             Ok(shape)
         }
         Op::Activation(_) => one(),
+        Op::Constant(constant) => match inputs {
+            [] => Ok(constant.shape()),
+            _ => Err(misfit(name, "the inputs", "none", inputs)),
+        },
         Op::Embedding(embedding) => Ok(one()?.with_features(embedding.table().columns())),
         Op::Concat => {
             let first = same_kind(name, inputs)?;

@@ -7,6 +7,7 @@ mod activation;
 mod builder;
 mod causal;
 mod cell;
+mod constant;
 mod dense;
 mod graph;
 mod infer;
@@ -19,6 +20,7 @@ pub use activation::Activation;
 pub use builder::{BothWays, ChainBuilder, GraphBuilder, RecurrentValues};
 #[doc(inline)]
 pub use cell::{Cell, Coupling, Gate, Gru, GruReset, Lstm, SimpleRnn};
+pub use constant::Constant;
 pub use dense::{Dense, Embedding, ScaleShift};
 pub use graph::{Input, Model, Node, Op, Output, Port, Select, Value};
 pub use mask::MaskRule;

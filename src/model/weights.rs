@@ -30,6 +30,11 @@ impl Matrix {
         Ok(Self { rows, columns, values })
     }
 
+    /// Takes `values` as a single row.
+    pub(crate) fn row_vector(values: Vec<f32>) -> Self {
+        Self { rows: 1, columns: values.len(), values }
+    }
+
     /// Turns `values`, given as `[columns, rows]`, into the matrix `[rows, columns]`.
     ///
     /// # Errors

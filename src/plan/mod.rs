@@ -2,6 +2,7 @@
 
 mod explain;
 mod floor;
+mod learned;
 mod machine;
 mod options;
 mod stage;
@@ -19,7 +20,7 @@ pub use explain::{ExplainedStage, Explanation};
 pub use floor::{Floor, Limit, StageFloor};
 pub use machine::Machine;
 pub use options::PlanOptions;
-pub(crate) use stage::{RecurrentStage, Stage, StageKind};
+pub(crate) use stage::{RecurrentStage, Stage, StageKind, Start};
 
 use crate::model::{
     Input, Model, Node, Op, PadOutput, Port, SequenceAxes, Shape, StateScope, Value,
@@ -117,6 +118,8 @@ struct Frame {
     places: HashMap<Value, usize>,
     /// The inputs of each node, and its mask.
     wired: Vec<(Vec<usize>, Option<usize>)>,
+    /// What each recurrent layer starts from, by node, if the model has learned that.
+    starts: Vec<Option<Start>>,
 }
 
 impl Frame {
@@ -130,7 +133,8 @@ impl Frame {
             Some(threads) => threads,
             None => Threads::from_environment()?,
         };
-        let Values { planned, places, .. } = Values::new(model)?;
+        let starts = learned::starts(model, isa, options.precision)?;
+        let Values { planned, places, .. } = Values::new(model, &starts)?;
         let outputs = model
             .outputs()
             .iter()
@@ -151,30 +155,41 @@ impl Frame {
             combining: Vec::new(),
             whole_sequence_node: model.first_whole_sequence_node().map(|n| n.name.clone()),
         };
-        let wired = model.nodes().iter().map(|node| {
-            let (inputs, mask) = model.split_mask(node);
-            (inputs.iter().map(|value| places[value]).collect(), mask.map(|mask| places[&mask]))
+        let wired = model.nodes().iter().zip(&starts).map(|(node, start)| {
+            let (inputs, mask) = learned::inputs(model, node, start.as_ref());
+            // What only learned states are made of has no place, and does not run.
+            let inputs = inputs.iter().filter_map(|value| places.get(value).copied());
+            (inputs.collect(), mask.map(|mask| places[&mask]))
         });
-        Ok(Self { plan, wired: wired.collect(), places })
+        Ok(Self { plan, wired: wired.collect(), places, starts })
     }
 
     /// Packs the nodes, one after the other. A node that is owned is dropped before the next.
     fn fill(self, nodes: impl IntoIterator<Item: Borrow<Node>>) -> Plan {
-        let Self { mut plan, places, wired } = self;
+        let Self { mut plan, places, wired, mut starts } = self;
         let mut states = 0;
         for (index, node) in nodes.into_iter().enumerate() {
             let node = node.borrow();
             let (inputs, mask) = &wired[index];
             let port = |port| places.get(&Value::Node { node: index, port }).copied();
-            let stage = Stage {
+            let outputs = Port::ALL.map(port);
+            let kind = match &node.op {
+                Op::Recurrent(_) => StageKind::new(&node.op, plan.kernels, states),
+                _ if outputs[Port::Main.index()].is_none() => StageKind::Learned,
+                op => StageKind::new(op, plan.kernels, states),
+            };
+            let mut stage = Stage {
                 name: node.name.clone(),
                 op: stage::describe(&node.op),
                 inputs: inputs.clone(),
                 mask: *mask,
-                outputs: Port::ALL.map(port),
-                kind: StageKind::new(&node.op, plan.kernels, states),
+                outputs,
+                kind,
                 parameters: node.op.parameters(),
             };
+            if let StageKind::Recurrent(layer) = &mut stage.kind {
+                layer.start = starts[index].take();
+            }
             if let Some(main) = stage.outputs[Port::Main.index()] {
                 plan.values[main].padding = plan.padding(&stage);
             }
@@ -227,7 +242,7 @@ impl Plan {
             node: stage.name.clone(),
             op: stage.op.clone(),
             output: stage.outputs.iter().flatten().next().map_or_else(
-                || "unused".into(),
+                || stage.kind.without_output().into(),
                 |&value| inner.values[value].shape.described(inner.axes),
             ),
             parameters: stage.parameters,
@@ -364,7 +379,8 @@ struct Values {
 }
 
 impl Values {
-    fn new(model: &Model) -> Result<Self, Error> {
+    fn new(model: &Model, starts: &[Option<Start>]) -> Result<Self, Error> {
+        let runs = learned::nodes_to_run(model, starts);
         let mut values = Self { planned: Vec::new(), places: HashMap::new(), scratch: 0 };
         for index in 0..model.inputs().len() {
             values.add(model, Value::Input(index), Some(Home::Input(index)))?;
@@ -374,7 +390,11 @@ impl Values {
             values.add(model, output.value, Some(Home::Output(index)))?;
         }
         for (index, node) in model.nodes().iter().enumerate() {
-            for &input in &node.inputs {
+            if !runs[index] {
+                continue;
+            }
+            let (inputs, mask) = learned::inputs(model, node, starts[index].as_ref());
+            for &input in inputs.iter().chain(&mask) {
                 values.add(model, input, None)?;
             }
             // A layer of which nothing is wanted still runs, because it has a state.

@@ -31,10 +31,20 @@ pub(crate) struct Stage {
 #[derive(Debug)]
 pub(crate) enum StageKind {
     Recurrent(RecurrentStage),
-    Dense { weights: PackedMatrix, activation: Activation },
+    Dense {
+        weights: PackedMatrix,
+        activation: Activation,
+    },
     Activation(Activation),
-    Embedding { table: Vec<f32>, rows: usize, features: usize },
-    ScaleShift { scale: Vec<f32>, shift: Vec<f32> },
+    Embedding {
+        table: Vec<f32>,
+        rows: usize,
+        features: usize,
+    },
+    ScaleShift {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+    },
     Concat,
     Add,
     Multiply,
@@ -47,6 +57,10 @@ pub(crate) enum StageKind {
     MaxOverTime,
     Mask(MaskRule),
     Masked,
+    /// One row for each step or state.
+    Constant(Matrix),
+    /// Nothing: if a layer starts from what it gives, that is there already ([`Start`]).
+    Learned,
 }
 
 /// A recurrent layer with packed weights.
@@ -65,6 +79,17 @@ pub(crate) struct RecurrentStage {
     pub(crate) pad_output: PadOutput,
     /// Its place among the states of a session.
     pub(crate) state: usize,
+    /// What h and c are at the start, if the model has learned that; else zero.
+    pub(crate) start: Option<Start>,
+}
+
+/// Learned initial states of a layer, of one row of the batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    /// `[directions, state_size]`
+    pub(crate) hidden: Arc<[f32]>,
+    /// `[directions, hidden_size]`; empty for a cell without c.
+    pub(crate) cell: Arc<[f32]>,
 }
 
 impl RecurrentStage {
@@ -88,6 +113,7 @@ impl RecurrentStage {
             state_scope: layer.state_scope,
             pad_output: layer.pad_output,
             state,
+            start: None,
         }
     }
 
@@ -154,7 +180,9 @@ impl Stage {
             | StageKind::Flatten
             | StageKind::MeanOverTime
             | StageKind::MaxOverTime
-            | StageKind::Mask(_) => false,
+            | StageKind::Mask(_)
+            | StageKind::Constant(_)
+            | StageKind::Learned => false,
         }
     }
 
@@ -205,6 +233,15 @@ impl StageKind {
             Op::MaxOverTime => Self::MaxOverTime,
             Op::Mask(rule) => Self::Mask(*rule),
             Op::Masked => Self::Masked,
+            Op::Constant(constant) => Self::Constant(constant.rows().clone()),
+        }
+    }
+
+    /// What tables say of a stage none of whose values is wanted.
+    pub(crate) fn without_output(&self) -> &'static str {
+        match self {
+            Self::Learned => "not run",
+            _ => "unused",
         }
     }
 
@@ -224,10 +261,15 @@ impl StageKind {
     pub(crate) fn packed_bytes(&self) -> usize {
         match self {
             Self::Recurrent(stage) => {
-                stage.cells.iter().map(|cell| cell.bytes() + size_of_val(&**cell)).sum()
+                let start = stage.start.as_ref().map_or(0, |start| {
+                    size_of_val(&start.hidden[..]) + size_of_val(&start.cell[..])
+                });
+                let cells = stage.cells.iter().map(|cell| cell.bytes() + size_of_val(&**cell));
+                start + cells.sum::<usize>()
             }
             Self::Dense { weights, .. } => weights.bytes(),
             Self::Embedding { table, .. } => size_of_val(&table[..]),
+            Self::Constant(rows) => size_of_val(rows.values()),
             Self::ScaleShift { scale, shift } => size_of_val(&scale[..]) + size_of_val(&shift[..]),
             _ => 0,
         }

@@ -4,7 +4,7 @@
 use ritornello_kernels::{View, ViewMut};
 
 use super::rows::{NodeSteps, RowTimes};
-use crate::model::Merge;
+use crate::model::{Matrix, Merge};
 
 /// `to = from`
 pub(crate) fn copy(from: View<'_>, mut to: ViewMut<'_>) {
@@ -152,6 +152,15 @@ pub(crate) fn spread(from: View<'_>, mut to: ViewMut<'_>, others: Others) {
             } else {
                 row.fill(0.0);
             }
+        }
+    }
+}
+
+/// The same step or state in every row of the batch.
+pub(crate) fn every_row(rows: &Matrix, mut to: ViewMut<'_>) {
+    for time in 0..to.time() {
+        for batch in 0..to.batch() {
+            to.row_mut(time, batch).copy_from_slice(rows.row(time));
         }
     }
 }

@@ -301,7 +301,8 @@ impl Session {
             .collect()
     }
 
-    /// Forgets everything: all states are zero again.
+    /// Forgets everything: all states are again what they are at the start, zero or what the model
+    /// has learned.
     pub fn reset(&mut self) {
         let rows = RowSpan::all(self.batch);
         self.states.iter_mut().for_each(|layer| layer.reset(rows));

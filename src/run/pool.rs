@@ -186,7 +186,8 @@ impl StreamPool {
         Ok(())
     }
 
-    /// Opens a stream, whose states are zero.
+    /// Opens a stream, whose states are what they are at the start: zero, or what the model has
+    /// learned.
     ///
     /// If there is no room for one more, makes room for twice as many.
     ///
@@ -216,7 +217,7 @@ impl StreamPool {
         Ok(())
     }
 
-    /// Forgets what a stream has seen: its states are zero again.
+    /// Forgets what a stream has seen: its states are those at the start again.
     ///
     /// # Errors
     ///

@@ -58,7 +58,9 @@ pub(crate) fn run(
             let pad = pad(stage, layer, &state.shown);
             ragged::run(frame, layer, walks, Ragged { steps, pad }, scratch.tasks);
         }
-        for (row, shown) in state.shown.iter_mut().enumerate().filter(|(_, shown)| !**shown) {
+        // Memory may have room for more rows.
+        let rows = state.shown.iter_mut().take(batch).enumerate();
+        for (row, shown) in rows.filter(|(_, shown)| !**shown) {
             *shown = steps.each(row).next().is_some();
         }
     }

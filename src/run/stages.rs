@@ -123,6 +123,8 @@ fn run_simple(frame: &mut Frame<'_, '_>, stage: &Stage) {
             }
         }
         StageKind::Masked => elementwise::masked(input(0), input(1), output),
+        StageKind::Constant(rows) => elementwise::every_row(rows, output),
+        StageKind::Learned => unreachable!("nothing wants what it gives"),
     }
     frame.put(taken);
 }

@@ -1,5 +1,7 @@
 //! The memory that outlives a call: h and c of every recurrent layer.
 
+use std::sync::Arc;
+
 use ritornello_kernels::{AlignedBuffer, View, state_stride};
 
 use crate::plan::{PlanInner, RecurrentStage, StageKind};
@@ -25,6 +27,8 @@ pub(crate) struct States {
     features: usize,
     /// Rows are `state_stride(features)` apart.
     numbers: AlignedBuffer,
+    /// What every row starts from, `[directions, features]`; zero if there is nothing.
+    start: Option<Arc<[f32]>>,
 }
 
 /// Some rows of a batch that stand side by side.
@@ -97,9 +101,16 @@ impl State {
 }
 
 impl States {
-    fn new(name: String, [directions, features]: [usize; 2], batch: usize) -> Self {
+    fn new(
+        name: String,
+        [directions, features]: [usize; 2],
+        start: Option<Arc<[f32]>>,
+        batch: usize,
+    ) -> Self {
         let numbers = AlignedBuffer::zeroed(directions * batch * state_stride(features));
-        Self { name, directions, features, numbers }
+        let mut states = Self { name, directions, features, numbers, start };
+        states.reset(RowSpan::all(batch));
+        states
     }
 
     /// Some rows without padding, direction after direction.
@@ -137,7 +148,15 @@ impl States {
     fn reset(&mut self, rows: RowSpan) {
         let stride = state_stride(self.features);
         let directions = self.numbers.chunks_mut((rows.batch * stride).max(1));
-        directions.for_each(|all| rows.of_mut(all, stride).fill(0.0));
+        for (direction, all) in directions.enumerate() {
+            let rows = rows.of_mut(all, stride);
+            rows.fill(0.0);
+            let Some(start) = &self.start else { continue };
+            let start = &start[direction * self.features..][..self.features];
+            for row in rows.chunks_exact_mut(stride) {
+                row[..self.features].copy_from_slice(start);
+            }
+        }
     }
 
     /// Takes states without padding.
@@ -184,7 +203,7 @@ impl States {
 }
 
 impl LayerState {
-    /// The states of every recurrent layer of a plan, zero.
+    /// The states of every recurrent layer of a plan, as they are at the start.
     pub(crate) fn all(plan: &PlanInner, batch: usize) -> Vec<Self> {
         let recurrent = plan.stages.iter().filter_map(|stage| match &stage.kind {
             StageKind::Recurrent(layer) => Some(Self::new(&stage.name, layer, batch)),
@@ -196,11 +215,15 @@ impl LayerState {
     fn new(name: &str, layer: &RecurrentStage, batch: usize) -> Self {
         let directions = layer.cells.len();
         let with_cell = if layer.has_cell_state() { directions } else { 0 };
-        let states = |suffix, shape| States::new(format!("{name}.{suffix}"), shape, batch);
+        let start = layer.start.as_ref();
+        let start = [start.map(|start| &start.hidden), start.map(|start| &start.cell)];
+        let [hidden, cell] = start.map(Option::<&Arc<[f32]>>::cloned);
+        let states =
+            |suffix, shape, start| States::new(format!("{name}.{suffix}"), shape, start, batch);
         Self {
-            hidden: states("h", [directions, layer.state_size()]),
-            cell: states("c", [with_cell, layer.hidden_size()]),
-            shown: vec![true; batch],
+            shown: vec![hidden.is_none(); batch],
+            hidden: states("h", [directions, layer.state_size()], hidden),
+            cell: states("c", [with_cell, layer.hidden_size()], cell),
         }
     }
 
@@ -215,8 +238,8 @@ impl LayerState {
     pub(crate) fn reset(&mut self, rows: RowSpan) {
         self.hidden.reset(rows);
         self.cell.reset(rows);
-        // Zero stands for the output before the first.
-        self.shown[rows.range()].fill(true);
+        // Zero stands for the output before the first; a state that was learned does not.
+        self.shown[rows.range()].fill(self.hidden.start.is_none());
     }
 
     /// Takes the rows of `from` that `slots` names, in their order. Both have one direction.

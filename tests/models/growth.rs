@@ -1,9 +1,9 @@
 //! How a recipe becomes a model: each move grows the graph by a node, with weights drawn for it.
 
 use ritornello::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Embedding, Extent, GraphBuilder, MaskRule,
-    Matrix, Merge, Op, OutputOrder, Port, Recurrent, RecurrentWeights, ScaleShift, Select,
-    SequenceAxes, Shape, Value,
+    Activation, Cell, CellWeights, Constant, Dense, Direction, Embedding, Extent, GraphBuilder,
+    MaskRule, Matrix, Merge, Op, OutputOrder, Port, Recurrent, RecurrentWeights, ScaleShift,
+    Select, SequenceAxes, Shape, Value,
 };
 use ritornello::{Array, Model};
 
@@ -293,6 +293,18 @@ impl Growth {
                 self.node(Op::Flatten, &[input], Shape::Vector { features: time * features });
             }
             Move::Embedding { rows, features } => self.embedding(*rows, *features),
+            Move::Constant { rows, features } => {
+                let constant = match *rows {
+                    None => Constant::vector(self.draw(*features, 1.5)),
+                    Some((count, steps)) => {
+                        let numbers = self.draw(count * features, 1.5);
+                        let rows = Matrix::new(count, *features, numbers).expect("as drawn");
+                        if steps { Constant::sequence(rows) } else { Constant::states(rows) }
+                    }
+                };
+                let shape = constant.shape();
+                self.node(Op::Constant(constant), &[], shape);
+            }
         }
         Some(())
     }
@@ -351,6 +363,12 @@ impl Growth {
             Initial::Input { vectors } => {
                 let vectors = vectors && directions == 1;
                 sizes.iter().map(|&size| self.state_input(directions, size, vectors)).collect()
+            }
+            Initial::Learned { vectors, activated } => {
+                let vectors = vectors && directions == 1;
+                let sizes = sizes.to_vec();
+                let each = sizes.into_iter();
+                each.map(|size| self.learned([directions, size], vectors, activated)).collect()
             }
             Initial::Found => {
                 let found = sizes.iter().enumerate().map(|(back, &size)| {
@@ -413,6 +431,23 @@ impl Growth {
         };
         self.inputs.push((name, Array::new(&shape, numbers).expect("as drawn")));
         value
+    }
+
+    /// A state of the model's own, which no other move finds.
+    fn learned(&mut self, [count, features]: [usize; 2], vector: bool, activated: bool) -> Value {
+        let numbers = self.draw(count * features, 1.0);
+        let constant = if vector {
+            Constant::vector(numbers)
+        } else {
+            Constant::states(Matrix::new(count, features, numbers).expect("as drawn"))
+        };
+        let name = self.name("constant");
+        let value = self.graph.constant(&name, constant);
+        if !activated {
+            return value;
+        }
+        let name = self.name("start");
+        self.graph.activation(&name, Activation::Tanh, value)
     }
 
     fn embedding(&mut self, rows: usize, features: usize) {

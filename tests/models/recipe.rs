@@ -92,6 +92,11 @@ pub(crate) enum Move {
         rows: usize,
         features: usize,
     },
+    /// An array of the model: states if there is a count of them, steps with a time.
+    Constant {
+        rows: Option<(usize, bool)>,
+        features: usize,
+    },
 }
 
 /// What a recurrent layer's weights are beside W and biases, forward and backward.
@@ -152,6 +157,12 @@ pub(crate) enum Initial {
     /// From inputs of the model: states, or vectors where that is allowed.
     Input {
         vectors: bool,
+    },
+    /// From constants of the model: states, or vectors where that is allowed; or from what an
+    /// activation makes of them.
+    Learned {
+        vectors: bool,
+        activated: bool,
     },
     /// From values of the right size, if there are any.
     Found,
@@ -317,11 +328,14 @@ fn ways(kind: Kind) -> impl Strategy<Value = Way> {
 }
 
 fn initials(kind: Kind) -> BoxedStrategy<Initial> {
+    let learned = any::<(bool, bool)>()
+        .prop_map(|(vectors, activated)| Initial::Learned { vectors, activated });
     if kind != Kind::Any {
-        return Just(Initial::Zero).boxed();
+        return prop_oneof![2 => Just(Initial::Zero), 1 => learned].boxed();
     }
     prop_oneof![
         3 => Just(Initial::Zero),
+        2 => learned,
         2 => any::<bool>().prop_map(|vectors| Initial::Input { vectors }),
         2 => Just(Initial::Found),
     ]
@@ -382,6 +396,9 @@ fn moves(kind: Kind) -> BoxedStrategy<Move> {
             let over_time = (select(vec![Op::MeanOverTime, Op::MaxOverTime]), of(), mask())
                 .prop_map(|(op, of, mask)| Move::OverTime { op, of, mask });
             let flatten = of().prop_map(|of| Move::Flatten { of });
+            let rows = prop::option::of((1..=3_usize, any::<bool>()));
+            let constant =
+                (rows, 1..=9_usize).prop_map(|(rows, features)| Move::Constant { rows, features });
             let pairs = (sides(layers), sides(move || ways(kind)), sides(hidden), of());
             let both = pairs.prop_map(|(sides, ways, hidden, of)| Move::BothWays {
                 sides,
@@ -391,7 +408,7 @@ fn moves(kind: Kind) -> BoxedStrategy<Move> {
             });
             prop_oneof![
                 16 => common, 2 => both, 1 => embedding, 1 => steps, 1 => state, 1 => states, 1 => stack,
-                2 => spread, 2 => over_time, 1 => flatten,
+                2 => spread, 2 => over_time, 1 => flatten, 2 => constant,
             ]
             .boxed()
         }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::half;
-use crate::Error;
 use crate::load::tensors::{Data, Tensors};
+use crate::{Error, Numbers};
 
 /// A file taken apart.
 pub(crate) struct Contents {
@@ -27,20 +27,27 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Contents, Error> {
     Ok(Contents { tensors, metadata: header.metadata().clone().unwrap_or_default() })
 }
 
-/// The bytes of a file of f32 tensors with `metadata` in its header.
+/// The bytes of a file of tensors with `metadata` in its header.
 pub(crate) fn encode(
-    tensors: &[(String, Vec<usize>, &[f32])],
+    tensors: &[(String, Vec<usize>, Numbers<'_>)],
     metadata: HashMap<String, String>,
 ) -> Result<Vec<u8>, Error> {
-    let bytes: Vec<Vec<u8>> = tensors
+    let bytes: Vec<(Dtype, Vec<u8>)> = tensors
         .iter()
-        .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .map(|(_, _, numbers)| match numbers {
+            Numbers::F32(values) => {
+                (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+            Numbers::Index(values) => {
+                (Dtype::I32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+        })
         .collect();
     let views = tensors
         .iter()
         .zip(&bytes)
-        .map(|((name, shape, _), bytes)| {
-            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(broken)?))
+        .map(|((name, shape, _), (dtype, bytes))| {
+            Ok((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(broken)?))
         })
         .collect::<Result<Vec<_>, Error>>()?;
     safetensors::serialize(views, Some(metadata)).map_err(broken)
@@ -53,6 +60,10 @@ fn data(tensor: &TensorView<'_>) -> Data {
         Dtype::F64 => Data::F32(each(bytes, |b| half::from_f64(f64::from_le_bytes(b)))),
         Dtype::F16 => Data::F32(each(bytes, |b| half::from_f16(u16::from_le_bytes(b)))),
         Dtype::BF16 => Data::F32(each(bytes, |b| half::from_bf16(u16::from_le_bytes(b)))),
+        Dtype::I32 => {
+            let words = bytes.as_chunks().0.iter();
+            Data::Index(words.map(|&word| i32::from_le_bytes(word)).collect())
+        }
         other => Data::Other(other.to_string()),
     }
 }

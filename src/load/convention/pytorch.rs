@@ -167,6 +167,22 @@ pub(crate) fn cell_weights(
     })
 }
 
+/// The weights `[input, recurrent, bias]` of one direction with a single bias, the sum of PyTorch's two:
+/// Neural Amp Modeler.
+#[cfg(feature = "audio")]
+pub(crate) fn one_bias_weights(
+    cell: Cell,
+    [weight_ih, weight_hh, bias]: [&Array; 3],
+) -> Result<CellWeights, Error> {
+    let view = TensorView::of_array;
+    let (weight_ih, weight_hh) = (view("weight_ih", weight_ih)?, view("weight_hh", weight_hh)?);
+    let tensors = CellTensors { weight_ih, weight_hh, biases: None, weight_hr: None };
+    let weights = cell_weights(cell, tensors, None)?;
+    let rows = Axis::of("gates×hidden", weights.input.rows());
+    let bias = GateOrder::PyTorch.to_canonical(&cell, &view("bias", bias)?.vector(&rows)?);
+    Ok(CellWeights { bias: Some(bias), ..weights })
+}
+
 /// `activation(weight x + bias)`.
 pub(crate) fn linear_layer(
     weight: TensorView<'_>,

@@ -62,6 +62,9 @@ fn add(
         NodeKind::ScaleShift { eps, weights } => {
             Op::ScaleShift(weights::scale_shift(tensors, weights, *eps, &label)?)
         }
+        NodeKind::Constant { kind, tensor } => {
+            Op::Constant(weights::constant(tensors, *kind, tensor, &label)?)
+        }
         NodeKind::Plain(op) => op.clone(),
         NodeKind::Dropout => {
             let &[input] = &inputs[..] else {

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::Spec;
 use super::grammar::{
-    Convention, NodeKind, NodeSpec, OutputSpec, Recurrence, RecurrentSpec, WeightsSpec,
+    ConstantKind, Convention, NodeKind, NodeSpec, OutputSpec, Recurrence, RecurrentSpec,
+    WeightsSpec,
 };
 use super::json::wrong;
 use crate::Error;
 use crate::model::{
     CellWeights, Direction, Element, MaskRule, Matrix, Merge, Model, Node, Op, OutputOrder, Port,
-    Recurrent, RecurrentWeights, Value,
+    Recurrent, RecurrentWeights, Shape, Value,
 };
 
 /// Describes a model whose weights are those of [`canonical_tensors`].
@@ -64,6 +65,14 @@ pub(in crate::load) fn canonical_tensors(model: &Model) -> Vec<(String, Vec<usiz
             Op::ScaleShift(affine) => {
                 add("scale", vec![affine.scale().len()], affine.scale());
                 add("shift", vec![affine.shift().len()], affine.shift());
+            }
+            Op::Constant(constant) => {
+                let (rows, shape) = (constant.rows(), constant.shape());
+                let shape = match shape {
+                    Shape::Vector { features } => vec![features],
+                    _ => vec![rows.rows(), rows.columns()],
+                };
+                add("value", shape, rows.values());
             }
             _ => {}
         }
@@ -119,6 +128,14 @@ fn node(model: &Model, node: &Node) -> Result<NodeSpec, Error> {
             ));
         }
         Op::ScaleShift(_) => NodeKind::ScaleShift { eps: None, weights },
+        Op::Constant(constant) => NodeKind::Constant {
+            kind: match constant.shape() {
+                Shape::Vector { .. } => ConstantKind::Vector,
+                Shape::States { .. } => ConstantKind::States,
+                Shape::Sequence { .. } => ConstantKind::Sequence,
+            },
+            tensor: format!("{}.value", node.name),
+        },
         plain => NodeKind::Plain(plain.clone()),
     };
     Ok(NodeSpec { name: node.name.clone(), inputs, kind })

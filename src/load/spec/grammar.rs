@@ -36,6 +36,7 @@ pub(super) const OPS: &[(&str, &[&str])] = &[
     ("max_time", &[]),
     ("mask", &["value", "index"]),
     ("masked", &[]),
+    ("constant", &["kind", "tensor"]),
     ("dropout", &[]),
 ];
 
@@ -108,6 +109,11 @@ pub(super) enum NodeKind {
         eps: Option<f64>,
         weights: WeightsSpec,
     },
+    Constant {
+        kind: ConstantKind,
+        /// Its name in the file.
+        tensor: String,
+    },
     /// An operation without weights.
     Plain(Op),
     /// Nothing at inference: another name for the input.
@@ -158,6 +164,24 @@ pub(super) const COUPLINGS: [(&str, Coupling); 3] = [
     ("none", Coupling::None),
     ("forget_from_input", Coupling::ForgetFromInput),
     ("input_from_forget", Coupling::InputFromForget),
+];
+
+/// What an array of the model is, beside its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConstantKind {
+    /// `[features]`
+    Vector,
+    /// `[count, features]`
+    States,
+    /// `[time, features]`
+    Sequence,
+}
+
+/// The words for it.
+pub(super) const CONSTANTS: [(&str, ConstantKind); 3] = [
+    ("vector", ConstantKind::Vector),
+    ("states", ConstantKind::States),
+    ("sequence", ConstantKind::Sequence),
 ];
 
 /// Where a node's weights are in the file, and how they are laid out.
@@ -267,6 +291,8 @@ mod tests {
         assert_eq!(words(&lstm["merge"]), MERGES.map(|(word, _)| word));
         assert_eq!(words(&lstm["order"]), ORDERS.map(|(word, _)| word));
         assert_eq!(words(&lstm["pad_output"]), PADS.map(|(word, _)| word));
+        let kinds = words(&defs["op_constant"]["properties"]["kind"]);
+        assert_eq!(kinds, CONSTANTS.map(|(word, _)| word));
         let conventions = words(&defs["weights"]["properties"]["convention"]);
         assert_eq!(conventions, Convention::ALL.map(Convention::name));
     }

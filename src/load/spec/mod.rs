@@ -17,6 +17,7 @@
 //! `NAME`. `docs/spec.schema.json` lists every key.
 
 mod build;
+mod draft;
 mod from_model;
 mod grammar;
 mod json;
@@ -29,12 +30,19 @@ mod write;
 
 use std::path::Path;
 
+#[cfg(feature = "audio")]
+use grammar::NodeKind;
 use grammar::{NodeSpec, OutputSpec};
 
 use super::tensors::Tensors;
 use crate::Error;
+#[cfg(feature = "audio")]
+use crate::model::Cell;
 use crate::model::{Input, Model, SequenceAxes};
 
+pub(super) use draft::draft;
+pub use draft::{Draft, Note, NoteKind};
+#[cfg(feature = "safetensors")]
 pub(super) use from_model::canonical_tensors;
 
 /// A checked specification, version 1.
@@ -83,6 +91,25 @@ impl Spec {
     /// no words in a specification: a merge of a single direction, say.
     pub fn from_model(model: &Model) -> Result<Self, Error> {
         from_model::spec(model)
+    }
+
+    /// The name of the first Elman RNN.
+    #[cfg(feature = "audio")]
+    pub(super) fn simple_rnn(&self) -> Option<&str> {
+        let simple = |node: &&NodeSpec| match &node.kind {
+            NodeKind::Recurrent(layer, _) => matches!(layer.cell, Cell::SimpleRnn(_)),
+            _ => false,
+        };
+        self.nodes.iter().find(simple).map(|node| node.name.as_str())
+    }
+
+    /// The same with another name for its only output.
+    #[cfg(feature = "audio")]
+    pub(super) fn with_output_named(mut self, name: &str) -> Self {
+        if let [output] = &mut self.outputs[..] {
+            output.name = name.into();
+        }
+        self
     }
 
     /// Makes the model from a file's tensors, every one of which must be used.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::grammar::{
-    COUPLINGS, Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS, PADS,
-    RECURRENCES, RecurrentSpec, WEIGHTS, WeightsSpec,
+    CONSTANTS, COUPLINGS, Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS,
+    PADS, RECURRENCES, RecurrentSpec, WEIGHTS, WeightsSpec,
 };
 use super::json::{Object, wrong};
 use super::read::names;
@@ -25,7 +25,11 @@ pub(super) fn read(index: usize, value: &Value) -> Result<NodeSpec, Error> {
     };
     object.know(&[NODE, keys])?;
     let name = object.text("name")?.to_owned();
-    let inputs = names(&object, "inputs")?;
+    // A constant has no inputs to list.
+    let inputs = match op {
+        "constant" if !object.has("inputs") => Vec::new(),
+        _ => names(&object, "inputs")?,
+    };
     Ok(NodeSpec { name, inputs, kind: kind(op, &object)? })
 }
 
@@ -45,6 +49,10 @@ fn kind(op: &str, object: &Object<'_>) -> Result<NodeKind, Error> {
             return Ok(NodeKind::ScaleShift { eps, weights: weights(object)? });
         }
         "dropout" => return Ok(NodeKind::Dropout),
+        "constant" => {
+            let kind = object.word("kind", &CONSTANTS)?;
+            return Ok(NodeKind::Constant { kind, tensor: object.text("tensor")?.to_owned() });
+        }
         "activation" => {
             object.need("activation")?;
             Op::Activation(activation(object, "activation", Activation::Linear)?)

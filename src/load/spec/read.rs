@@ -15,7 +15,9 @@ pub(super) fn spec(json: &str) -> Result<Spec, Error> {
     match top.count("ritornello")? {
         1 => {}
         version => {
-            let problem = format!("version {version} is not known, only 1");
+            let problem = format!(
+                "it is version {version}, and this ritornello reads version 1; a later one may read it"
+            );
             return Err(wrong("ritornello", problem));
         }
     }

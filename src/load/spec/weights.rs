@@ -1,13 +1,13 @@
 //! Which tensors a node of a specification takes, by convention.
 
-use super::grammar::{Convention, Recurrence, RecurrentSpec, WeightsSpec};
+use super::grammar::{ConstantKind, Convention, Recurrence, RecurrentSpec, WeightsSpec};
 use super::json::wrong;
 use crate::Error;
 use crate::load::convention::{keras, pytorch};
 use crate::load::tensors::{Axis, TensorView, Tensors};
 use crate::model::{
-    Activation, Cell, CellWeights, Coupling, Dense, Direction, Embedding, Gru, GruReset,
-    RecurrentWeights, ScaleShift,
+    Activation, Cell, CellWeights, Constant, Coupling, Dense, Direction, Embedding, Gru, GruReset,
+    Matrix, RecurrentWeights, ScaleShift,
 };
 
 /// The weights of each direction of one layer.
@@ -150,6 +150,32 @@ pub(super) fn scale_shift(
         }
         Convention::Ritornello => ScaleShift::new(vector("scale")?, vector("shift")?),
         Convention::Linear => Err(wrong(node, "the convention 'linear' has no scale and shift")),
+    }
+}
+
+/// An array of the model. It may have the axis of a batch, of length 1, where its value has one.
+pub(super) fn constant(
+    tensors: &Tensors,
+    kind: ConstantKind,
+    tensor: &str,
+    node: &str,
+) -> Result<Constant, Error> {
+    let view = tensors.get(tensor, node)?;
+    let rows = |rows: usize, features: usize| Matrix::new(rows, features, view.numbers().to_vec());
+    match (kind, view.shape()) {
+        (ConstantKind::Vector, [_] | [1, _]) => Ok(Constant::vector(view.numbers().to_vec())),
+        (ConstantKind::States, &[count, features] | &[count, 1, features]) => {
+            Ok(Constant::states(rows(count, features)?))
+        }
+        (
+            ConstantKind::Sequence,
+            &[time, features] | &[1, time, features] | &[time, 1, features],
+        ) => Ok(Constant::sequence(rows(time, features)?)),
+        _ => Err(view.misfit(match kind {
+            ConstantKind::Vector => "[features] or [batch=1, features]",
+            ConstantKind::States => "[states, features] or [states, batch=1, features]",
+            ConstantKind::Sequence => "[time, features], with batch=1 in it or not",
+        })),
     }
 }
 

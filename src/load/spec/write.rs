@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::Spec;
 use super::grammar::{
-    COUPLINGS, DIRECTIONS, MERGES, NodeKind, NodeSpec, ORDERS, OutputSpec, PADS, RECURRENCES,
-    RecurrentSpec, WeightsSpec,
+    CONSTANTS, COUPLINGS, DIRECTIONS, MERGES, NodeKind, NodeSpec, ORDERS, OutputSpec, PADS,
+    RECURRENCES, RecurrentSpec, WeightsSpec,
 };
 use crate::model::{
     Activation, Cell, Element, Extent, Gru, GruReset, Input, Lstm, MaskRule, Op, Select,
@@ -102,6 +102,7 @@ fn node(node: &NodeSpec) -> Value {
         NodeKind::Embedding(_) => "embedding",
         NodeKind::ScaleShift { .. } => "scale_shift",
         NodeKind::Plain(op) => op.name(),
+        NodeKind::Constant { .. } => "constant",
         NodeKind::Dropout => "dropout",
     };
     let mut keys = Keys(Map::new());
@@ -126,6 +127,10 @@ fn node(node: &NodeSpec) -> Value {
                 keys.set("eps", *eps);
             }
             keys.weights(weights);
+        }
+        NodeKind::Constant { kind, tensor } => {
+            keys.word("kind", &CONSTANTS, *kind);
+            keys.set("tensor", tensor.as_str());
         }
         NodeKind::Plain(op) => plain(&mut keys, op),
         NodeKind::Dropout => {}

@@ -134,6 +134,10 @@ impl Bench<'_> {
         if let Op::Embedding(embedding) = &node.op {
             return self.embedded(node.inputs[0], embedding.table());
         }
+        if let Op::Constant(constant) = &node.op {
+            let row = |at: [usize; 3]| constant.rows().row(at[0])[at[2]];
+            return places(extent).map(|at| Bounded::exact(row(at))).collect();
+        }
         let inputs: Vec<&Numbers> = node.inputs.iter().map(|v| &self.numbers[v]).collect();
         let first = inputs[0];
         let [time, batch, _] = first.extent;
@@ -147,7 +151,9 @@ impl Bench<'_> {
         };
         let steps = |[_, b, i]: [usize; 3]| (0..time).map(move |t| first.at([t, b, i]));
         match &node.op {
-            Op::Recurrent(_) | Op::Embedding(_) => unreachable!("judged elsewhere"),
+            Op::Recurrent(_) | Op::Embedding(_) | Op::Constant(_) => {
+                unreachable!("judged elsewhere")
+            }
             Op::Dense(dense) => {
                 let weights = widen(dense.weights().values());
                 let bias = dense.bias().map_or(vec![0.0; dense.weights().rows()], widen);
