@@ -137,7 +137,7 @@ pub unsafe extern "C" fn rit_step(
     })
 }
 
-/// Forgets everything: all states are zero again.
+/// Forgets everything: all states are again as the model starts, zero or what it has learned.
 ///
 /// @param session  a session
 /// @return #RIT_OK; #RIT_BUSY; #RIT_INVALID_ARGUMENT; #RIT_PANIC

@@ -51,7 +51,7 @@ impl Kind for Session {
 /// Makes a session: all memory that its calls will need.
 ///
 /// A causal model runs sequences of any length in it, `max_time` steps at once; others up to
-/// `max_time`. All states are zero.
+/// `max_time`. States are as the model starts: zero, or what it has learned.
 ///
 /// @param plan  a plan, which may be freed after the call
 /// @param batch  rows, which are independent of each other

@@ -30,13 +30,20 @@ fn assert_ok(status: Status) {
     assert_eq!(status, Status::RitOk, "{}", message());
 }
 
+/// The model file of a folder.
+fn file(folder: &Path) -> PathBuf {
+    let names = ["model.keras", "model.safetensors", "model.json", "model.nam"];
+    let mut files = names.iter().map(|name| folder.join(name));
+    files.find(|file| file.is_file()).unwrap_or_else(|| panic!("no model in {}", folder.display()))
+}
+
 /// The model of a folder, from a file and from memory in turn.
 fn load(folder: &Path) -> [*mut Model; 2] {
     let text = |path: PathBuf| CString::new(path.to_str().unwrap()).unwrap();
     let mut models = [null_mut(), null_mut()];
     let spec = std::fs::read_to_string(folder.join("spec.json"));
     let spec = spec.ok().map(|text| CString::new(text).unwrap());
-    let file = folder.join(if spec.is_some() { "model.safetensors" } else { "model.keras" });
+    let file = file(folder);
     let bytes = std::fs::read(&file).unwrap();
     let (start, length) = (bytes.as_ptr().cast::<c_void>(), bytes.len());
     // SAFETY: all pointers are to what the header asks for.
@@ -60,8 +67,8 @@ fn load(folder: &Path) -> [*mut Model; 2] {
 fn expected(folder: &Path, case: &[(String, Array)]) -> (ritornello::Plan, Vec<(String, Array)>) {
     let spec = ritornello::load::Spec::read(folder.join("spec.json"));
     let model = match spec {
-        Ok(spec) => ritornello::load::load_with_spec(folder.join("model.safetensors"), &spec),
-        Err(_) => ritornello::load(folder.join("model.keras")),
+        Ok(spec) => ritornello::load::load_with_spec(file(folder), &spec),
+        Err(_) => ritornello::load(file(folder)),
     };
     let plan = model.unwrap().plan(PlanOptions::default().threads(Threads::one())).unwrap();
     let named: Vec<_> = case.iter().map(|(name, array)| (name.as_str(), array)).collect();

@@ -11,11 +11,17 @@ use crate::shell;
 const DOCUMENTS: [&str; 4] =
     ["README.md", "bindings/c/README.md", "docs/from-rtneural.md", "docs/from-onnxruntime-c.md"];
 
+/// Without these nothing can be tried.
+const TOOLS: [&str; 6] = ["cc", "c++", "make", "pkg-config", "nm", "readelf"];
+
 /// A model of one input and one output of one number each, with its case.
 const MONO: &str = "tests/fixtures/mono-lstm";
 
 /// Everything in order; the first that fails ends it.
 pub(super) fn run(root: &Path, folder: &Path, prefix: &Path) -> Result<(), String> {
+    if let Some(tool) = TOOLS.iter().find(|tool| !exists(tool)) {
+        return Err(format!("c: there is no {tool}; needed are {}", TOOLS.join(", ")));
+    }
     let build = folder.join("build");
     std::fs::create_dir_all(&build).map_err(|reason| format!("{}: {reason}", build.display()))?;
     let trials = Trials { root, tools: Toolchain { prefix, build }, missing: Vec::new() };

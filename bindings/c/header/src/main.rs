@@ -1,5 +1,7 @@
 //! Prints the header of the C interface, from the sources beside it.
 
+#![forbid(unsafe_code)]
+
 use std::path::Path;
 use std::process::ExitCode;
 
