@@ -541,7 +541,7 @@ void rit_plan_free(rit_plan *plan);
  * Makes a session: all memory that its calls will need.
  *
  * A causal model runs sequences of any length in it, `max_time` steps at once; others up to
- * `max_time`. All states are zero.
+ * `max_time`. States are as the model starts: zero, or what it has learned.
  *
  * @param plan  a plan, which may be freed after the call
  * @param batch  rows, which are independent of each other
@@ -687,7 +687,7 @@ rit_status rit_step(rit_session *session,
                     size_t y_length);
 
 /**
- * Forgets everything: all states are zero again.
+ * Forgets everything: all states are again as the model starts, zero or what it has learned.
  *
  * @param session  a session
  * @return #RIT_OK; #RIT_BUSY; #RIT_INVALID_ARGUMENT; #RIT_PANIC

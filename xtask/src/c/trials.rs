@@ -125,7 +125,9 @@ impl Trials<'_> {
         let sources = [self.native("promises.c"), self.native("counting.c")];
         let folder = self.root.join("tests/fixtures");
         let listed = std::fs::read_dir(&folder).map_err(|reason| format!("c: {reason}"))?;
-        let models = listed.filter_map(|entry| Some(entry.ok()?.path().join("model.keras")));
+        let names = ["model.keras", "model.json", "model.nam"];
+        let folders = listed.filter_map(|entry| Some(entry.ok()?.path()));
+        let models = folders.flat_map(|folder| names.map(|name| folder.join(name)));
         let mut models: Vec<PathBuf> = models.filter(|model| model.is_file()).collect();
         models.sort();
         for (name, linked) in [("promises", Linked::Shared), ("promises_static", Linked::Static)] {
