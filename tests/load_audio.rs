@@ -104,6 +104,11 @@ fn what_a_file_says_of_itself_is_kept() {
     assert_eq!(about("date").unwrap(), "{\"year\":2026}");
     let aida = open(&text("audio-aida", "model.json")).unwrap();
     assert!(aida.about.contains(&("samplerate".into(), "48000".into())));
+    // The same at the top, where some files have it, beside that in the metadata.
+    let both = changed("audio-aida", "model.json", |file| file["samplerate"] = json!(44100));
+    let both = both.unwrap().about;
+    assert_eq!(both[0], ("samplerate".into(), "44100".into()));
+    assert!(both.contains(&("metadata.samplerate".into(), "48000".into())), "{both:?}");
     let test = aida.self_test.unwrap();
     assert_eq!(test.inputs[0].1.shape(), [1, 16, 1]);
     assert_eq!(test.outputs[0].0, "y");

@@ -68,6 +68,34 @@ fn gru() -> Cell {
     Cell::gru(GruReset::AfterMatmul)
 }
 
+/// A file of our own is read once, and each weight goes from there to where the model has it.
+#[cfg(feature = "safetensors")]
+#[test]
+fn a_file_and_its_model_are_all_that_loading_holds() {
+    let model = stack(Cell::LSTM, 90, 128);
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("memory.safetensors");
+    ritornello::load::save(&model, &path).unwrap();
+    let (back, held, peak) = measured(|| ritornello::load(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    assert!(back == model);
+    let (weights, most) = (bytes(model.parameters()), bytes(largest_tensor(&model)));
+    assert!((weights..weights + 4 * BESIDE).contains(&held), "holds {held}, weights {weights}");
+    // Beside both, one tensor on its way: its gates change their order in memory of its own.
+    let allowed = 2 * weights + most + 8 * BESIDE;
+    assert!(peak <= allowed, "had {peak}, weights {weights}, allowed {allowed}");
+}
+
+/// Numbers in the largest group of weights.
+#[cfg(feature = "safetensors")]
+fn largest_tensor(model: &Model) -> usize {
+    let nodes = model.nodes().iter().filter_map(|node| match &node.op {
+        Op::Recurrent(layer) => Some(layer),
+        _ => None,
+    });
+    let cells = nodes.flat_map(|layer| layer.weights());
+    cells.flat_map(|cell| cell.tensors().map(|t| t.values.len()).collect::<Vec<_>>()).max().unwrap()
+}
+
 /// What must hold for any model.
 fn check(model: &Model, isa: Isa) -> Plan {
     let options = || PlanOptions::default().isa(isa).threads(Threads::one());

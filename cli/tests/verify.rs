@@ -58,6 +58,43 @@ fn the_same_bits_differ_by_nothing() {
 }
 
 #[test]
+fn without_a_case_the_self_test_in_the_file_is_run() {
+    let room = Room::new("verify-self-test");
+    room.model("m.safetensors", &chain());
+    room.say("verify m.safetensors").expect(2, &["m.safetensors", "no self-test", "CASE.npz"]);
+    let said = room.say("convert m.safetensors -o t.safetensors --self-test").expect(0, &[]);
+    assert!(said.stdout.contains("with a self-test"), "{said:?}");
+    let json = room.say("verify t.safetensors --json --tolerance 0").expect(0, &[]).json();
+    assert_eq!((&json["passed"], &json["outputs"][0]["max"]), (&true.into(), &0.0.into()));
+    let said = room.say("inspect t.safetensors").expect(0, &[]);
+    assert!(said.stdout.contains("self-test"), "{said:?}");
+    assert_eq!(room.say("inspect t.safetensors --json").json()["self_test"], true);
+    // Not asked for, it is not written.
+    room.say("convert t.safetensors -o u.safetensors").expect(0, &[]);
+    room.say("verify u.safetensors").expect(2, &["no self-test"]);
+    // A weight changed behind its back shows.
+    let mut bytes = std::fs::read(room.file("t.safetensors")).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&9.0_f32.to_le_bytes());
+    std::fs::write(room.file("t.safetensors"), bytes).unwrap();
+    room.say("verify t.safetensors").expect(1, &["beyond the tolerance"]);
+}
+
+#[test]
+fn the_golden_inside_an_aida_file_and_what_it_says_stay_with_it() {
+    let room = Room::new("verify-aida");
+    let file = fixture("audio-aida").join("model.json");
+    let file = file.to_str().unwrap();
+    room.run(["verify", file]).expect(0, &[]);
+    let out = room.file("a.safetensors");
+    let out = out.to_str().unwrap();
+    room.run(["convert", file, "-o", out, "--self-test"]).expect(0, &[]);
+    room.run(["verify", out]).expect(0, &[]);
+    let said = room.run(["inspect", out]).expect(0, &[]);
+    assert!(said.stdout.contains("said: samplerate: 48000"), "{said:?}");
+}
+
+#[test]
 fn the_worst_step_is_named() {
     let (room, x, y) = room("verify-worst");
     let mut values = y.as_f32().unwrap().to_vec();

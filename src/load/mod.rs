@@ -25,6 +25,7 @@ mod spec;
 )]
 mod tensors;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 #[cfg(feature = "npz")]
@@ -58,7 +59,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
 /// As [`load`].
 pub fn open(path: impl AsRef<Path>) -> Result<ModelFile, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| read(Kind::of(path, &bytes), &bytes))
+    in_file(path, |bytes| read(Kind::of(path, &bytes), bytes.into()))
 }
 
 /// [`load`] for a file that is in memory, such as one embedded in a program.
@@ -76,21 +77,21 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
 ///
 /// As [`load`].
 pub fn open_bytes(bytes: &[u8]) -> Result<ModelFile, Error> {
-    read(Kind::of(Path::new(""), bytes), bytes)
+    read(Kind::of(Path::new(""), bytes), bytes.into())
 }
 
 #[cfg_attr(
     not(any(feature = "safetensors", feature = "keras", feature = "audio")),
     allow(unused_variables, reason = "without a format, every kind is refused")
 )]
-fn read(kind: Kind, bytes: &[u8]) -> Result<ModelFile, Error> {
+fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
     match kind {
         #[cfg(feature = "keras")]
-        Kind::Keras => Ok(ModelFile::new(keras_model::read(bytes)?)),
+        Kind::Keras => Ok(ModelFile::new(keras_model::read(&bytes)?)),
         #[cfg(feature = "safetensors")]
-        Kind::Safetensors => own::read(container::safetensors::parse(bytes)?),
+        Kind::Safetensors => own::read(container::safetensors::parse(bytes.into_owned())?),
         #[cfg(feature = "audio")]
-        Kind::Json => audio::read(bytes),
+        Kind::Json => audio::read(&bytes),
         other => Err(other.refused()),
     }
 }
@@ -105,7 +106,7 @@ fn read(kind: Kind, bytes: &[u8]) -> Result<ModelFile, Error> {
 #[cfg(feature = "safetensors")]
 pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), &bytes)?))
+    in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), bytes)?))
 }
 
 /// The same for a file that is in memory.
@@ -132,21 +133,21 @@ pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
 #[cfg(feature = "safetensors")]
 pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), &bytes)?))
+    in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), bytes)?))
 }
 
 /// The tensors of a file of weights only.
 #[cfg(feature = "safetensors")]
-fn weights(kind: &Kind, bytes: &[u8]) -> Result<tensors::Tensors, Error> {
+fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
     match kind {
         Kind::Safetensors => Ok(container::safetensors::parse(bytes)?.tensors),
         #[cfg(feature = "npz")]
         Kind::Npz => {
-            let arrays = npz::parse(bytes)?.into_iter().map(|(name, read)| (name, read.array));
+            let arrays = npz::parse(&bytes)?.into_iter().map(|(name, read)| (name, read.array));
             tensors::Tensors::of_arrays(arrays.collect())
         }
         #[cfg(feature = "audio")]
-        Kind::Json => audio::tensors(bytes),
+        Kind::Json => audio::tensors(&bytes),
         Kind::Keras => Err(Error::Unsupported {
             what: "a spec beside a .keras file".into(),
             advice: "the file says itself what its layers are; load it without".into(),

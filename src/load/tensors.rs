@@ -2,7 +2,11 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+#[cfg(feature = "safetensors")]
+use std::{ops::Range, sync::Arc};
 
+#[cfg(feature = "safetensors")]
+use super::container::Float;
 use crate::model::Matrix;
 use crate::{Array, Error, Values};
 
@@ -28,6 +32,10 @@ struct Entry {
 pub(crate) enum Data {
     /// Numbers, by now f32.
     F32(Vec<f32>),
+    /// Floats as they lie in the file, a part of its bytes. They are copied once, to where they are
+    /// used.
+    #[cfg(feature = "safetensors")]
+    Bytes(Arc<Vec<u8>>, Range<usize>, Float),
     /// Indices, which no weight can be.
     #[cfg(feature = "safetensors")]
     Index(Vec<i32>),
@@ -40,7 +48,26 @@ pub(crate) enum Data {
 pub(crate) struct TensorView<'a> {
     name: &'a str,
     shape: &'a [usize],
-    values: &'a [f32],
+    values: Source<'a>,
+}
+
+/// The numbers of a tensor.
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    F32(&'a [f32]),
+    #[cfg(feature = "safetensors")]
+    Bytes(&'a [u8], Float),
+}
+
+impl Source<'_> {
+    /// The numbers in memory of their own.
+    fn to_vec(self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values.to_vec(),
+            #[cfg(feature = "safetensors")]
+            Self::Bytes(bytes, float) => float.read(bytes),
+        }
+    }
 }
 
 impl Tensors {
@@ -103,9 +130,17 @@ impl Tensors {
         };
         entry.used.set(true);
         let kind = match &entry.data {
-            Data::F32(values) => return Ok(TensorView { name, shape: &entry.shape, values }),
+            Data::F32(values) => {
+                let values = Source::F32(values);
+                return Ok(TensorView { name, shape: &entry.shape, values });
+            }
             #[cfg(feature = "safetensors")]
-            Data::Index(_) => "int32",
+            Data::Bytes(file, range, float) => {
+                let values = Source::Bytes(&file[range.clone()], *float);
+                return Ok(TensorView { name, shape: &entry.shape, values });
+            }
+            #[cfg(feature = "safetensors")]
+            Data::Index(_) => "I32",
             Data::Other(kind) => kind,
         };
         Err(Error::Unsupported {
@@ -126,6 +161,9 @@ impl Tensors {
         let arrays = named.map(|(name, rest, entry)| {
             let array = match &entry.data {
                 Data::F32(values) => Array::new(&entry.shape, values.clone()),
+                Data::Bytes(file, range, float) => {
+                    Array::new(&entry.shape, float.read(&file[range.clone()]))
+                }
                 Data::Index(values) => Array::from_indices(&entry.shape, values.clone()),
                 Data::Other(kind) => Err(Error::Unsupported {
                     what: format!("tensor '{name}' of type {kind}"),
@@ -219,7 +257,9 @@ impl<'a> TensorView<'a> {
     /// Views an array of numbers a caller gave.
     pub(crate) fn of_array(name: &'a str, array: &'a Array) -> Result<Self, Error> {
         match array.values() {
-            Values::F32(values) => Ok(Self { name, shape: array.shape(), values }),
+            Values::F32(values) => {
+                Ok(Self { name, shape: array.shape(), values: Source::F32(values) })
+            }
             Values::Index(_) => Err(Error::Shape {
                 what: name.into(),
                 expected: "real numbers".into(),
@@ -236,8 +276,8 @@ impl<'a> TensorView<'a> {
 
     /// All numbers, the last axis fastest.
     #[cfg(any(feature = "safetensors", feature = "audio"))]
-    pub(crate) fn numbers(&self) -> &'a [f32] {
-        self.values
+    pub(crate) fn numbers(&self) -> Vec<f32> {
+        self.values.to_vec()
     }
 
     /// The length of each axis.
@@ -274,7 +314,7 @@ impl<'a> TensorView<'a> {
     /// The values, which are stored `[columns, rows]`, as the matrix `[rows, columns]`.
     pub(crate) fn transposed(&self, columns: &Axis, rows: &Axis) -> Result<Matrix, Error> {
         self.expect(&[columns.clone(), rows.clone()])?;
-        Matrix::from_transposed(self.shape[1], self.shape[0], self.values)
+        Ok(Matrix::new(self.shape[0], self.shape[1], self.values.to_vec())?.transposed())
     }
 
     /// The values of the vector `[axis]`.
@@ -286,7 +326,8 @@ impl<'a> TensorView<'a> {
     /// The two rows of the matrix `[2, axis]`.
     pub(crate) fn two_rows(&self, axis: &Axis) -> Result<[Vec<f32>; 2], Error> {
         self.expect(&[Axis::of("input and recurrent", 2), axis.clone()])?;
-        let (first, second) = self.values.split_at(self.shape[1]);
-        Ok([first.to_vec(), second.to_vec()])
+        let mut first = self.values.to_vec();
+        let second = first.split_off(self.shape[1]);
+        Ok([first, second])
     }
 }

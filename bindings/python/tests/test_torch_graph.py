@@ -51,6 +51,51 @@ def traced(forward, **layers):
     return Traced()
 
 
+def test_initial_states_that_are_parameters():
+    def forward(self, x):
+        batch = x.size(0)
+        h = self.h0.expand(-1, batch, -1).contiguous()
+        y, (h_n, _) = self.lstm(x, (h, torch.tanh(self.c0).repeat(1, batch, 1)))
+        z, _ = self.gru(x, self.start[None, None].expand(1, batch, 6))
+        return y * self.gain - self.shift, z, h_n[-1] + self.one
+
+    module = traced(
+        forward,
+        lstm=nn.LSTM(5, 4, num_layers=2, batch_first=True, bidirectional=True),
+        gru=nn.GRU(5, 6, batch_first=True),
+        h0=nn.Parameter(torch.randn(4, 1, 4)),
+        c0=nn.Parameter(torch.randn(4, 1, 4)),
+        start=nn.Parameter(torch.randn(6)),
+        gain=nn.Parameter(torch.randn(8)),
+        shift=nn.Parameter(torch.randn(1, 1, 8)),
+        one=nn.Parameter(torch.randn(())),
+    )
+    check(module, torch.randn(3, 7, 5))
+    check(module, torch.randn(1, 1, 5), example=False)
+
+
+def test_a_stream_starts_from_parameters_and_goes_on():
+    def forward(self, x):
+        return self.rnn(x, self.h0.expand(-1, x.shape[0], -1))[0]
+
+    rnn, h0 = nn.RNN(3, 4, batch_first=True), nn.Parameter(torch.randn(1, 1, 4))
+    fast = ritornello.from_torch(traced(forward, rnn=rnn, h0=h0))
+    x = torch.randn(2, 6, 3)
+    whole = np.asarray(fast(x))
+    stream = fast.stream(batch=2)
+    steps = [np.asarray(stream.step(x[:, t])) for t in range(6)]
+    assert np.array_equal(np.stack(steps, axis=1), whole)
+
+
+def test_a_parameter_that_is_not_spread_over_the_batch_is_refused():
+    def forward(self, x):
+        return self.rnn(x, self.h0)[0]
+
+    module = traced(forward, rnn=nn.RNN(3, 4, batch_first=True), h0=nn.Parameter(torch.randn(1, 2, 4)))
+    with pytest.raises(ritornello.UnsupportedError, match="'h0'.*not spread over the batch"):
+        ritornello.from_torch(module)
+
+
 def test_a_bidirectional_classifier_on_final_states():
     def forward(self, x):
         _, h = self.rnn(x)

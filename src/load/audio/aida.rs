@@ -14,6 +14,8 @@ use crate::{Array, Error};
 /// Its keys.
 pub(super) const KEYS: &[&str] =
     &["in_skip", "in_gain", "out_gain", "input_batch", "output_batch", "metadata"];
+/// Keys that some files have at the top, and others in `metadata`.
+pub(super) const DESCRIPTIVE: &[&str] = &["samplerate", "author", "esr", "name"];
 
 /// What is done around the layers.
 pub(super) struct Extras {
@@ -94,17 +96,29 @@ fn gain(top: &Object<'_>, key: &str) -> Result<Option<f32>, Error> {
     Err(top.wrong(key, format!("it is {decibels} dB, more than float32 holds")))
 }
 
-/// `metadata`: texts and numbers that change nothing.
+/// What changes no number: keys of the top, and all that is in `metadata`.
 pub(super) fn about(top: &Object<'_>) -> Result<Vec<(String, String)>, Error> {
-    if top.get("metadata").is_none() {
-        return Ok(Vec::new());
+    let said = DESCRIPTIVE.iter().filter_map(|key| Some((*key, top.get(key)?)));
+    with_metadata(top, said.map(|(key, value)| (key.to_owned(), plain(value))).collect())
+}
+
+/// Adds the entries of `metadata`, if it is there; one that is there already is `metadata.KEY`.
+pub(super) fn with_metadata(
+    top: &Object<'_>,
+    mut about: Vec<(String, String)>,
+) -> Result<Vec<(String, String)>, Error> {
+    if top.get("metadata").is_some() {
+        for (key, value) in top.object("metadata")?.entries() {
+            let taken = key == "ritornello" || about.iter().any(|(known, _)| known == key);
+            let key = if taken { format!("metadata.{key}") } else { key.to_owned() };
+            about.push((key, plain(value)));
+        }
     }
-    let metadata = top.object("metadata")?;
-    Ok(metadata.entries().map(|(key, value)| (key.to_owned(), plain(value))).collect())
+    Ok(about)
 }
 
 /// A value as a text.
-pub(super) fn plain(value: &Json) -> String {
+fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         other => other.to_string(),

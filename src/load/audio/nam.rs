@@ -5,7 +5,7 @@
 
 use std::slice::Iter;
 
-use super::aida::plain;
+use super::aida::with_metadata;
 use super::json::Object;
 use crate::load::convention::pytorch;
 use crate::load::model_file::ModelFile;
@@ -44,10 +44,7 @@ pub(super) fn read(top: &Object<'_>) -> Result<ModelFile, Error> {
     if top.get("sample_rate").is_some() {
         about.push(("sample_rate".into(), top.number("sample_rate")?.to_string()));
     }
-    if top.get("metadata").is_some() {
-        let metadata = top.object("metadata")?;
-        about.extend(metadata.entries().map(|(key, value)| (key.to_owned(), plain(value))));
-    }
+    let about = with_metadata(top, about)?;
     Ok(ModelFile { model, about, self_test: None })
 }
 

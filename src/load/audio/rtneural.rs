@@ -28,7 +28,7 @@ const LAYER: [&str; 4] = ["type", "activation", "shape", "weights"];
 
 /// Reads a file of layers.
 pub(super) fn read(top: &Object<'_>) -> Result<ModelFile, Error> {
-    top.know(&[&["in_shape", "layers"], aida::KEYS].concat())?;
+    top.know(&[&["in_shape", "layers"], aida::KEYS, aida::DESCRIPTIVE].concat())?;
     let features = last_axis(top, "in_shape")?;
     let extras = aida::Extras::read(top)?;
     let mut chain = Chain::new(features);

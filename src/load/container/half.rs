@@ -28,6 +28,34 @@ pub(super) fn from_f64(value: f64) -> f32 {
     value as f32
 }
 
+/// The floats of a file, least byte first.
+#[cfg(feature = "safetensors")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Float {
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+#[cfg(feature = "safetensors")]
+impl Float {
+    /// Reads them all: narrower ones are widened exactly, float64 is rounded once.
+    pub(crate) fn read(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Self::F16 => each(bytes, |b| from_f16(u16::from_le_bytes(b))),
+            Self::BF16 => each(bytes, |b| from_bf16(u16::from_le_bytes(b))),
+            Self::F32 => each(bytes, f32::from_le_bytes),
+            Self::F64 => each(bytes, |b| from_f64(f64::from_le_bytes(b))),
+        }
+    }
+}
+
+#[cfg(feature = "safetensors")]
+fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,8 @@
 pub(super) mod hdf5;
 #[cfg(any(feature = "npz", feature = "safetensors", feature = "keras"))]
 mod half;
+#[cfg(feature = "safetensors")]
+pub(super) use half::Float;
 #[cfg(feature = "npz")]
 pub mod npy;
 #[cfg(feature = "npz")]

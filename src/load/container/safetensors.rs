@@ -1,10 +1,11 @@
 //! `.safetensors`: a JSON header, then raw values.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::half;
+use super::half::Float;
 use crate::load::tensors::{Data, Tensors};
 use crate::{Error, Numbers};
 
@@ -16,13 +17,14 @@ pub(crate) struct Contents {
     pub(crate) metadata: HashMap<String, String>,
 }
 
-/// Reads the bytes of a file. Narrower floats are widened exactly, float64 is rounded once.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Contents, Error> {
-    let file = SafeTensors::deserialize(bytes).map_err(broken)?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+/// Reads the bytes of a file. Floats stay where they are, until they are used.
+pub(crate) fn parse(bytes: Vec<u8>) -> Result<Contents, Error> {
+    let bytes = Arc::new(bytes);
+    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
     let mut tensors = Tensors::default();
     for (name, tensor) in file.tensors() {
-        tensors.insert(name, tensor.shape().to_vec(), data(&tensor))?;
+        tensors.insert(name, tensor.shape().to_vec(), data(&bytes, &tensor))?;
     }
     Ok(Contents { tensors, metadata: header.metadata().clone().unwrap_or_default() })
 }
@@ -53,23 +55,21 @@ pub(crate) fn encode(
     safetensors::serialize(views, Some(metadata)).map_err(broken)
 }
 
-fn data(tensor: &TensorView<'_>) -> Data {
+fn data(file: &Arc<Vec<u8>>, tensor: &TensorView<'_>) -> Data {
     let bytes = tensor.data();
-    match tensor.dtype() {
-        Dtype::F32 => Data::F32(each(bytes, f32::from_le_bytes)),
-        Dtype::F64 => Data::F32(each(bytes, |b| half::from_f64(f64::from_le_bytes(b)))),
-        Dtype::F16 => Data::F32(each(bytes, |b| half::from_f16(u16::from_le_bytes(b)))),
-        Dtype::BF16 => Data::F32(each(bytes, |b| half::from_bf16(u16::from_le_bytes(b)))),
+    let float = match tensor.dtype() {
+        Dtype::F32 => Float::F32,
+        Dtype::F64 => Float::F64,
+        Dtype::F16 => Float::F16,
+        Dtype::BF16 => Float::BF16,
         Dtype::I32 => {
             let words = bytes.as_chunks().0.iter();
-            Data::Index(words.map(|&word| i32::from_le_bytes(word)).collect())
+            return Data::Index(words.map(|&word| i32::from_le_bytes(word)).collect());
         }
-        other => Data::Other(other.to_string()),
-    }
-}
-
-fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
+        other => return Data::Other(other.to_string()),
+    };
+    let start = bytes.as_ptr().addr() - file.as_ptr().addr();
+    Data::Bytes(Arc::clone(file), start..start + bytes.len(), float)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands in map_err as it is")]

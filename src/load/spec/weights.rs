@@ -161,9 +161,9 @@ pub(super) fn constant(
     node: &str,
 ) -> Result<Constant, Error> {
     let view = tensors.get(tensor, node)?;
-    let rows = |rows: usize, features: usize| Matrix::new(rows, features, view.numbers().to_vec());
+    let rows = |rows: usize, features: usize| Matrix::new(rows, features, view.numbers());
     match (kind, view.shape()) {
-        (ConstantKind::Vector, [_] | [1, _]) => Ok(Constant::vector(view.numbers().to_vec())),
+        (ConstantKind::Vector, [_] | [1, _]) => Ok(Constant::vector(view.numbers())),
         (ConstantKind::States, &[count, features] | &[count, 1, features]) => {
             Ok(Constant::states(rows(count, features)?))
         }

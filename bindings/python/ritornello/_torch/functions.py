@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from .._ritornello import UnsupportedError
+from .constants import Held, applied, over_the_batch
 from .values import (
     BATCH,
     DIRECTIONS,
@@ -281,6 +282,8 @@ def subtract(reader: Any, x: Any, y: Any) -> Any:
         return x - y
     if isinstance(y, (int, float)):
         return reader.scaled(reader.expect_value(x, "sub"), 1.0, -y)
+    if isinstance(y, Held):
+        return _combined(reader, "add", x, Held(-y.tensor, y.path))
     return _combined(reader, "add", x, negative(reader, y))
 
 
@@ -309,8 +312,10 @@ def floor_divide(reader: Any, x: Any, y: Any) -> Any:
 
 
 def _combined(reader: Any, op: str, x: Any, y: Any) -> Any:
-    if isinstance(x, (int, float)):
+    if isinstance(x, (int, float, Held)):
         x, y = y, x
+    if isinstance(y, Held):
+        return applied(reader, op, reader.expect_value(x, op), y)
     if isinstance(y, (int, float)):
         x = reader.expect_value(x, op)
         return reader.scaled(x, *((1.0, y) if op == "add" else (y, 0.0)))
@@ -354,9 +359,19 @@ def _over_time(reader: Any, op: str, name: str, x: Any, dim: Any, keepdim: bool)
     return reader.emit(op, [x], x, kind="vector", count=None, axes=axes)
 
 
-@known("repeat", "expand")
+@known("expand")
+def expand(reader: Any, x: Any, *sizes: Any) -> Value:
+    """A vector as every step of a sequence, or a tensor of the module in every row of the batch."""
+    return over_the_batch(reader, x, sizes, False) if isinstance(x, Held) else _steps(reader, x, sizes)
+
+
+@known("repeat")
 def repeat(reader: Any, x: Any, *sizes: Any) -> Value:
-    """A vector as every step of a sequence."""
+    """The same; of a tensor of the module each size says how often."""
+    return over_the_batch(reader, x, sizes, True) if isinstance(x, Held) else _steps(reader, x, sizes)
+
+
+def _steps(reader: Any, x: Any, sizes: tuple) -> Value:
     x = reader.expect_value(x, "repeat")
     sizes = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     places = [place for place, axis in enumerate(x.axes) if axis == ONE]

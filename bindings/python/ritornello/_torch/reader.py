@@ -11,7 +11,7 @@ from torch import fx
 
 from .._keras import structure
 from .._ritornello import UnsupportedError
-from . import activations, functions, packed, tensors_of
+from . import activations, constants, functions, packed, tensors_of
 from .graph_call import Arrangement
 from .inputs import Guess
 from .layout import Layout
@@ -94,12 +94,15 @@ class Reader:
             parts = tuple(self._input(part) for part in guess.parts())
             return parts if guess.pair is not None else parts[0]
         if node.op == "get_attr":
-            return Unknown(f"the tensor '{node.target}' of the module, which is no weight of a layer")
+            return constants.Held(_attribute(self.module, str(node.target)), str(node.target))
         if node.op == "output":
             return self._output(args[0])
         if node.op == "call_module":
             path = str(node.target)
             return module_value(self, path, self.module.get_submodule(path), args, kwargs)
+        made = constants.computed(node, args, kwargs)
+        if made is not None:
+            return made
         name = str(getattr(node.target, "__name__", node.target))
         known = functions.TABLE.get(name)
         if known is None:
@@ -168,6 +171,8 @@ class Reader:
         if isinstance(value, Value):
             return value
         found = value.what if isinstance(value, Unknown) else f"{type(value).__name__.lower()}"
+        if isinstance(value, constants.Held):
+            found = f"the tensor '{value.path}' of the module, which is not spread over the batch,"
         raise UnsupportedError(f"{what} of {found} is not run here")
 
     def activation(self, x: Any, word: str, dim: int | None) -> Value:
@@ -177,11 +182,11 @@ class Reader:
             raise UnsupportedError(f"{word} over another axis than the features is not run here")
         return self.emit("activation", [x], x, key_activation=word)
 
-    def scaled(self, x: Value, scale: float, shift: float) -> Value:
-        """`scale x + shift` with numbers."""
+    def scaled(self, x: Value, scale: Any, shift: Any) -> Value:
+        """`scale x + shift` with numbers, or with one for each feature."""
         name = self.name(f"{self._now}_by")
-        self.tensors[f"{name}.scale"] = np.full(x.features, scale, np.float32)
-        self.tensors[f"{name}.shift"] = np.full(x.features, shift, np.float32)
+        self.tensors[f"{name}.scale"] = _row(scale, x.features)
+        self.tensors[f"{name}.shift"] = _row(shift, x.features)
         weights = {"convention": "ritornello", "prefix": f"{name}."}
         return self.emit("scale_shift", [x], x, key_weights=weights)
 
@@ -266,6 +271,16 @@ class Reader:
         return AxesMismatch(
             f"module '{path}' is called on [{', '.join(value.axes)}], expected [{', '.join(expected)}]"
         )
+
+
+def _row(numbers: Any, features: int) -> np.ndarray:
+    return np.array(np.broadcast_to(np.asarray(numbers, np.float32), (features,)))
+
+
+def _attribute(module: Any, path: str) -> Any:
+    for part in path.split("."):
+        module = getattr(module, part)
+    return module.detach()
 
 
 def _line(node: fx.Node) -> str:
