@@ -171,6 +171,7 @@ fixtures! {
     masking_stack: "masking-stack",
     masking_stacked_cells: "masking-stacked-cells",
     masking_zero_output: "masking-zero-output",
+    mono_lstm: "mono-lstm",
     own_format_v1: "own-format-v1",
     nested: "nested",
     nested_masking: "nested-masking",

@@ -10,7 +10,7 @@ use ritornello::model::{
     Activation, Cell, Constant, Dense, Direction, Gru, GruReset, MaskRule, Matrix, Merge, Model,
     Op, OutputOrder, PadOutput, ScaleShift, SequenceAxes, StateScope,
 };
-use ritornello::{HandCell, Isa, PlanOptions, Session, StreamPool, Threads};
+use ritornello::{HandCell, Isa, Numbers, PlanOptions, Session, Steps, StreamPool, Threads};
 
 /// Numbers in [-1, 1), never all the same: a cycle of 251.
 fn numbers(count: usize) -> Vec<f32> {
@@ -342,5 +342,46 @@ fn a_pool_allocates_only_where_streams_are_opened() {
             let closed = calls(|| each.iter().for_each(|&id| grown.close(id).unwrap()));
             assert_eq!([opened, ticked, closed], [0, 0, 0], "{name} on {isa}");
         }
+    }
+}
+
+/// Slices in the plan's order, of several inputs and outputs, and states as one piece of memory.
+#[test]
+fn bare_numbers_do_not_allocate() {
+    let mut graph = Model::graph();
+    let (a, b) = (graph.sequence("a", 3), graph.sequence("b", 3));
+    let sum = graph.node("sum", Op::Add, &[a, b]);
+    let mask = graph.mask("mask", MaskRule::AnyDiffers(0.5), a);
+    let lstm = layer(Cell::LSTM, Direction::Bidirectional, [3, 9], 1);
+    let lstm = graph.recurrent_masked("lstm", lstm, sum, mask);
+    let gru = layer(Cell::gru(GruReset::AfterMatmul), Direction::Forward, [3, 5], 2);
+    let gru = graph.recurrent("gru", gru, sum);
+    graph.output("lstm", lstm.sequence);
+    graph.output("last", gru.last);
+    graph.output("again", lstm.sequence);
+    let model = graph.build().unwrap();
+    for (isa, batch) in Isa::available().into_iter().flat_map(|isa| [(isa, 1), (isa, 4)]) {
+        let options = PlanOptions::default().isa(isa).threads(Threads::one());
+        let plan = model.plan(options).unwrap();
+        assert!(plan.has_masks());
+        let mut session = plan.session(batch, 7).unwrap();
+        session.reserve_lengths();
+        let (mut a, b) = (numbers(batch * 7 * 3), numbers(batch * 7 * 3));
+        // A step that the model leaves out.
+        a[6..9].fill(0.5);
+        let lengths: Vec<usize> = (0..batch).map(|row| 7 - row).collect();
+        let mut memory = [batch * 7 * 18, batch * 5, batch * 7 * 18].map(|len| vec![0.0; len]);
+        let mut state = vec![0.0; session.state_len()];
+        let found = calls(|| {
+            let [first, second, third] = &mut memory;
+            let inputs = [Numbers::F32(&a), Numbers::F32(&b)];
+            let outputs = &mut [&mut first[..], second, third];
+            session.run_numbers_into(&inputs, Steps::All, outputs).unwrap();
+            session.run_numbers_into(&inputs, Steps::Lengths(&lengths), outputs).unwrap();
+            session.state_numbers(&mut state).unwrap();
+            session.set_state_numbers(&state).unwrap();
+        });
+        assert_eq!(found, 0, "{isa}, batch {batch}");
+        assert_eq!(memory[0], memory[2], "{isa}, batch {batch}");
     }
 }

@@ -136,6 +136,21 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
     in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), bytes)?))
 }
 
+/// The same for a file that is in memory.
+///
+/// # Errors
+///
+/// As [`load_with_spec`].
+#[cfg(feature = "safetensors")]
+pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
+    // A .keras file is a zip too, but has no use for a spec.
+    let kind = match Kind::of(Path::new(""), bytes) {
+        Kind::Keras => Kind::Npz,
+        kind => kind,
+    };
+    spec.build(&weights(&kind, bytes.to_vec())?)
+}
+
 /// Drafts a specification for a file of weights only: what their names and shapes tell, and notes of
 /// what they do not.
 ///

@@ -8,7 +8,7 @@ use ritornello_kernels::{Isa, Precision};
 use super::stage::Start;
 use super::{PlanOptions, Threads};
 use crate::model::{Model, Node, Output, Value};
-use crate::{Array, Error};
+use crate::{Error, Values};
 
 /// What each recurrent layer starts from, by node; `None` for zero and for what inputs give.
 pub(super) fn starts(
@@ -26,7 +26,10 @@ pub(super) fn starts(
     let options = PlanOptions::default().isa(isa).threads(Threads::one());
     let plan = part(model, &wanted)?.into_plan(PlanOptions { precision, ..options })?;
     let results = plan.session(1, 0)?.run_arrays(&[])?;
-    let mut rows = results.into_iter().map(|(_, array)| numbers(array));
+    let mut rows = results.into_iter().map(|(_, array)| match array.into_parts() {
+        (_, Values::F32(numbers)) => numbers,
+        (_, Values::Index(_)) => unreachable!("outputs are real numbers"),
+    });
     let starts = learned.into_iter().map(|states| {
         let mut row = || rows.next().unwrap_or_default().into();
         states.map(|states| Start {
@@ -98,8 +101,4 @@ fn part(model: &Model, wanted: &[Value]) -> Result<Model, Error> {
         .enumerate()
         .map(|(index, &value)| Output { name: index.to_string(), value: moved(value, &places) });
     Model::new(Vec::new(), nodes, outputs.collect(), model.axes())
-}
-
-fn numbers(array: Array) -> Vec<f32> {
-    array.as_f32().map_or_else(Vec::new, <[f32]>::to_vec)
 }

@@ -250,6 +250,12 @@ impl Plan {
         self.inner.whole_sequence_node.is_none()
     }
 
+    /// Whether the model itself leaves steps out, such as after Keras' `Masking`.
+    #[must_use]
+    pub fn has_masks(&self) -> bool {
+        self.inner.stages.iter().any(|stage| stage.mask.is_some())
+    }
+
     /// What was chosen, and why.
     #[must_use]
     pub fn explain(&self) -> Explanation {

@@ -68,9 +68,9 @@ fn copy_shared_outputs(frame: &mut Frame<'_, '_>) {
         if plan.values[output.value].home == Home::Output(index) {
             continue;
         }
-        let Some(numbers) = frame.outputs[index].take() else { continue };
-        frame.copy_to(output.value, numbers);
-        frame.outputs[index] = Some(numbers);
+        let numbers = std::mem::take(&mut frame.outputs[index]);
+        frame.copy_to(output.value, &mut *numbers);
+        frame.outputs[index] = numbers;
     }
 }
 
@@ -81,8 +81,8 @@ fn zero_padding(frame: &mut Frame<'_, '_>) {
         if times.is_all() || frame.plan.values[output.value].padding == Padding::Held {
             continue;
         }
-        let Some(numbers) = frame.outputs[index].take() else { continue };
-        elementwise::zero_padding(times, frame.outside_view(output.value, numbers));
-        frame.outputs[index] = Some(numbers);
+        let numbers = std::mem::take(&mut frame.outputs[index]);
+        elementwise::zero_padding(times, frame.outside_view(output.value, &mut *numbers));
+        frame.outputs[index] = numbers;
     }
 }

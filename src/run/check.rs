@@ -150,6 +150,29 @@ impl Session {
         }
     }
 
+    /// Checks that there is memory for each output of a call whose times are known.
+    pub(super) fn check_memory(&self, outputs: &[&mut [f32]]) -> Result<(), Error> {
+        let planned = &self.plan.inner.outputs;
+        if outputs.len() != planned.len() {
+            return Err(Error::Shape {
+                what: "the number of outputs to write".into(),
+                expected: planned.len().to_string(),
+                found: outputs.len().to_string(),
+            });
+        }
+        for (index, (output, memory)) in planned.iter().zip(outputs).enumerate() {
+            if memory.len() != self.output_len(index) {
+                let shape = self.outside_shape(output);
+                return Err(Error::Shape {
+                    what: format!("the memory for output '{}' {shape:?}", output.name),
+                    expected: format!("{} numbers", self.output_len(index)),
+                    found: memory.len().to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn check_times(&self, rows: Rows<'_>) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         let time = |value: usize| whole_time(inner.values[value].shape, &self.times);

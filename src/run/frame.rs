@@ -11,14 +11,10 @@ use crate::model::{Extent, SequenceAxes, Shape};
 use crate::plan::{Home, PlanInner, Stage};
 
 /// One of the caller's inputs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source<'a> {
-    F32(&'a [f32]),
-    Index(&'a [i32]),
-}
+pub(crate) use crate::Numbers as Source;
 
-/// One of the caller's outputs; `None` while it is being written.
-pub(crate) type Destination<'a> = Option<&'a mut [f32]>;
+/// One of the caller's outputs; empty while it is being written.
+pub(crate) type Destination<'a> = &'a mut [f32];
 
 /// A piece of a run: some steps of every sequence.
 #[derive(Clone, Copy, Debug)]
@@ -78,10 +74,8 @@ impl<'a, 'b> Frame<'a, 'b> {
         match self.plan.values[value].home {
             Home::Scratch(index) => View::time_major(&self.scratch[index], extent),
             Home::Output(index) => {
-                let numbers =
-                    self.outputs[index].as_deref().expect("no output is read while written");
                 let (whole, strides) = self.outside(value);
-                self.piece_of(value, View::new(numbers, whole, strides))
+                self.piece_of(value, View::new(&*self.outputs[index], whole, strides))
             }
             Home::Input(index) => match self.inputs[index] {
                 Source::F32(numbers) => {
@@ -112,9 +106,7 @@ impl<'a, 'b> Frame<'a, 'b> {
     pub(crate) fn take(&mut self, value: usize) -> Taken<'b> {
         match self.plan.values[value].home {
             Home::Scratch(index) => Taken::Scratch(index, std::mem::take(&mut self.scratch[index])),
-            Home::Output(index) => {
-                Taken::Output(index, self.outputs[index].take().expect("written once at a time"))
-            }
+            Home::Output(index) => Taken::Output(index, std::mem::take(&mut self.outputs[index])),
             Home::Input(_) => unreachable!("no stage writes an input"),
         }
     }
@@ -123,7 +115,7 @@ impl<'a, 'b> Frame<'a, 'b> {
     pub(crate) fn put(&mut self, taken: Taken<'b>) {
         match taken {
             Taken::Scratch(index, buffer) => self.scratch[index] = buffer,
-            Taken::Output(index, numbers) => self.outputs[index] = Some(numbers),
+            Taken::Output(index, numbers) => self.outputs[index] = numbers,
         }
     }
 

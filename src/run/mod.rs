@@ -1,5 +1,6 @@
 //! The data flow: one stream of sequences through the stages of a plan.
 
+mod bare;
 mod call;
 mod check;
 mod crew;
@@ -152,7 +153,7 @@ impl Session {
         let sources = [Source::F32(x)];
         self.measure(&sources, counting)?;
         let mut y = vec![0.0; self.output_len(0)];
-        self.execute(&sources, counting, &mut [Some(&mut y)], &mut |_, _| {});
+        self.execute(&sources, counting, &mut [&mut y], &mut |_, _| {});
         Ok(y)
     }
 
@@ -211,7 +212,7 @@ impl Session {
                 found: format!("{}", y.len()),
             });
         }
-        self.execute(&sources, counting, &mut [Some(y)], &mut |_, _| {});
+        self.execute(&sources, counting, &mut [y], &mut |_, _| {});
         Ok(())
     }
 
@@ -290,7 +291,7 @@ impl Session {
         let mut memory: Vec<Vec<f32>> =
             (0..count).map(|output| vec![0.0; self.output_len(output)]).collect();
         let mut destinations: Vec<Destination<'_>> =
-            memory.iter_mut().map(|numbers| Some(&mut numbers[..])).collect();
+            memory.iter_mut().map(|numbers| &mut numbers[..]).collect();
         self.execute(&sources, counting, &mut destinations, progress);
         let outputs = self.plan.inner.outputs.iter().zip(memory);
         outputs

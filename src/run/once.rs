@@ -94,7 +94,7 @@ pub(super) fn sources<'a>(
     each.collect()
 }
 
-fn element_name(element: Element) -> &'static str {
+pub(super) fn element_name(element: Element) -> &'static str {
     match element {
         Element::F32 => "real numbers (f32)",
         Element::Index => "indices (integers)",

@@ -331,7 +331,7 @@ impl StreamPool {
             rows: Rows::All,
             inputs: &[Source::F32(x)],
         };
-        call.run(&mut [Some(y)], &mut self.gathered, &mut self.scratch, &mut |_, _| {});
+        call.run(&mut [y], &mut self.gathered, &mut self.scratch, &mut |_, _| {});
         for (rows, states) in self.gathered.iter().zip(&mut self.states) {
             rows.scatter(states, slots.clone());
         }

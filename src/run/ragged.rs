@@ -15,7 +15,7 @@
 //! left them, since no later step counts it. Backwards, a row starts at its own last step. Its bits
 //! are those that it has alone.
 
-use ritornello_kernels::{AlignedBuffer, Pick, RecurArgs, ViewMut};
+use ritornello_kernels::{AlignedBuffer, PackedCell, Pick, RecurArgs, ViewMut};
 
 use super::frame::Frame;
 use super::recurrent::{Order, Sharing, Walk, Walks, sharing};
@@ -131,7 +131,8 @@ impl RaggedWalk<'_> {
     /// The whole time loop.
     fn run(mut self, task: &mut TaskScratch) {
         let TaskScratch { projection, recurrence, ragged } = task;
-        ragged.reserve(&self.walk, projection.len());
+        let sizes = [self.walk.input.batch(), self.walk.input.time(), projection.len()];
+        ragged.reserve(self.walk.cell, sizes, self.walk.output.is_some());
         ragged.list(self.rows.steps, self.order, [self.first, self.walk.input.batch()]);
         ragged.gather(&self.walk);
         let longest = ragged.rows.first().map_or(0, |row| row.time);
@@ -197,23 +198,28 @@ impl RaggedScratch {
         Self { longest, ..Self::default() }
     }
 
-    /// Makes room for any steps of a walk's rows, in chunks of at most `numbers` pre-activations.
-    fn reserve(&mut self, walk: &Walk<'_>, numbers: usize) {
-        let picks = numbers / walk.cell.projection_width();
-        let batch = walk.input.batch();
+    /// Makes room for any of `time` steps of a layer's rows, in chunks of at most `numbers`
+    /// pre-activations; `gives` if the layer's sequence is wanted.
+    pub(crate) fn reserve(
+        &mut self,
+        cell: &PackedCell,
+        [batch, time, numbers]: [usize; 3],
+        gives: bool,
+    ) {
+        let picks = numbers / cell.projection_width();
         self.rows.clear();
         self.rows.reserve(batch);
         self.places.clear();
-        self.places.reserve(batch * walk.input.time().max(self.longest));
+        self.places.reserve(batch * time.max(self.longest));
         self.picks.clear();
         self.picks.reserve(picks);
-        let output = if walk.output.is_some() { picks * walk.cell.state_size() } else { 0 };
-        let held = walk.cell.state_size();
+        let output = if gives { picks * cell.state_size() } else { 0 };
+        let of_cell = if cell.kind().has_cell_state() { cell.cell_stride() } else { 0 };
         for (buffer, size) in [
-            (&mut self.hidden, walk.hidden.len()),
-            (&mut self.cell, walk.cell_state.len()),
+            (&mut self.hidden, batch * cell.hidden_stride()),
+            (&mut self.cell, batch * of_cell),
             (&mut self.output, output),
-            (&mut self.held, held),
+            (&mut self.held, cell.state_size()),
         ] {
             if buffer.len() < size {
                 *buffer = AlignedBuffer::zeroed(size);

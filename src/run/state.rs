@@ -324,6 +324,32 @@ pub(crate) fn import(layers: &mut [LayerState], rows: RowSpan, state: &State) ->
     Ok(())
 }
 
+/// The numbers of all states, one behind the other, in the order of `export`.
+pub(crate) fn len(layers: &[LayerState], rows: RowSpan) -> usize {
+    each(layers).map(|states| states.shape(rows).iter().product::<usize>()).sum()
+}
+
+/// Gives all states, one behind the other, to memory for as many numbers as they have.
+pub(crate) fn store(layers: &[LayerState], rows: RowSpan, mut to: &mut [f32]) {
+    for states in each(layers) {
+        let len = states.shape(rows).iter().product();
+        let (these, others) = std::mem::take(&mut to).split_at_mut(len);
+        states.store(rows, these);
+        to = others;
+    }
+}
+
+/// Takes all states, one behind the other, from as many numbers as they have.
+pub(crate) fn load(layers: &mut [LayerState], rows: RowSpan, mut from: &[f32]) {
+    for states in each_mut(layers) {
+        let len = states.shape(rows).iter().product();
+        let (these, others) = from.split_at(len);
+        states.load(rows, these);
+        from = others;
+    }
+    layers.iter_mut().for_each(|layer| layer.shown[rows.range()].fill(true));
+}
+
 fn check(layers: &[LayerState], rows: RowSpan, state: &State) -> Result<(), Error> {
     for (place, (name, array)) in state.arrays.iter().enumerate() {
         if state.arrays[..place].iter().any(|(earlier, _)| earlier == name) {

@@ -1,6 +1,5 @@
 //! Calls on arrays in the caller's memory, nothing of which is copied.
 
-use super::frame::Destination;
 use super::{Counting, Session, once};
 use crate::{Array, ArrayView, Error, Mask};
 
@@ -16,7 +15,7 @@ pub enum Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    fn counting(self) -> Counting<'a> {
+    pub(super) fn counting(self) -> Counting<'a> {
         match self {
             Self::All => Counting::All,
             Self::Lengths(lengths) => Counting::Lengths(lengths),
@@ -55,27 +54,8 @@ impl Session {
         let counting = steps.counting();
         let sources = once::sources(&self.plan.inner, inputs, self.batch, &mut self.times)?;
         self.check_call(&sources, counting)?;
-        let planned = &self.plan.inner.outputs;
-        if outputs.len() != planned.len() {
-            return Err(Error::Shape {
-                what: "the number of outputs to write".into(),
-                expected: planned.len().to_string(),
-                found: outputs.len().to_string(),
-            });
-        }
-        for (index, (output, memory)) in planned.iter().zip(&*outputs).enumerate() {
-            if memory.len() != self.output_len(index) {
-                let shape = self.outside_shape(output);
-                return Err(Error::Shape {
-                    what: format!("the memory for output '{}' {shape:?}", output.name),
-                    expected: format!("{} numbers", self.output_len(index)),
-                    found: memory.len().to_string(),
-                });
-            }
-        }
-        let mut destinations: Vec<Destination<'_>> =
-            outputs.iter_mut().map(|memory| Some(&mut **memory)).collect();
-        self.execute(&sources, counting, &mut destinations, &mut |_, _| {});
+        self.check_memory(outputs)?;
+        self.execute(&sources, counting, outputs, &mut |_, _| {});
         Ok(())
     }
 }

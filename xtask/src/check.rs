@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::{rooms, shell};
+use crate::{c, rooms, shell};
 
 /// One line each: the arguments of cargo.
 const STEPS: [&str; 6] = [
@@ -22,6 +22,7 @@ const STEPS: [&str; 6] = [
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let mut problems = Vec::new();
     problems.extend(rooms::run(root).err());
+    problems.extend(c::header(root, &["--check".into()]).err());
     for step in STEPS {
         let mut command = Command::new("cargo");
         command.args(step.split(' ')).current_dir(root).env("RUSTDOCFLAGS", "--deny warnings");
@@ -31,6 +32,6 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         eprintln!("check: all is well");
         return Ok(());
     }
-    let (failed, all) = (problems.len(), STEPS.len() + 1);
+    let (failed, all) = (problems.len(), STEPS.len() + 2);
     Err(format!("\ncheck: {failed} of {all} steps failed\n{}", problems.join("\n")))
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod c;
 mod check;
 mod fixtures;
 mod python;
@@ -17,6 +18,9 @@ cargo xtask rooms              who may name whom, file by file
 cargo xtask fixtures [NAME]... runs the frameworks again and compares with tests/fixtures
 cargo xtask python [ARGUMENT]... builds and installs the Python package, runs pytest with these
 cargo xtask python-environment  only what the former needs of pip's, which takes its minutes to fetch
+cargo xtask c [--dev]          installs the C library in a fresh prefix, builds and runs what uses it
+cargo xtask install-c --prefix FOLDER [--dev]  the C library: header, libraries, pkg-config, CMake
+cargo xtask header [--check]   writes ritornello.h from its sources, or says whether it is theirs
 cargo xtask race [ARGUMENT]... races all rivals: benches/peers/run.sh with these arguments";
 
 fn main() -> ExitCode {
@@ -27,6 +31,9 @@ fn main() -> ExitCode {
         Some(("fixtures", names)) => fixtures::run(&root(), names),
         Some(("python", words)) => python::run(&root(), words),
         Some(("python-environment", [])) => python::prepare(&root()),
+        Some(("c", words)) => c::run(&root(), words),
+        Some(("install-c", words)) => c::install(&root(), words),
+        Some(("header", words)) => c::header(&root(), words),
         Some(("race", words)) => {
             shell(Command::new(root().join("benches/peers/run.sh")).args(words))
         }

@@ -158,10 +158,10 @@ impl<'a> Writer<'a> {
             let name = self.names[index].clone();
             let (features, output) = group.sizes();
             let source = match features {
-                None => self.input(json!(["batch", "time"]), true),
+                None => self.input(&json!(["batch", "time"]), true),
                 Some(features) => match self.found(features) {
                     Some(source) => source,
-                    None => self.input(json!(["batch", "time", features]), false),
+                    None => self.input(&json!(["batch", "time", features]), false),
                 },
             };
             self.nodes.push(group.node(&name, &source, notes));
@@ -208,7 +208,7 @@ impl<'a> Writer<'a> {
         Some((source.to_owned(), &self.groups[place].layer))
     }
 
-    fn input(&mut self, axes: Value, indices: bool) -> String {
+    fn input(&mut self, axes: &Value, indices: bool) -> String {
         let mut name = "x".to_owned();
         let taken = |inputs: &[Value], names: &[String], name: &str| {
             names.iter().any(|other| other == name)

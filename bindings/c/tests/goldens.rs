@@ -1,0 +1,185 @@
+//! Every golden fixture through the C interface: the bits of the Rust interface, from memory that is
+//! exactly as long as was asked for.
+
+use std::ffi::{CStr, CString, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr::{null, null_mut};
+
+use ritornello::load::npz;
+use ritornello::{Array, Numbers, PlanOptions, Threads};
+use ritornello_c::*;
+
+/// The folders under `tests/fixtures` that hold a model and a case.
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|folder| folder.join("case.npz").is_file() && !folder.ends_with("cells"))
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn message() -> String {
+    // SAFETY: it is never null, and ends with a zero.
+    unsafe { CStr::from_ptr(rit_last_error()) }.to_string_lossy().into_owned()
+}
+
+fn assert_ok(status: Status) {
+    assert_eq!(status, Status::RitOk, "{}", message());
+}
+
+/// The model file of a folder.
+fn file(folder: &Path) -> PathBuf {
+    let names = ["model.keras", "model.safetensors", "model.json", "model.nam"];
+    let mut files = names.iter().map(|name| folder.join(name));
+    files.find(|file| file.is_file()).unwrap_or_else(|| panic!("no model in {}", folder.display()))
+}
+
+/// The model of a folder, from a file and from memory in turn.
+fn load(folder: &Path) -> [*mut Model; 2] {
+    let text = |path: PathBuf| CString::new(path.to_str().unwrap()).unwrap();
+    let mut models = [null_mut(), null_mut()];
+    let spec = std::fs::read_to_string(folder.join("spec.json"));
+    let spec = spec.ok().map(|text| CString::new(text).unwrap());
+    let file = file(folder);
+    let bytes = std::fs::read(&file).unwrap();
+    let (start, length) = (bytes.as_ptr().cast::<c_void>(), bytes.len());
+    // SAFETY: all pointers are to what the header asks for.
+    unsafe {
+        let [first, second] = &mut models;
+        match &spec {
+            Some(spec) => {
+                assert_ok(rit_model_load_with_spec(text(file).as_ptr(), spec.as_ptr(), first));
+                assert_ok(rit_model_load_memory_with_spec(start, length, spec.as_ptr(), second));
+            }
+            None => {
+                assert_ok(rit_model_load(text(file).as_ptr(), first));
+                assert_ok(rit_model_load_memory(start, length, second));
+            }
+        }
+    }
+    models
+}
+
+/// The same by the Rust interface.
+fn expected(folder: &Path, case: &[(String, Array)]) -> (ritornello::Plan, Vec<(String, Array)>) {
+    let spec = ritornello::load::Spec::read(folder.join("spec.json"));
+    let model = match spec {
+        Ok(spec) => ritornello::load::load_with_spec(file(folder), &spec),
+        Err(_) => ritornello::load(file(folder)),
+    };
+    let plan = model.unwrap().plan(PlanOptions::default().threads(Threads::one())).unwrap();
+    let named: Vec<_> = case.iter().map(|(name, array)| (name.as_str(), array)).collect();
+    let outputs = plan.run(&named).unwrap();
+    (plan, outputs)
+}
+
+fn batch_and_time(plan: &ritornello::Plan, inputs: &[&Array]) -> [usize; 2] {
+    use ritornello::model::{SequenceAxes, Shape};
+    let mut found = [0; 2];
+    for (input, array) in plan.inputs().iter().zip(inputs) {
+        let shape = array.shape();
+        match (input.shape, plan.axes()) {
+            (Shape::Sequence { .. }, SequenceAxes::BatchTime) => {
+                found = [shape[0], found[1].max(shape[1])];
+            }
+            (Shape::Sequence { .. }, SequenceAxes::TimeBatch) => {
+                found = [shape[1], found[1].max(shape[0])];
+            }
+            (Shape::Vector { .. }, _) => found[0] = shape[0],
+            (Shape::States { .. }, _) => found[0] = shape[1],
+        }
+    }
+    found
+}
+
+fn check(folder: &Path, model: *mut Model) {
+    let name = folder.display();
+    let case = npz::read(folder.join("case.npz")).unwrap().into_iter();
+    let case: Vec<(String, Array)> = case
+        .filter_map(|(name, read)| Some((name.strip_prefix("input.")?.to_owned(), read.array)))
+        .collect();
+    let (rust, expected) = expected(folder, &case);
+    let arrays: Vec<&Array> = rust
+        .inputs()
+        .iter()
+        .map(|input| &case.iter().find(|(known, _)| *known == input.name).unwrap().1)
+        .collect();
+    let [batch, time] = batch_and_time(&rust, &arrays);
+    let options =
+        Options { size: size_of::<Options>(), threads: 1, isa: null(), precision: null() };
+    let (mut plan, mut session) = (null_mut(), null_mut());
+    // SAFETY: all pointers are to what the header asks for.
+    unsafe {
+        assert_ok(rit_plan_new(model, &raw const options, &raw mut plan));
+        rit_model_free(model);
+        assert_ok(rit_session_new(plan, batch, time, &raw mut session));
+        let mut info: PlanInfo = std::mem::zeroed();
+        info.size = size_of::<PlanInfo>();
+        assert_ok(rit_plan_describe(plan, &raw mut info));
+        assert_eq!([info.inputs, info.outputs], [arrays.len(), expected.len()], "{name}");
+        assert_eq!(info.causal, usize::from(rust.is_causal()), "{name}");
+        rit_plan_free(plan);
+    }
+    let inputs: Vec<RunInput> = arrays
+        .iter()
+        .map(|array| match array.as_view().numbers() {
+            Numbers::F32(numbers) => {
+                RunInput { data: numbers.as_ptr().cast(), length: numbers.len() }
+            }
+            Numbers::Index(numbers) => {
+                RunInput { data: numbers.as_ptr().cast(), length: numbers.len() }
+            }
+        })
+        .collect();
+    let mut memory: Vec<Vec<f32>> = Vec::new();
+    for (index, (_, array)) in expected.iter().enumerate() {
+        let mut length = 0;
+        // The steps of the input that it follows.
+        let time = match rust.outputs()[index].shape {
+            ritornello::model::Shape::Sequence {
+                time: ritornello::model::Extent::Input(input),
+                ..
+            } => {
+                let axis = match rust.axes() {
+                    ritornello::model::SequenceAxes::BatchTime => 1,
+                    ritornello::model::SequenceAxes::TimeBatch => 0,
+                };
+                arrays[input].shape()[axis]
+            }
+            _ => usize::MAX,
+        };
+        // SAFETY: the session lives, the length is written.
+        assert_ok(unsafe { rit_session_output_length(session, index, time, &raw mut length) });
+        assert_eq!(length, array.as_f32().unwrap().len(), "{name}: length of output {index}");
+        memory.push(vec![f32::NAN; length]);
+    }
+    let outputs: Vec<RunOutput> = memory
+        .iter_mut()
+        .map(|numbers| RunOutput { data: numbers.as_mut_ptr(), length: numbers.len() })
+        .collect();
+    // SAFETY: each input and output is as long as it says.
+    unsafe {
+        let (inputs, outputs) =
+            ((inputs.as_ptr(), inputs.len()), (outputs.as_ptr(), outputs.len()));
+        assert_ok(rit_run(session, inputs.0, inputs.1, outputs.0, outputs.1));
+        rit_session_free(session);
+    }
+    for ((output, array), numbers) in expected.iter().zip(&memory) {
+        let bits = |numbers: &[f32]| numbers.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(numbers), bits(array.as_f32().unwrap()), "{name}: {output}");
+    }
+}
+
+#[test]
+fn every_fixture_gives_the_bits_of_the_rust_interface() {
+    let folders = folders();
+    assert!(folders.len() > 40, "only {} fixtures were found", folders.len());
+    for folder in folders {
+        for model in load(&folder) {
+            check(&folder, model);
+        }
+    }
+}
