@@ -27,8 +27,11 @@ class End:
                 labels.append(axis)
             elif place + 1 == len(self.axes) and not self.is_index:
                 labels.append("features")
+            elif self.kind == "states":
+                labels.append("states")
             else:
-                labels.append("states" if self.kind == "states" else "time")
+                # ONNX keeps the directions of a sequence apart.
+                labels.append("directions" if "time" in self.axes else "time")
         return labels
 
     def __str__(self) -> str:

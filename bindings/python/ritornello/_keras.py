@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any, ClassVar, Iterator
 
 import numpy as np
 
@@ -158,6 +158,9 @@ class Source:
 @dataclass(frozen=True)
 class Keras:
     """The call of a Keras model."""
+
+    #: whether a stream gives the first output alone
+    streams_first: ClassVar[bool] = False
 
     #: How the outputs lie in each other.
     form: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, ClassVar, Mapping
 
 import numpy as np
 
@@ -47,6 +47,9 @@ class Plain:
 
     The result is one array, or a list where there are several outputs.
     """
+
+    #: whether a stream gives the first output alone
+    streams_first: ClassVar[bool] = False
 
     #: Whether layers of a Keras model keep their states from call to call.
     stateful: bool = False

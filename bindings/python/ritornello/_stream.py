@@ -23,8 +23,9 @@ class Stream:
                 raise Error(f"{name} is {value!r}, expected a count from 1 on")
         self._model = model
         self._batch = int(batch)
-        self._native = model._plan.stream(self._batch, int(max_time))
-        self._single = len(model.inputs) == 1 and len(model.outputs) == 1
+        first_alone = model._convention.streams_first
+        self._native = model._plan.stream(self._batch, int(max_time), first_alone)
+        self._single = len(model.inputs) == 1 and (first_alone or len(model.outputs) == 1)
         self._step_row = self._native.step_row
 
     @property

@@ -2,10 +2,12 @@
 
 use numpy::ndarray::{ArrayD, Dimension, IxDyn};
 use numpy::{
-    PyArrayDyn, PyReadonlyArray, PyReadonlyArrayDyn, PyReadwriteArray, PyUntypedArrayMethods,
+    PyArrayDyn, PyReadonlyArray, PyReadonlyArrayDyn, PyReadwriteArray, PyReadwriteArrayDyn,
+    PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
-use ritornello::model::{Element, Extent, Input, SequenceAxes, Shape};
+use ritornello::model::{Element, Extent, Input, Shape, ShownAxis};
+use ritornello::plan::PlannedOutput;
 use ritornello::{Array, ArrayView, Values};
 
 use crate::failure::{self, raised};
@@ -69,41 +71,61 @@ pub(crate) fn in_order_mut<'a, D: Dimension>(
     array.as_slice_mut().map_err(|_| scattered())
 }
 
-/// The shape of the caller's array for a value; `times` are the steps of each input.
-pub(crate) fn outside_shape(
-    shape: Shape,
-    order: SequenceAxes,
-    batch: usize,
-    times: &[usize],
-) -> Vec<usize> {
-    let features = shape.features();
-    match shape {
-        Shape::Vector { .. } => vec![batch, features],
-        Shape::States { count, .. } => vec![count, batch, features],
-        Shape::Sequence { time, .. } => {
-            let time = match time {
-                Extent::Input(input) => times.get(input).copied().unwrap_or(0),
-                Extent::Fixed(steps) => steps,
-            };
-            match order {
-                SequenceAxes::BatchTime => vec![batch, time, features],
-                SequenceAxes::TimeBatch => vec![time, batch, features],
-            }
-        }
-    }
+/// The shape of an array of the caller's with these axes; `time` are its steps.
+pub(crate) fn lengths(axes: &[ShownAxis], [time, batch]: [usize; 2]) -> Vec<usize> {
+    let length = |axis: &ShownAxis| match *axis {
+        ShownAxis::Batch => batch,
+        ShownAxis::Time => time,
+        ShownAxis::Length(length) => length,
+    };
+    axes.iter().map(length).collect()
+}
+
+/// The shape of the caller's array for an output; `times` are the steps of each input.
+pub(crate) fn outside_shape(output: &PlannedOutput, batch: usize, times: &[usize]) -> Vec<usize> {
+    let time = match output.shape {
+        Shape::Sequence { time: Extent::Input(input), .. } => times.get(input).copied(),
+        _ => None,
+    };
+    lengths(&output.axes, [time.unwrap_or(0), batch])
+}
+
+/// The length of the axis that is the batch, or the time of the caller's array.
+pub(crate) fn length_of(axes: &[ShownAxis], wanted: ShownAxis, shape: &[usize]) -> Option<usize> {
+    shape.get(axes.iter().position(|axis| *axis == wanted)?).copied()
 }
 
 /// The steps of each input, 1 where it is no sequence.
 pub(crate) fn times(plan: &ritornello::Plan, shapes: &[&[usize]]) -> Vec<usize> {
-    let pairs = plan.inputs().iter().zip(shapes);
-    let each = pairs.map(|(input, shape)| match input.shape {
-        Shape::Sequence { .. } => {
-            let axis = 1 - batch_axis(input.shape, plan.axes());
-            shape.get(axis).copied().unwrap_or(0)
+    let time_of = |(index, input): (usize, &Input)| match input.shape {
+        Shape::Sequence { time: Extent::Input(_), .. } => {
+            length_of(plan.input_axes(index), ShownAxis::Time, shapes[index]).unwrap_or(0)
         }
         _ => 1,
-    });
-    each.collect()
+    };
+    plan.inputs().iter().enumerate().map(time_of).collect()
+}
+
+/// The numbers of a result.
+pub(crate) fn numbers(array: Array) -> Vec<f32> {
+    match array.into_parts() {
+        (_, Values::F32(numbers)) => numbers,
+        (_, Values::Index(_)) => Vec::new(),
+    }
+}
+
+/// Whether the caller's memory has the shapes of results.
+pub(crate) fn check_out(
+    out: &[PyReadwriteArrayDyn<'_, f32>],
+    expected: &[Vec<usize>],
+) -> PyResult<()> {
+    for (index, (memory, expected)) in out.iter().zip(expected).enumerate() {
+        if memory.shape() != expected {
+            let text = format!("out[{index}] is {:?}, expected {expected:?}", memory.shape());
+            return Err(failure::Error::new_err(text));
+        }
+    }
+    Ok(())
 }
 
 /// A tensor of weights or states, copied.
@@ -135,34 +157,17 @@ pub(crate) fn owned<'py>(
     Ok(PyArrayDyn::from_owned_array(py, array))
 }
 
-/// What a value is and its axes in the caller's order: names, or lengths that are fixed.
-pub(crate) fn axes(shape: Shape, element: Element, order: SequenceAxes) -> (String, Vec<String>) {
-    let features = shape.features().to_string();
-    let (kind, mut axes) = match shape {
-        Shape::Vector { .. } => ("vector", vec!["batch".to_owned()]),
-        Shape::States { count, .. } => ("states", vec![count.to_string(), "batch".into()]),
-        Shape::Sequence { time, .. } => {
-            let time = match time {
-                Extent::Input(_) => "time".to_owned(),
-                Extent::Fixed(steps) => steps.to_string(),
-            };
-            let axes = match order {
-                SequenceAxes::BatchTime => vec!["batch".to_owned(), time],
-                SequenceAxes::TimeBatch => vec![time, "batch".to_owned()],
-            };
-            ("sequence", axes)
-        }
+/// What a value is and the axes of the caller's array: names, or lengths that are fixed.
+pub(crate) fn axes(shape: Shape, axes: &[ShownAxis]) -> (String, Vec<String>) {
+    let kind = match shape {
+        Shape::Vector { .. } => "vector",
+        Shape::States { .. } => "states",
+        Shape::Sequence { .. } => "sequence",
     };
-    if element == Element::F32 {
-        axes.push(features);
-    }
-    (kind.to_owned(), axes)
-}
-
-/// Which axis of the caller's array is the batch.
-pub(crate) fn batch_axis(shape: Shape, order: SequenceAxes) -> usize {
-    match (shape, order) {
-        (Shape::Vector { .. }, _) | (Shape::Sequence { .. }, SequenceAxes::BatchTime) => 0,
-        _ => 1,
-    }
+    let axis = |axis: &ShownAxis| match axis {
+        ShownAxis::Batch => "batch".to_owned(),
+        ShownAxis::Time => "time".to_owned(),
+        ShownAxis::Length(length) => length.to_string(),
+    };
+    (kind.to_owned(), axes.iter().map(axis).collect())
 }

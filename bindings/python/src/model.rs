@@ -93,9 +93,8 @@ impl Model {
     /// Of each input its name, kind, axes and whether it holds indices.
     #[getter]
     fn inputs(&self) -> Vec<End> {
-        let order = self.model.axes();
-        let inputs = self.model.inputs().iter().map(|input| {
-            let (kind, axes) = arrays::axes(input.shape, input.element, order);
+        let inputs = self.model.inputs().iter().enumerate().map(|(index, input)| {
+            let (kind, axes) = arrays::axes(input.shape, self.model.input_axes(index));
             (input.name.clone(), kind, axes, input.element == Element::Index)
         });
         inputs.collect()
@@ -104,10 +103,9 @@ impl Model {
     /// The same of each output.
     #[getter]
     fn outputs(&self) -> PyResult<Vec<End>> {
-        let order = self.model.axes();
-        let outputs = self.model.outputs().iter().map(|output| {
+        let outputs = self.model.outputs().iter().enumerate().map(|(index, output)| {
             let shape = self.model.shape(output.value).map_err(raised)?;
-            let (kind, axes) = arrays::axes(shape, Element::F32, order);
+            let (kind, axes) = arrays::axes(shape, self.model.output_axes(index));
             Ok((output.name.clone(), kind, axes, false))
         });
         outputs.collect()

@@ -4,8 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use numpy::{PyReadonlyArray2, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use ritornello::model::{Extent, Shape};
-use ritornello::plan::PlannedOutput;
+use ritornello::model::ShownAxis;
 use ritornello::{ArrayView, Mask, Session, State, Steps, Values};
 
 use crate::arrays::{self, Given};
@@ -78,15 +77,12 @@ impl Plan {
     /// The batch and the longest sequence of some arrays; what does not fit is found by the run.
     fn sizes(&self, shapes: &[&[usize]]) -> (usize, usize) {
         let (mut batch, mut longest) = (0, 0);
-        for (index, (input, shape)) in self.plan.inputs().iter().zip(shapes).enumerate() {
-            let axis = arrays::batch_axis(input.shape, self.plan.axes());
-            let length = |axis: usize| shape.get(axis).copied().unwrap_or(0);
+        for (index, shape) in shapes.iter().enumerate().take(self.plan.inputs().len()) {
+            let length = |wanted| arrays::length_of(self.plan.input_axes(index), wanted, shape);
             if index == 0 {
-                batch = length(axis);
+                batch = length(ShownAxis::Batch).unwrap_or(0);
             }
-            if let Shape::Sequence { time: Extent::Input(_), .. } = input.shape {
-                longest = longest.max(length(1 - axis));
-            }
+            longest = longest.max(length(ShownAxis::Time).unwrap_or(0));
         }
         (batch, longest)
     }
@@ -151,7 +147,7 @@ impl Counts {
 type Outputs = Vec<(Vec<usize>, Vec<f32>)>;
 
 /// Runs a session; writes into `out`, whose arrays have `shapes`, or gives new arrays.
-pub(crate) fn run<'py>(
+fn run<'py>(
     py: Python<'py>,
     session: &mut Session,
     views: &[(&str, ArrayView<'_>)],
@@ -161,18 +157,10 @@ pub(crate) fn run<'py>(
 ) -> PyResult<Option<Outputs>> {
     let Some(out) = out else {
         let outputs = py.detach(|| session.run_views(views, counts.steps())).map_err(raised)?;
-        let parts = outputs.into_iter().map(|(_, array)| match array.into_parts() {
-            (shape, Values::F32(numbers)) => (shape, numbers),
-            (shape, Values::Index(_)) => (shape, Vec::new()),
-        });
+        let parts = outputs.into_iter().map(|(_, array)| (array.shape().to_vec(), arrays::numbers(array)));
         return Ok(Some(parts.collect()));
     };
-    for (index, (memory, expected)) in out.iter().zip(shapes).enumerate() {
-        if memory.shape() != expected {
-            let text = format!("out[{index}] is {:?}, expected {expected:?}", memory.shape());
-            return Err(failure::Error::new_err(text));
-        }
-    }
+    arrays::check_out(out, shapes)?;
     let mut slices = out.iter_mut().map(arrays::in_order_mut).collect::<PyResult<Vec<_>>>()?;
     py.detach(|| session.run_views_into(views, counts.steps(), &mut slices)).map_err(raised)?;
     Ok(None)
@@ -196,9 +184,7 @@ impl Plan {
         let shapes: Vec<&[usize]> = given.iter().map(Given::shape).collect();
         let times = arrays::times(&self.plan, &shapes);
         let (batch, longest) = self.sizes(&shapes);
-        let outside = |output: &PlannedOutput| {
-            arrays::outside_shape(output.shape, self.plan.axes(), batch, &times)
-        };
+        let outside = |output| arrays::outside_shape(output, batch, &times);
         let expected: Vec<Vec<usize>> = match out {
             Some(_) => self.plan.outputs().iter().map(outside).collect(),
             None => Vec::new(),
@@ -225,9 +211,9 @@ impl Plan {
         outputs.transpose()
     }
 
-    /// A stream of `batch` rows.
-    fn stream(&self, batch: usize, max_time: usize) -> PyResult<Stream> {
-        Stream::new(&self.plan, batch, max_time)
+    /// A stream of `batch` rows; with `first_alone` it gives the first output and no other.
+    fn stream(&self, batch: usize, max_time: usize, first_alone: bool) -> PyResult<Stream> {
+        Stream::new(&self.plan, batch, max_time, first_alone)
     }
 
     /// What was chosen, and why.

@@ -79,6 +79,20 @@ def test_memory_of_the_callers(model):
             stream.step(x, out=bad)
 
 
+def test_memory_of_the_callers_where_the_model_gives_states_too(model):
+    make = np.random.default_rng(4)
+    one, other = model.stream(2), model.stream(2)
+    for t in range(3):
+        x, out = make.standard_normal((2, 5), np.float32), np.zeros((2, 7), np.float32)
+        expected = other.run(x[:, None])[:, 0]
+        assert one.step(x if t < 2 else x.astype(np.float64), out=out) is out
+        np.testing.assert_array_equal(out, expected)
+    for letter in "hc":
+        np.testing.assert_array_equal(one.state[f"rnn.{letter}"], other.state[f"rnn.{letter}"])
+    with pytest.raises(ritornello.Error, match=r"expected \[2, 7\]"):
+        one.step(x, out=np.zeros((1, 7), np.float32))
+
+
 def test_other_orders_in_memory(model):
     single = ritornello.keras_gru(
         [np.ones((2, 21), np.float32), np.ones((7, 21), np.float32)], return_sequences=True

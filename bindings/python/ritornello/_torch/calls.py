@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,9 @@ def moved(array: Any, axes: tuple[int, ...]) -> Any:
 @dataclass(frozen=True)
 class RecurrentCall:
     """The call of `nn.RNN`, `nn.LSTM` or `nn.GRU`."""
+
+    #: whether a stream gives the first output alone
+    streams_first: ClassVar[bool] = True
 
     layout: Layout
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from .._arrays import lengths_of
 from .._keras import arranged
@@ -52,6 +52,9 @@ class Arrangement:
 @dataclass(frozen=True)
 class GraphCall:
     """The call of a module that was traced."""
+
+    #: whether a stream gives the first output alone
+    streams_first: ClassVar[bool] = False
 
     names: tuple[str, ...]
     #: How the results lie in each other.
