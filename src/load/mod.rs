@@ -14,6 +14,8 @@ mod container;
 mod convention;
 #[cfg(feature = "keras")]
 mod keras_model;
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+mod json;
 mod model_file;
 #[cfg(feature = "safetensors")]
 mod own;

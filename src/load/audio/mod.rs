@@ -20,6 +20,7 @@ mod state_dict;
 
 use serde_json::Value;
 
+use super::json::parse as json_text;
 use super::model_file::ModelFile;
 use super::tensors::Tensors;
 use crate::Error;
@@ -62,7 +63,7 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, Error> {
 fn parse(bytes: &[u8]) -> Result<Value, Error> {
     // Windows' editors put a mark in front.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice(text)
+    json_text(text)
         .map_err(|problem| Error::Format { container: "JSON".into(), problem: problem.to_string() })
 }
 
