@@ -326,6 +326,7 @@ fn unknown_json_is_refused_with_what_is_known() {
     refused(open("{}"), &["keys none"]);
     refused(open("{\"ritornello\": 1}"), &["a spec by itself", "--spec"]);
     refused(open(" {\"a\": "), &["JSON", "EOF"]);
+    refused(open("{\"layers\": [],\n \"layers\": []}"), &["'layers' is there twice", "line 2"]);
     refused(open("{\"in_shape\": [1], \"layers\": 3}"), &["layers", "a list", "3"]);
     let path = load_fixtures::scratch("no-object.json");
     std::fs::write(&path, "[1, 2]").unwrap();

@@ -50,6 +50,7 @@ fn what_a_spec_may_not_say_is_refused_with_its_place() {
         ("\"axes\"", "\"axis\"", &["inputs[0].axis"]),
         ("\"lstm\",", "\"lsmt\",", &["nodes[0].op", "lsmt", "gru"]),
         ("keras", "torch", &["nodes[0].weights.convention", "torch", "pytorch"]),
+        ("\"ritornello\": 1", "\"ritornello\": 1, \"ritornello\": 1", &["is there twice"]),
         ("\"ritornello\": 1", "\"ritornello\": 2", &["version 2"]),
         ("\"hidden_size\": 2", "\"hidden_size\": -2", &["nodes[0].hidden_size", "-2", "a count"]),
         ("\"hidden_size\": 2", "\"merge\": \"sum\"", &["nodes[0].merge"]),

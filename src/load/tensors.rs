@@ -15,6 +15,10 @@ use crate::{Array, Error, Values};
 pub(crate) struct Tensors {
     entries: BTreeMap<String, Entry>,
     /// Whether those who wrote them chose their order.
+    #[cfg_attr(
+        not(any(feature = "safetensors", feature = "audio")),
+        allow(dead_code, reason = "for drafts")
+    )]
     ordered: bool,
     /// The tensors of some groups, in an order that the file gives.
     lists: BTreeMap<String, Vec<String>>,
@@ -26,6 +30,10 @@ struct Entry {
     data: Data,
     used: Cell<bool>,
     /// How many were added before.
+    #[cfg_attr(
+        not(any(feature = "safetensors", feature = "audio")),
+        allow(dead_code, reason = "for drafts")
+    )]
     place: usize,
 }
 

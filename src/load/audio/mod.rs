@@ -20,6 +20,7 @@ mod state_dict;
 
 use serde_json::Value;
 
+use super::json::parse as json_text;
 use super::model_file::ModelFile;
 use super::tensors::Tensors;
 use crate::Error;
@@ -44,7 +45,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<ModelFile, Error> {
 }
 
 /// Reads the tensors of a `state_dict`.
-#[cfg(feature = "safetensors")]
 pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, Error> {
     let value = parse(bytes)?;
     let top = Object::new("JSON", "the top", &value)?;
@@ -63,7 +63,7 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, Error> {
 fn parse(bytes: &[u8]) -> Result<Value, Error> {
     // Windows' editors put a mark in front.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice(text)
+    json_text(text)
         .map_err(|problem| Error::Format { container: "JSON".into(), problem: problem.to_string() })
 }
 

@@ -1,9 +1,10 @@
 //! `.safetensors`: a JSON header, then raw values.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 
 use super::half::Float;
 use crate::load::tensors::{Data, Tensors};
@@ -29,30 +30,49 @@ pub(crate) fn parse(bytes: Vec<u8>) -> Result<Contents, Error> {
     Ok(Contents { tensors, metadata: header.metadata().clone().unwrap_or_default() })
 }
 
-/// The bytes of a file of tensors with `metadata` in its header.
+/// The bytes of a file of tensors with `metadata` in its header. Beside them, the bytes of one tensor at
+/// a time are in memory.
 pub(crate) fn encode(
     tensors: &[(String, Vec<usize>, Numbers<'_>)],
     metadata: HashMap<String, String>,
 ) -> Result<Vec<u8>, Error> {
-    let bytes: Vec<(Dtype, Vec<u8>)> = tensors
-        .iter()
-        .map(|(_, _, numbers)| match numbers {
-            Numbers::F32(values) => {
-                (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            }
-            Numbers::Index(values) => {
-                (Dtype::I32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            }
-        })
-        .collect();
     let views = tensors
         .iter()
-        .zip(&bytes)
-        .map(|((name, shape, _), (dtype, bytes))| {
-            Ok((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(broken)?))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
+        .map(|(name, shape, numbers)| (name, Written { shape: shape.clone(), numbers: *numbers }));
     safetensors::serialize(views, Some(metadata)).map_err(broken)
+}
+
+/// A tensor to be written.
+struct Written<'a> {
+    shape: Vec<usize>,
+    numbers: Numbers<'a>,
+}
+
+impl View for Written<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.numbers {
+            Numbers::F32(_) => Dtype::F32,
+            Numbers::Index(_) => Dtype::I32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self.numbers {
+            Numbers::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Numbers::Index(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match self.numbers {
+            Numbers::F32(values) => size_of_val(values),
+            Numbers::Index(values) => size_of_val(values),
+        }
+    }
 }
 
 fn data(file: &Arc<Vec<u8>>, tensor: &TensorView<'_>) -> Data {

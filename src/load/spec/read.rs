@@ -10,7 +10,8 @@ use crate::model::{Element, Extent, Input, SequenceAxes, Shape};
 
 /// Reads the whole.
 pub(super) fn spec(json: &str) -> Result<Spec, Error> {
-    let value: Value = serde_json::from_str(json).map_err(|e| wrong("JSON", e.to_string()))?;
+    let value: Value =
+        crate::load::json::parse(json.as_bytes()).map_err(|e| wrong("JSON", e.to_string()))?;
     let top = Object::new("", &value)?;
     match top.count("ritornello")? {
         1 => {}
