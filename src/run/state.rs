@@ -159,6 +159,15 @@ impl States {
         }
     }
 
+    /// Whether rows are what the model has learned to start from, to the bit.
+    fn is_start(&self, rows: RowSpan) -> bool {
+        let Some(start) = &self.start else { return false };
+        let bits = |row: &[f32], start: &[f32]| {
+            row.iter().map(|x| x.to_bits()).eq(start.iter().map(|x| x.to_bits()))
+        };
+        self.rows(rows).zip(start.chunks(self.features)).all(|(row, start)| bits(row, start))
+    }
+
     /// Takes states without padding.
     fn load(&mut self, rows: RowSpan, given: &[f32]) {
         let features = self.features;
@@ -267,6 +276,15 @@ impl LayerState {
         self.shown[rows.range()].fill(true);
     }
 
+    /// Finds out whether states that were taken are outputs. Those that are the learned ones to the bit
+    /// are where a stream starts, before any step has counted.
+    fn find_shown(&mut self, rows: RowSpan) {
+        for row in rows.range() {
+            let one = RowSpan::one(row, rows.batch);
+            self.shown[row] = !(self.hidden.is_start(one) && self.cell.is_start(one));
+        }
+    }
+
     /// Gives the cell states without padding.
     pub(crate) fn store_cell(&self, rows: RowSpan, cell: &mut [f32]) {
         self.cell.store(rows, cell);
@@ -320,7 +338,7 @@ pub(crate) fn import(layers: &mut [LayerState], rows: RowSpan, state: &State) ->
         let given = state.get(&states.name).and_then(Array::as_f32);
         states.load(rows, given.unwrap_or_default());
     }
-    layers.iter_mut().for_each(|layer| layer.shown[rows.range()].fill(true));
+    layers.iter_mut().for_each(|layer| layer.find_shown(rows));
     Ok(())
 }
 
