@@ -149,7 +149,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// .keras or .safetensors
+    /// .keras, .h5 or .safetensors
     pub(crate) model: PathBuf,
     /// Alone: print the model's spec, not the table. With a file: the spec of weights only
     #[arg(long, value_name = "SPEC.json", num_args = 0..=1)]
@@ -170,7 +170,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// .keras or .safetensors
+    /// .keras, .h5 or .safetensors
     #[arg(required_unless_present = "layer", conflicts_with = "layer")]
     pub(crate) model: Option<PathBuf>,
     /// The spec of a file that holds weights only
@@ -199,7 +199,7 @@ pub(crate) struct ConvertArgs {
 /// A model file and what completes it.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// .keras or .safetensors; with --spec also .npz
+    /// .keras, .h5 or .safetensors; with --spec also weights in .pt, .h5 or .npz
     #[arg(value_name = "MODEL")]
     pub(crate) path: PathBuf,
     /// The spec of a file that holds weights only

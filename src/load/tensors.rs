@@ -11,6 +11,7 @@ use crate::{Array, Error, Values};
 pub(crate) struct Tensors {
     entries: BTreeMap<String, Entry>,
     /// The tensors of some groups, in an order that the file gives.
+    #[cfg(feature = "safetensors")]
     lists: BTreeMap<String, Vec<String>>,
 }
 
@@ -75,7 +76,7 @@ impl Tensors {
     }
 
     /// Adds the order of a group's tensors.
-    #[cfg(feature = "keras")]
+    #[cfg(all(feature = "keras", feature = "safetensors"))]
     pub(crate) fn list(&mut self, group: String, names: Vec<String>) {
         self.lists.insert(group, names);
     }
