@@ -74,7 +74,7 @@ fn every_whole_model_fits_its_case_and_round_trips() {
     }
 }
 
-/// The length of the bias tells the layout of CuDNN, and the number of arrays that of Keras 1.
+/// The length of the bias tells the layout of `CuDNN`, and the number of arrays that of Keras 1.
 #[test]
 fn a_spec_finds_the_layouts_that_a_configuration_names() {
     let hard = r#", "recurrent_activation": "hard_sigmoid(0.2,0.5)""#;
