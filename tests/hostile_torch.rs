@@ -206,8 +206,29 @@ fn bombs() {
     drop(zeros);
     assert!(bomb.len() < 1 << 20);
     refused(&bomb, &["more numbers than the file has bytes"]);
+    // One is no bomb, but several are.
+    let many = vec![0; 30 << 16];
+    let tensors: Vec<Vec<u8>> = (0..9)
+        .map(|key| {
+            let whole = one(b"J\x00\x80\x07\x00", b"K\x00", b"K\x01", b"K\x01");
+            let place = whole.windows(3).position(|w| w == b"U\x010").unwrap();
+            let mut item = whole[1..whole.len() - 2].to_vec();
+            (item[2], item[place + 1]) = (b'a' + key, b'0' + key);
+            item.push(b's');
+            item
+        })
+        .collect();
+    let pickle = [b"}".to_vec(), tensors.concat(), b".".to_vec()].concat();
+    let mut random = Random(3);
+    let noise: Vec<u8> = (0..1 << 17).map(|_| u8::try_from(random.below(256)).unwrap()).collect();
+    let mut storages = vec![&many[..]; 9];
+    storages.push(&noise);
+    refused(
+        &zipped(&pickle, &storages, CompressionMethod::Deflated),
+        &["'m/data/4'", "many times"],
+    );
     let long = [b"N".repeat(1 << 23), b".".to_vec()].concat();
-    refused(&zipped(&long, &[], CompressionMethod::Deflated), &["m/data.pkl", "times"]);
+    refused(&zipped(&long, &[], CompressionMethod::Deflated), &["m/data.pkl", "many times"]);
 }
 
 /// Random numbers that are the same in every run (splitmix64).

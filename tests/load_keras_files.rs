@@ -6,11 +6,15 @@ mod load_fixtures;
 mod models;
 mod refusal;
 
+use std::io::{Cursor, Read, Write};
+
 use load_fixtures::{assert_fits_case, assert_round_trip, fixture, folders_with, scratch};
 use refusal::refused;
 use ritornello::load::{KerasMask, Spec, from_keras, load_with_spec};
 use ritornello::model::{Activation, Cell, Model, Op};
 use ritornello::{Error, load};
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 fn file(folder: &str) -> std::path::PathBuf {
     fixture(folder, "model.h5")
@@ -70,7 +74,7 @@ fn every_whole_model_fits_its_case_and_round_trips() {
     }
 }
 
-/// The length of the bias tells the layout of CuDNN, and the number of arrays that of Keras 1.
+/// The length of the bias tells the layout of `CuDNN`, and the number of arrays that of Keras 1.
 #[test]
 fn a_spec_finds_the_layouts_that_a_configuration_names() {
     let hard = r#", "recurrent_activation": "hard_sigmoid(0.2,0.5)""#;
@@ -257,4 +261,60 @@ fn a_spec_says_what_it_leaves_out() {
     refused(load_with_spec(file("keras-2-cudnn"), &some), &["no layer uses", "head/head/kernel:0"]);
     let none = rest(r#""model_weights/b", "model_weights/gru/", "model_weights/h", "nobody""#);
     refused(load_with_spec(file("keras-2-cudnn"), &none), &["unused[3]", "begins 'nobody'"]);
+}
+
+/// A `.keras` file whose members `change` has changed.
+fn rezipped(folder: &str, change: impl Fn(&mut String, &mut Vec<u8>)) -> std::path::PathBuf {
+    let bytes = std::fs::read(fixture(folder, "model.keras")).unwrap();
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for index in 0..archive.len() {
+        let mut member = archive.by_index(index).unwrap();
+        let (mut name, mut bytes) = (member.name().unwrap().into_owned(), Vec::new());
+        member.read_to_end(&mut bytes).unwrap();
+        change(&mut name, &mut bytes);
+        writer.start_file(name, SimpleFileOptions::default()).unwrap();
+        writer.write_all(&bytes).unwrap();
+    }
+    let path = scratch(&format!("rezipped-{folder}.keras"));
+    std::fs::write(&path, writer.finish().unwrap().into_inner()).unwrap();
+    path
+}
+
+/// The same with a text of its configuration replaced.
+fn with_config(folder: &str, from: &str, to: &str) -> std::path::PathBuf {
+    rezipped(folder, |name, bytes| {
+        if name == "config.json" {
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            assert!(text.contains(from), "{folder} has no {from}");
+            *bytes = text.replace(from, to).into_bytes();
+        }
+    })
+}
+
+#[test]
+fn masks_of_models_inside_are_those_of_their_inputs() {
+    let other = with_config("nested-masking", r#"["any", 0, 0]"#, r#"["not_equal", 0, 0]"#);
+    refused(load(other), &["a model inside called on 'mask' with another mask"]);
+    let second = r#""mask": [null, {"config": {"keras_history": ["x", 0, 0]}}]"#;
+    let several = with_config("nested", r#""mask": [null, null]"#, second);
+    refused(load(several), &["'pair'", "several masks", "that of its first input"]);
+}
+
+#[test]
+fn weights_elsewhere_than_in_hdf5_are_refused() {
+    let npz = rezipped("keras-2-12", |name, _| {
+        if name == "model.weights.h5" {
+            *name = "model.weights.npz".into();
+        }
+    });
+    let words = ["without model.weights.h5", "model.weights.npz", "default options"];
+    refused(load(npz), &words);
+    refused(
+        load_with_spec(
+            fixture("keras-2-12", "model.keras"),
+            &spec(&node("a", "lstm", "x", ""), "a"),
+        ),
+        &["a spec beside a .keras file", "load it without"],
+    );
 }

@@ -170,7 +170,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// .keras, .safetensors, .json or .nam
+    /// .keras, .h5, .onnx, .safetensors, .json or .nam
     #[arg(required_unless_present = "layer", conflicts_with = "layer")]
     pub(crate) model: Option<PathBuf>,
     /// The spec of a file that holds weights only
@@ -202,7 +202,7 @@ pub(crate) struct ConvertArgs {
 /// A model file and what completes it.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// .keras, .safetensors, .json or .nam; with --spec also .npz
+    /// .keras, .h5, .onnx, .safetensors, .json or .nam; with --spec also weights in .pt, .h5 or .npz
     #[arg(value_name = "MODEL")]
     pub(crate) path: PathBuf,
     /// The spec of a file that holds weights only

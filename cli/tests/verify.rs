@@ -6,7 +6,7 @@ use ritornello::Array;
 use support::{Room, array, chain, fixture, two_inputs};
 
 /// Fixtures without a model, and one that must be refused.
-const NOT_VERIFIED: [&str; 2] = ["cells", "torch-lstm-proj"];
+const NOT_VERIFIED: [&str; 5] = ["cells", "dtln", "keras-files", "torch-files", "torch-lstm-proj"];
 
 #[test]
 fn every_fixture_passes() {
@@ -20,12 +20,12 @@ fn every_fixture_passes() {
         }
         let path = |file: &str| folder.join(file).to_str().unwrap().to_owned();
         let mut line = vec!["verify".to_owned(), "--json".to_owned()];
+        let models =
+            ["model.keras", "model.h5", "model.onnx", "model.json", "model.nam", "model.safetensors"];
+        let model = models.into_iter().find(|file| folder.join(file).exists());
+        line.push(path(model.unwrap_or_else(|| panic!("no model in {name}"))));
         if folder.join("spec.json").exists() {
-            line.extend([path("model.safetensors"), "--spec".to_owned(), path("spec.json")]);
-        } else {
-            let files = ["model.keras", "model.json", "model.nam", "model.safetensors"];
-            let file = files.into_iter().find(|file| folder.join(file).exists());
-            line.push(path(file.unwrap()));
+            line.extend(["--spec".to_owned(), path("spec.json")]);
         }
         line.push(path("case.npz"));
         let said = room.run(line);

@@ -21,6 +21,7 @@ pub(crate) struct Tensors {
     )]
     ordered: bool,
     /// The tensors of some groups, in an order that the file gives.
+    #[cfg(feature = "safetensors")]
     lists: BTreeMap<String, Vec<String>>,
 }
 
@@ -130,7 +131,7 @@ impl Tensors {
     }
 
     /// Adds the order of a group's tensors.
-    #[cfg(feature = "keras")]
+    #[cfg(all(feature = "keras", feature = "safetensors"))]
     pub(crate) fn list(&mut self, group: String, names: Vec<String>) {
         self.lists.insert(group, names);
     }

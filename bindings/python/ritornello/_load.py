@@ -19,10 +19,10 @@ def load(
     isa: str | None = None,
     precision: str | None = None,
 ) -> Model:
-    """Reads a model: `.keras`, `.safetensors` that `save` wrote, `.nam`, or JSON of RTNeural, AIDA-X
-    or GuitarML.
+    """Reads a model: `.keras`, `.h5`, `.onnx`, `.safetensors` that `save` wrote, `.nam`, or JSON of
+    RTNeural, AIDA-X or GuitarML.
 
-    `spec` completes a file of weights only (`.safetensors`, `.npz`, JSON): a dictionary, JSON, or the
+    `spec` completes a file of weights only (`.safetensors`, `.pt`, `.h5`, `.npz`, JSON): a dictionary, JSON, or the
     path of a JSON file. `threads` is for one call; without it `RITORNELLO_THREADS` says, else it is
     one. `isa` lowers the level: "portable", "avx2", "avx512"; `precision` is "f32".
 
@@ -32,7 +32,8 @@ def load(
     text = None if spec is None else _json(spec)
     native = _ritornello.Model.load(path, text)
     # A file of this library is called from fresh states, as what it was saved from.
-    stateful = os.fspath(path).lower().endswith(".keras") and native.is_stateful
+    of_keras = text is None and os.fspath(path).lower().endswith((".keras", ".h5", ".hdf5"))
+    stateful = of_keras and native.is_stateful
     return Model(native, Plain(stateful), threads=threads, isa=isa, precision=precision)
 
 

@@ -9,12 +9,13 @@ use crate::Error;
 /// An archive in memory.
 pub(crate) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
-    /// The most bytes that a member may have.
-    most: u64,
+    /// Bytes that may still be read.
+    left: u64,
 }
 
-/// How many times the archive's own length a member of a model may have: configurations repeat
-/// themselves, weights do not.
+/// How many times the archive's own length is read of a model: configurations repeat themselves,
+/// weights do not.
+#[cfg(any(feature = "keras", feature = "pytorch"))]
 const MOST: u64 = 64;
 
 impl<'a> Archive<'a> {
@@ -25,14 +26,14 @@ impl<'a> Archive<'a> {
         if zip.has_overlapping_files().map_err(broken)? {
             return Err(broken("its members overlap"));
         }
-        Ok(Self { zip, most: u64::MAX })
+        Ok(Self { zip, left: u64::MAX })
     }
 
-    /// The same for a model, of which no member unpacks to much more than the archive.
+    /// The same for a model, which does not unpack to much more than the archive.
     #[cfg(any(feature = "keras", feature = "pytorch"))]
     pub(crate) fn of_model(bytes: &'a [u8]) -> Result<Self, Error> {
-        let most = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(MOST);
-        Ok(Self { most, ..Self::open(bytes)? })
+        let left = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(MOST);
+        Ok(Self { left, ..Self::open(bytes)? })
     }
 
     /// The members' names.
@@ -46,13 +47,13 @@ impl<'a> Archive<'a> {
         let member = self.zip.by_name(name).map_err(|error| inside(error.to_string()))?;
         // The size is a claim: it bounds what is read, and nothing is allocated for it.
         let claimed = member.size();
-        if claimed > self.most {
-            let length = self.most / MOST;
+        let Some(left) = self.left.checked_sub(claimed) else {
             return Err(inside(format!(
-                "it unpacks to {claimed} bytes, more than {MOST} times the file's {length}; \
-                 store it without compression if that is right"
+                "it unpacks to {claimed} bytes, which is many times the file's; store it without \
+                 compression if that is right"
             )));
-        }
+        };
+        self.left = left;
         let mut bytes = Vec::new();
         member
             .take(claimed.saturating_add(1))

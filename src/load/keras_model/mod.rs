@@ -20,6 +20,7 @@ mod nested;
 mod paths;
 mod recurrent;
 mod topology;
+#[cfg(feature = "safetensors")]
 mod weights_only;
 
 use std::collections::BTreeMap;
@@ -71,7 +72,14 @@ struct Version {
     standalone: bool,
 }
 
+#[cfg(feature = "safetensors")]
 pub(super) use weights_only::read as read_weights;
+
+/// The groups of a whole model that hold no weights of layers.
+const NOT_LAYERS: [&str; 3] = ["optimizer", "optimizer_weights", "metrics"];
+
+/// Where a whole model in `.h5` has the groups of its layers.
+const MODEL: &str = "model_weights/";
 
 /// Reads the bytes of a `.keras` file.
 pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
@@ -86,7 +94,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
             advice: "save it with `model.save(\"model.keras\")` and the default options".into(),
         });
     }
-    let weights = hdf5::parse(archive.read("model.weights.h5")?, &weights_only::NOT_LAYERS)
+    let weights = hdf5::parse(archive.read("model.weights.h5")?, &NOT_LAYERS)
         .map_err(|error| inside("model.weights.h5", &error))?;
     let file = File::new(version, weights.tensors, weights.names);
     model(&config, &file, KerasMask::None)
@@ -94,7 +102,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
 
 /// Reads the bytes of an `.h5` file that holds a whole model.
 pub(super) fn read_h5(bytes: Vec<u8>) -> Result<Model, Error> {
-    let contents = hdf5::parse(bytes, &weights_only::NOT_LAYERS)?;
+    let contents = hdf5::parse(bytes, &NOT_LAYERS)?;
     let Some(config) = contents.texts.get("model_config") else {
         return Err(Error::Unsupported {
             what: "an HDF5 file of weights only".into(),
@@ -110,7 +118,7 @@ pub(super) fn read_h5(bytes: Vec<u8>) -> Result<Model, Error> {
     let config = serde_json::from_str(config).map_err(|error| inside("model_config", &error))?;
     let config = legacy::modern(config, version);
     let list = |layer: &str| {
-        let group = format!("{}{layer}", weights_only::MODEL);
+        let group = format!("{}{layer}", MODEL);
         contents.lists.get(&group).map(Vec::as_slice)
     };
     let places = Some(lists::places(&config, version, list)?);

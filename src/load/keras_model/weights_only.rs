@@ -6,15 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{MODEL, NOT_LAYERS};
 use crate::Error;
 use crate::load::container::hdf5;
 use crate::load::tensors::Tensors;
-
-/// The groups of a whole model that hold no weights of layers.
-pub(super) const NOT_LAYERS: [&str; 3] = ["optimizer", "optimizer_weights", "metrics"];
-
-/// Where a whole model has the groups of its layers.
-pub(super) const MODEL: &str = "model_weights/";
 
 /// Reads the tensors with their order.
 pub(in crate::load) fn read(bytes: Vec<u8>) -> Result<Tensors, Error> {
