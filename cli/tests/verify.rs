@@ -20,8 +20,14 @@ fn every_fixture_passes() {
         }
         let path = |file: &str| folder.join(file).to_str().unwrap().to_owned();
         let mut line = vec!["verify".to_owned(), "--json".to_owned()];
-        let models =
-            ["model.keras", "model.h5", "model.onnx", "model.json", "model.nam", "model.safetensors"];
+        let models = [
+            "model.keras",
+            "model.h5",
+            "model.onnx",
+            "model.json",
+            "model.nam",
+            "model.safetensors",
+        ];
         let model = models.into_iter().find(|file| folder.join(file).exists());
         line.push(path(model.unwrap_or_else(|| panic!("no model in {name}"))));
         if folder.join("spec.json").exists() {

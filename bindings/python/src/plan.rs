@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use numpy::{PyReadonlyArray2, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray2, PyReadonlyArrayDyn, PyReadwriteArrayDyn};
 use pyo3::prelude::*;
 use ritornello::model::ShownAxis;
-use ritornello::{ArrayView, Mask, Session, State, Steps, Values};
+use ritornello::{ArrayView, Mask, Session, State, Steps};
 
 use crate::arrays::{self, Given};
 use crate::failure::{self, raised};
@@ -157,7 +157,8 @@ fn run<'py>(
 ) -> PyResult<Option<Outputs>> {
     let Some(out) = out else {
         let outputs = py.detach(|| session.run_views(views, counts.steps())).map_err(raised)?;
-        let parts = outputs.into_iter().map(|(_, array)| (array.shape().to_vec(), arrays::numbers(array)));
+        let parts =
+            outputs.into_iter().map(|(_, array)| (array.shape().to_vec(), arrays::numbers(array)));
         return Ok(Some(parts.collect()));
     };
     arrays::check_out(out, shapes)?;

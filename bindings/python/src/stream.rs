@@ -42,7 +42,8 @@ fn rows(plan: &ritornello::Plan, shown: usize) -> Option<[usize; 2]> {
         return None;
     };
     let is_row = |shape| matches!(shape, Shape::Sequence { .. } | Shape::Vector { .. });
-    let is_plain = |axes: &[ShownAxis]| axes.iter().filter(|axis| **axis != ShownAxis::Time).count() == 2;
+    let is_plain =
+        |axes: &[ShownAxis]| axes.iter().filter(|axis| **axis != ShownAxis::Time).count() == 2;
     let fits = input.element == Element::F32
         && is_row(input.shape)
         && is_row(output.shape)

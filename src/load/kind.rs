@@ -1,0 +1,94 @@
+//! What a file is: by its extension, or by its first bytes.
+
+use std::path::Path;
+
+use crate::Error;
+
+/// How a PyTorch file from before the zips begins: a pickle of a magic number.
+const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc";
+
+/// What a file is, by its extension, or by its first bytes.
+pub(super) enum Kind {
+    Keras,
+    Hdf5,
+    Onnx,
+    Safetensors,
+    Torch,
+    Npz,
+    /// A model of an audio plugin, or tensors as text.
+    Json,
+    /// Known, and not read here.
+    Refused(&'static str, &'static str),
+    Unknown,
+}
+
+impl Kind {
+    pub(super) fn of(path: &Path, bytes: &[u8]) -> Self {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            "keras" => Self::Keras,
+            "safetensors" => Self::Safetensors,
+            "npz" => Self::Npz,
+            "json" | "nam" => Self::Json,
+            "h5" | "hdf5" => Self::Hdf5,
+            "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
+            "onnx" => Self::Onnx,
+            "pb" => {
+                Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
+            }
+            _ if bytes.starts_with(b"PK\x03\x04") => Self::of_zip(bytes),
+            _ if is_json(bytes) => Self::Json,
+            _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
+            _ if bytes.starts_with(b"\x89HDF\r\n") => Self::Hdf5,
+            _ if bytes.starts_with(LEGACY_TORCH) => Self::Torch,
+            // The first field of an ONNX file is its version, a small number.
+            _ if bytes.first() == Some(&8) => Self::Onnx,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What a zip is, by the names in it.
+    fn of_zip(bytes: &[u8]) -> Self {
+        let holds = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+        if !holds(b"config.json") && holds(b"/data.pkl") { Self::Torch } else { Self::Keras }
+    }
+
+    /// The error that such a file is not read.
+    pub(super) fn refused(&self) -> Error {
+        let (what, advice) = match self {
+            Self::Keras | Self::Hdf5 => {
+                ("a file of Keras", "build ritornello with the feature `keras`")
+            }
+            Self::Onnx if cfg!(feature = "onnx") => (
+                "a spec beside an ONNX file",
+                "the file says itself what it computes; load it without",
+            ),
+            Self::Onnx => ("an ONNX file", "build ritornello with the feature `onnx`"),
+            Self::Safetensors => {
+                ("a .safetensors file", "build ritornello with the feature `safetensors`")
+            }
+            Self::Torch => ("a PyTorch file", "build ritornello with the feature `pytorch`"),
+            Self::Npz if cfg!(feature = "npz") => (
+                "an .npz file by itself",
+                "say with a spec which layers its arrays belong to \
+                 (load_with_spec, or --spec SPEC.json)",
+            ),
+            Self::Npz => ("an .npz file", "build ritornello with the feature `npz`"),
+            Self::Json => ("JSON", "build ritornello with the feature `audio`"),
+            Self::Refused(what, advice) => (*what, *advice),
+            Self::Unknown => (
+                "a file that looks like nothing known",
+                "give a .keras, .h5, .onnx or .safetensors file, or JSON of RTNeural, AIDA-X, GuitarML or NAM",
+            ),
+        };
+        Error::Unsupported { what: what.into(), advice: advice.into() }
+    }
+}
+
+/// Whether a file begins like a JSON object: a safetensors file that has a `{` so early has zeros among
+/// its first eight bytes, the length of its header.
+fn is_json(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    first == Some(&b'{') && !text.iter().take(8).any(|&byte| byte == 0)
+}
