@@ -33,6 +33,9 @@ fn layers(model: &Model) -> Vec<(&str, &Recurrent)> {
 #[test]
 fn every_fixture_loads_fits_its_cases_and_round_trips() {
     for folder in folders_with("model.safetensors") {
+        if !folder.join("spec.json").is_file() {
+            continue; // one of this library's own files
+        }
         let name = folder.file_name().unwrap().to_str().unwrap();
         let model = load(name).unwrap_or_else(|e| panic!("{e}"));
         for case in ["case.npz", "case-2.npz"] {

@@ -161,7 +161,8 @@ pub(crate) struct InspectArgs {
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// .npz with arrays input.NAME and output.NAME; without it the file's self-test
+    /// .npz with arrays input.NAME and output.NAME, and input.lengths if not all steps of each row count;
+    /// without it the file's self-test
     pub(crate) case: Option<PathBuf>,
     /// How much an output may differ, as a part of max(1, max|y|)
     #[arg(long, value_name = "X", default_value_t = 1e-5)]

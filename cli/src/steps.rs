@@ -1,4 +1,4 @@
-//! Which steps of the data count: `--lengths` and `--mask`.
+//! Which steps of the data count: `--lengths` and `--mask`, or a case's lengths.
 
 use std::path::Path;
 
@@ -28,6 +28,12 @@ impl Steps {
         }
     }
 
+    /// What a case says with an array of lengths.
+    pub(crate) fn of_case(lengths: Option<&Array>) -> Result<Self, Failure> {
+        let lengths = lengths.map(|array| counts(&"the case's lengths", array));
+        Ok(lengths.transpose()?.map_or(Self::All, Self::Lengths))
+    }
+
     /// Runs a plan on the steps that count; `None` if that is all of them.
     pub(crate) fn run(&self, plan: &Plan, inputs: &Named) -> Option<Result<Named, Failure>> {
         let inputs = arrays::by_name(inputs);
@@ -50,14 +56,17 @@ fn read_lengths(text: &str) -> Result<Vec<usize>, Failure> {
             Failure::usage(format!("--lengths is '{text}', {expected}"))
         });
     }
-    let array = npy::read(path).blame_data()?.array;
+    counts(&path.display(), &npy::read(path).blame_data()?.array)
+}
+
+/// The lengths that an array of integers `[batch]` holds.
+fn counts(place: &dyn std::fmt::Display, array: &Array) -> Result<Vec<usize>, Failure> {
     let (Some(counts), [_]) = (array.as_indices(), array.shape()) else {
-        return Err(misfit(path, "integers [batch]", &array));
+        return Err(misfit(place, "integers [batch]", array));
     };
     let negative = counts.iter().enumerate().find(|(_, count)| **count < 0);
     if let Some((row, count)) = negative {
-        let path = path.display();
-        return Err(Failure::data(format!("{path}: the length of row {row} is {count}")));
+        return Err(Failure::data(format!("{place}: the length of row {row} is {count}")));
     }
     Ok(counts.iter().filter_map(|&count| usize::try_from(count).ok()).collect())
 }
@@ -67,7 +76,7 @@ fn read_mask(path: &Path) -> Result<Mask, Failure> {
     let expected = "bool (or integers 0 and 1) [batch, time] in the model's order of axes";
     let array = npy::read(path).blame_data()?.array;
     let (Some(values), &[first, second]) = (array.as_indices(), array.shape()) else {
-        return Err(misfit(path, expected, &array));
+        return Err(misfit(&path.display(), expected, &array));
     };
     if let Some(value) = values.iter().find(|value| !matches!(value, 0 | 1)) {
         let path = path.display();
@@ -76,8 +85,8 @@ fn read_mask(path: &Path) -> Result<Mask, Failure> {
     Mask::new([first, second], values.iter().map(|&value| value == 1).collect()).blame_data()
 }
 
-fn misfit(path: &Path, expected: &str, array: &Array) -> Failure {
+fn misfit(place: &dyn std::fmt::Display, expected: &str, array: &Array) -> Failure {
     let kind = if array.as_f32().is_some() { "real numbers" } else { "integers" };
     let shape = array.shape();
-    Failure::data(format!("{}: it holds {kind} {shape:?}, expected {expected}", path.display()))
+    Failure::data(format!("{place}: it holds {kind} {shape:?}, expected {expected}"))
 }

@@ -9,6 +9,7 @@ use crate::arrays::{self, Axis, Named};
 use crate::failure::{Blame, Failure};
 use crate::output::{Console, Table};
 use crate::run::run_plan;
+use crate::steps::Steps;
 
 /// How one output compares.
 struct Comparison {
@@ -33,15 +34,17 @@ pub(crate) fn verify(
         let message = format!("--tolerance is {}, expected a number from 0 on", args.tolerance);
         return Err(Failure::usage(message));
     }
-    let (model, inputs, expected) = match &args.case {
+    let (model, inputs, expected, steps) = match &args.case {
         Some(case) => {
             if arrays::Kind::of(case)? != arrays::Kind::Npz {
                 let message = format!("{}: a case is an .npz file", case.display());
                 return Err(Failure::usage(message));
             }
             let model = args.model.load()?;
-            let (inputs, expected) = sides(&model, arrays::read_npz(case, *console)?)?;
-            (model, inputs, expected)
+            let mut case = arrays::read_npz(case, *console)?;
+            let lengths = lengths(&model, &mut case);
+            let (inputs, expected) = sides(&model, case)?;
+            (model, inputs, expected, Steps::of_case(lengths.as_ref())?)
         }
         None => {
             let file = args.model.open()?;
@@ -51,11 +54,14 @@ pub(crate) fn verify(
                     args.model.path.display()
                 )));
             };
-            (file.model, test.inputs, test.outputs)
+            (file.model, test.inputs, test.outputs, Steps::All)
         }
     };
     let plan = model.into_plan(options.plan()).blame_model()?;
-    let found = run_plan(&plan, &inputs, *console)?;
+    let found = match steps.run(&plan, &inputs) {
+        Some(found) => found?,
+        None => run_plan(&plan, &inputs, *console)?,
+    };
     let mut comparisons = Vec::new();
     for (output, (name, found)) in plan.outputs().iter().zip(&found) {
         match expected.iter().find(|(other, _)| other == name) {
@@ -67,6 +73,15 @@ pub(crate) fn verify(
         }
     }
     report(&comparisons, *console)
+}
+
+/// Takes `input.lengths` out of a case: the steps that count of each row, unless it is an input.
+fn lengths(model: &Model, case: &mut Named) -> Option<Array> {
+    if model.inputs().iter().any(|input| input.name == "lengths") {
+        return None;
+    }
+    let place = case.iter().position(|(key, _)| key == "input.lengths")?;
+    Some(case.remove(place).1)
 }
 
 /// Takes a case's arrays apart into inputs and outputs, all of which the model must have.

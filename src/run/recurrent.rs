@@ -59,9 +59,18 @@ pub(crate) fn run(
             ragged::run(frame, layer, walks, Ragged { steps, pad }, scratch.tasks);
         }
         // Memory may have room for more rows.
-        let rows = state.shown.iter_mut().take(batch).enumerate();
-        for (row, shown) in rows.filter(|(_, shown)| !**shown) {
-            *shown = steps.each(row).next().is_some();
+        for (row, shown) in state.shown.iter_mut().take(batch).enumerate() {
+            match layer.pad_output {
+                PadOutput::Zero if layer.direction == Direction::Forward => {
+                    if let Some(last) = steps.times.row(row).each().next_back() {
+                        *shown = steps.counts(last, row);
+                    }
+                }
+                PadOutput::Zero => {}
+                PadOutput::Hold | PadOutput::HoldState => {
+                    *shown = *shown || steps.each(row).next().is_some();
+                }
+            }
         }
     }
     if let (Some((value, taken)), true) = (&mut sequence, both && layer.merge != Merge::Concat) {
@@ -99,7 +108,7 @@ pub(crate) fn load_given_states(
     if frame.piece.start > 0 {
         return;
     }
-    state.shown.fill(false);
+    state.shown.fill(layer.pad_output == PadOutput::Zero);
     let states = [&mut state.hidden, &mut state.cell];
     for (&value, states) in stage.inputs[1..].iter().zip(states) {
         let given = frame.view(value);
@@ -403,7 +412,7 @@ fn give_masked_last(
             let mut in_time = steps.times.row(row).each();
             let last = if backwards { in_time.next() } else { in_time.next_back() };
             match layer.pad_output {
-                PadOutput::Zero => last.is_none_or(|last| steps.counts(last, row)),
+                PadOutput::Zero => last.map_or(state.shown[row], |last| steps.counts(last, row)),
                 PadOutput::Hold => last.is_none() || state.shown[row],
                 PadOutput::HoldState => true,
             }

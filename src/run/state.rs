@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ritornello_kernels::{AlignedBuffer, View, state_stride};
 
+use crate::model::PadOutput;
 use crate::plan::{PlanInner, RecurrentStage, StageKind};
 use crate::{Array, Error, Values};
 
@@ -13,9 +14,12 @@ pub(crate) struct LayerState {
     pub(crate) hidden: States,
     /// Without rows for a cell without one.
     pub(crate) cell: States,
-    /// Of each row of the batch, whether h is an output: else it is a state that the model gave, and
-    /// no step has counted since.
+    /// Of each row of the batch, whether h is what the layer showed last. Else, where masked steps
+    /// show zeros, such a step was the last; where they show the last output, h is a state that the
+    /// model gave, and no step has counted since.
     pub(crate) shown: Vec<bool>,
+    /// Whether what a row starts from is no output.
+    start_is_given: bool,
 }
 
 /// h or c of one layer: `[directions, batch, features]` in the kernels' layout.
@@ -229,8 +233,11 @@ impl LayerState {
         let [hidden, cell] = start.map(Option::<&Arc<[f32]>>::cloned);
         let states =
             |suffix, shape, start| States::new(format!("{name}.{suffix}"), shape, start, batch);
+        // Zero stands for the output before the first; a state that was learned does not.
+        let start_is_given = hidden.is_some() && layer.pad_output == PadOutput::Hold;
         Self {
-            shown: vec![hidden.is_none(); batch],
+            shown: vec![!start_is_given; batch],
+            start_is_given,
             hidden: states("h", [directions, layer.state_size()], hidden),
             cell: states("c", [with_cell, layer.hidden_size()], cell),
         }
@@ -247,8 +254,7 @@ impl LayerState {
     pub(crate) fn reset(&mut self, rows: RowSpan) {
         self.hidden.reset(rows);
         self.cell.reset(rows);
-        // Zero stands for the output before the first; a state that was learned does not.
-        self.shown[rows.range()].fill(self.hidden.start.is_none());
+        self.shown[rows.range()].fill(!self.start_is_given);
     }
 
     /// Takes the rows of `from` that `slots` names, in their order. Both have one direction.
@@ -281,7 +287,8 @@ impl LayerState {
     fn find_shown(&mut self, rows: RowSpan) {
         for row in rows.range() {
             let one = RowSpan::one(row, rows.batch);
-            self.shown[row] = !(self.hidden.is_start(one) && self.cell.is_start(one));
+            let is_start = || self.hidden.is_start(one) && self.cell.is_start(one);
+            self.shown[row] = !(self.start_is_given && is_start());
         }
     }
 
@@ -365,7 +372,7 @@ pub(crate) fn load(layers: &mut [LayerState], rows: RowSpan, mut from: &[f32]) {
         states.load(rows, these);
         from = others;
     }
-    layers.iter_mut().for_each(|layer| layer.shown[rows.range()].fill(true));
+    layers.iter_mut().for_each(|layer| layer.find_shown(rows));
 }
 
 fn check(layers: &[LayerState], rows: RowSpan, state: &State) -> Result<(), Error> {

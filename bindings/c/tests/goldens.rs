@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
 use ritornello::load::npz;
+use ritornello::model::{Extent, Shape, ShownAxis};
 use ritornello::{Array, Numbers, PlanOptions, Threads};
 use ritornello_c::*;
+
+/// The files that models are in.
+const MODELS: [&str; 6] =
+    ["model.keras", "model.h5", "model.onnx", "model.json", "model.nam", "model.safetensors"];
 
 /// The folders under `tests/fixtures` that hold a model and a case.
 fn folders() -> Vec<PathBuf> {
@@ -15,7 +20,8 @@ fn folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|folder| folder.join("case.npz").is_file() && !folder.ends_with("cells"))
+        .filter(|folder| folder.join("case.npz").is_file())
+        .filter(|folder| MODELS.iter().any(|name| folder.join(name).is_file()))
         .collect();
     folders.sort();
     folders
@@ -32,8 +38,7 @@ fn assert_ok(status: Status) {
 
 /// The model file of a folder.
 fn file(folder: &Path) -> PathBuf {
-    let names = ["model.keras", "model.safetensors", "model.json", "model.nam"];
-    let mut files = names.iter().map(|name| folder.join(name));
+    let mut files = MODELS.iter().map(|name| folder.join(name));
     files.find(|file| file.is_file()).unwrap_or_else(|| panic!("no model in {}", folder.display()))
 }
 
@@ -76,31 +81,32 @@ fn expected(folder: &Path, case: &[(String, Array)]) -> (ritornello::Plan, Vec<(
     (plan, outputs)
 }
 
+/// The length of an axis of an input, if it has it.
+fn length_of(
+    plan: &ritornello::Plan,
+    input: usize,
+    axis: ShownAxis,
+    array: &Array,
+) -> Option<usize> {
+    let place = plan.input_axes(input).iter().position(|other| *other == axis)?;
+    Some(array.shape()[place])
+}
+
 fn batch_and_time(plan: &ritornello::Plan, inputs: &[&Array]) -> [usize; 2] {
-    use ritornello::model::{SequenceAxes, Shape};
-    let mut found = [0; 2];
-    for (input, array) in plan.inputs().iter().zip(inputs) {
-        let shape = array.shape();
-        match (input.shape, plan.axes()) {
-            (Shape::Sequence { .. }, SequenceAxes::BatchTime) => {
-                found = [shape[0], found[1].max(shape[1])];
-            }
-            (Shape::Sequence { .. }, SequenceAxes::TimeBatch) => {
-                found = [shape[1], found[1].max(shape[0])];
-            }
-            (Shape::Vector { .. }, _) => found[0] = shape[0],
-            (Shape::States { .. }, _) => found[0] = shape[1],
-        }
-    }
-    found
+    [ShownAxis::Batch, ShownAxis::Time].map(|axis| {
+        let lengths = inputs.iter().enumerate();
+        lengths.filter_map(|(input, array)| length_of(plan, input, axis, array)).max().unwrap_or(0)
+    })
 }
 
 fn check(folder: &Path, model: *mut Model) {
     let name = folder.display();
     let case = npz::read(folder.join("case.npz")).unwrap().into_iter();
-    let case: Vec<(String, Array)> = case
+    let mut case: Vec<(String, Array)> = case
         .filter_map(|(name, read)| Some((name.strip_prefix("input.")?.to_owned(), read.array)))
         .collect();
+    // Lengths go with a run, where there are any: here all steps count.
+    case.retain(|(name, _)| name != "lengths");
     let (rust, expected) = expected(folder, &case);
     let arrays: Vec<&Array> = rust
         .inputs()
@@ -139,15 +145,8 @@ fn check(folder: &Path, model: *mut Model) {
         let mut length = 0;
         // The steps of the input that it follows.
         let time = match rust.outputs()[index].shape {
-            ritornello::model::Shape::Sequence {
-                time: ritornello::model::Extent::Input(input),
-                ..
-            } => {
-                let axis = match rust.axes() {
-                    ritornello::model::SequenceAxes::BatchTime => 1,
-                    ritornello::model::SequenceAxes::TimeBatch => 0,
-                };
-                arrays[input].shape()[axis]
+            Shape::Sequence { time: Extent::Input(input), .. } => {
+                length_of(&rust, input, ShownAxis::Time, arrays[input]).unwrap()
             }
             _ => usize::MAX,
         };
