@@ -170,7 +170,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// .keras or .safetensors
+    /// .keras, .onnx or .safetensors
     #[arg(required_unless_present = "layer", conflicts_with = "layer")]
     pub(crate) model: Option<PathBuf>,
     /// The spec of a file that holds weights only
@@ -199,7 +199,7 @@ pub(crate) struct ConvertArgs {
 /// A model file and what completes it.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// .keras or .safetensors; with --spec also .npz
+    /// .keras, .onnx or .safetensors; with --spec also .npz
     #[arg(value_name = "MODEL")]
     pub(crate) path: PathBuf,
     /// The spec of a file that holds weights only

@@ -99,6 +99,11 @@ impl<'a> Axes<'a> {
         self.axes[axis].role
     }
 
+    /// The input that an axis is of.
+    pub(super) fn input(&self, axis: usize) -> &'a str {
+        self.axes[axis].input
+    }
+
     /// The length of an axis that the file fixes.
     pub(super) fn size(&self, axis: usize) -> Option<usize> {
         self.axes[axis].size

@@ -138,15 +138,15 @@ fn check_lengths<'a>(
              make them an input, and give them to run_lengths"
         )));
     }
-    let name = call.node.inputs[4];
-    let input = super::reader::given(reader.graph).iter().any(|info| info.name == name);
+    // An input of the graph, whatever casts stand between.
     match lengths {
-        Known::Data(view) if input && view.rank() == 1 => {
-            if let [Atom::Axis(axis)] = view.axes[0][..] {
+        Known::Data(View { index: true, axes, .. }) if axes.len() == 1 => match axes[0][..] {
+            [Atom::Axis(axis)] if reader.axes.of(reader.axes.input(axis)).len() == 1 => {
                 reader.axes.claim(axis, Role::Batch)?;
+                reader.axes.claim_lengths(reader.axes.input(axis))
             }
-            reader.axes.claim_lengths(name)
-        }
+            _ => Err(Reason("its sequence_lens are other than an input, one for each row".into())),
+        },
         _ => {
             Err(Reason("its sequence_lens are computed; only an input of the graph is read".into()))
         }
