@@ -109,7 +109,7 @@ impl Model {
             for ((own, given), name) in own.iter().zip(given).zip(names) {
                 if !is_parted(own, given) {
                     return Err(Error::Shape {
-                        what: format!("the axes of '{name}'"),
+                        what: format!("the shape of '{name}'"),
                         expected: format!("{} in parts", described(own)),
                         found: described(given),
                     });

@@ -40,6 +40,8 @@ struct Axis<'a> {
     size: Option<usize>,
     label: Option<&'a str>,
     role: Option<Role>,
+    /// What is supposed of it before anything else: entries were taken one by one.
+    likely: Option<Role>,
 }
 
 /// All axes of all inputs, each known by its place here.
@@ -80,7 +82,14 @@ impl<'a> Axes<'a> {
                         _ => return Err(broken(&format!("axis {place} has the length {size}"))),
                     },
                 };
-                all.axes.push(Axis { input: info.name, place, size, label, role: None });
+                all.axes.push(Axis {
+                    input: info.name,
+                    place,
+                    size,
+                    label,
+                    role: None,
+                    likely: None,
+                });
             }
             if all.inputs.insert(info.name, (first, all.axes.len())).is_some() {
                 return Err(Error::DuplicateName { what: "input", name: info.name.into() });
@@ -97,6 +106,11 @@ impl<'a> Axes<'a> {
 
     pub(super) fn role(&self, axis: usize) -> Option<Role> {
         self.axes[axis].role
+    }
+
+    /// The input that an axis is of.
+    pub(super) fn input(&self, axis: usize) -> &'a str {
+        self.axes[axis].input
     }
 
     /// The length of an axis that the file fixes.
@@ -143,6 +157,11 @@ impl<'a> Axes<'a> {
         }
     }
 
+    /// Notes what an axis of unknown meaning may mean, of which single entries are taken.
+    pub(super) fn suspect(&mut self, axis: usize, role: Role) {
+        self.axes[axis].likely.get_or_insert(role);
+    }
+
     /// Notes that an input holds the length of each row.
     pub(super) fn claim_lengths(&mut self, input: &'a str) -> Result<(), Reason> {
         match self.lengths {
@@ -181,8 +200,18 @@ impl<'a> Axes<'a> {
         let range = self.of(input);
         let axes = &mut self.axes[range];
         let batch = axes.iter().position(|axis| axis.role == Some(Role::Batch));
-        let time = axes.iter().any(|axis| axis.role == Some(Role::Time));
         let rank = axes.len();
+        // Entries of the first of three axes: time, or of what is given as it is, states.
+        if let [Axis { role: first @ None, likely: Some(likely), .. }, Axis { likely: None, .. }, _] =
+            axes
+            && batch.is_none()
+        {
+            *first = Some(*likely);
+            axes[1].role.get_or_insert(Role::Batch);
+            self.findings += 1;
+            return true;
+        }
+        let time = axes.iter().any(|axis| axis.role == Some(Role::Time));
         for place in 0..rank {
             if axes[place].role.is_some() {
                 continue;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::dims::Dim;
 use super::tensor::Tensor;
 use super::view::View;
+use super::wrapping::Part;
 use crate::load::container::onnx::Numbers;
 
 /// What is known of a value.
@@ -24,6 +25,8 @@ pub(super) enum Known {
     Step(i64),
     /// Whether the round plus the number is less than the length.
     Running(i64, Dim),
+    /// A part of what keeps indices from being negative.
+    Wrapped(Part, View),
     /// One length for each row of the batch.
     Lengths(Dim),
     /// A part of a value of the model.
@@ -81,6 +84,7 @@ impl Known {
             Self::Filled(..) | Self::Repeated(..) => "a constant of open shape",
             Self::Less(..) | Self::Running(..) => "a truth value",
             Self::Step(_) => "the round of a loop",
+            Self::Wrapped(..) => "indices, held against zero",
             Self::Lengths(_) => "lengths of rows",
             Self::Data(_) => "data",
             Self::Refused => "the result of a refused node",

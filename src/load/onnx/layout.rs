@@ -7,7 +7,7 @@ use super::known::{Known, Sizes};
 use super::reader::Reader;
 use super::view::{Atom, Form, View};
 use crate::load::container::onnx::{Numbers, element};
-use crate::model::Select;
+use crate::model::{Select, Value};
 
 /// Identity, dropout at inference, and casts that change no number.
 pub(super) fn same(call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
@@ -57,6 +57,7 @@ fn cast(call: &Call<'_, '_>, known: &Known) -> Result<(), Reason> {
         Known::Filled(..) | Known::Repeated(..) => real,
         Known::Step(_) => integer || real,
         Known::Lengths(_) => integer,
+        Known::Wrapped(..) => false,
         Known::Less(..) | Known::Running(..) => to == element::BOOL,
         Known::Refused => true,
     };
@@ -165,7 +166,12 @@ fn squeezed(reader: &mut Reader<'_, '_>, view: &View, axis: usize) -> Result<Vie
 fn drop_step(reader: &mut Reader<'_, '_>, view: View, axis: usize) -> Result<View, Reason> {
     use super::axes::Role;
     match reader.axes.role(axis) {
-        None => Ok(view),
+        None => {
+            if let Value::Input(_) = view.value {
+                reader.axes.suspect(axis, Role::States);
+            }
+            Ok(view)
+        }
         Some(Role::Time) => {
             let value = reader.select(view.value, Select::Step(0));
             Ok(View { value, form: Form::Vector, ..view })

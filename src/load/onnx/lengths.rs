@@ -41,6 +41,7 @@ fn dims(reader: &Reader<'_, '_>, known: &Known) -> Result<Vec<Dim>, Reason> {
         Known::Filled(_, dims) | Known::Repeated(_, dims) => dims.clone(),
         Known::Data(view) => view.shape(&reader.axes)?,
         Known::Step(_) | Known::Running(..) => Vec::new(),
+        Known::Wrapped(_, view) => view.shape(&reader.axes)?,
         Known::Lengths(_) => return Err(Reason("it asks for the number of lengths".into())),
         Known::Refused => return Err(Reason("the node before it is refused".into())),
     })
@@ -172,7 +173,13 @@ fn length_of(known: &Known) -> Option<Dim> {
     match known {
         Known::Constant(tensor) => match &tensor.numbers {
             Numbers::F32(numbers) => match numbers[..] {
-                [0.0] => Some(Dim::number(0)),
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    reason = "whole numbers of this size fit"
+                )]
+                [number] if number.fract() == 0.0 && number.abs() < 1e9 => {
+                    Some(Dim::number(number as i64))
+                }
                 _ => None,
             },
             Numbers::I64(numbers) => match numbers[..] {
@@ -194,6 +201,39 @@ pub(super) fn less(call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
     match (length_of(call.input(0)?), length_of(call.input(1)?)) {
         (Some(left), Some(right)) => Ok(vec![Known::Less(left, right)]),
         _ => Err(Reason("only lengths of axes are compared".into())),
+    }
+}
+
+/// Lengths held against numbers; one that is open is no negative number.
+pub(super) fn equal(
+    reader: &mut Reader<'_, '_>,
+    call: &Call<'_, '_>,
+) -> Result<Vec<Known>, Reason> {
+    let (a, b) = (sizes_of(call, 0)?, sizes_of(call, 1)?);
+    let same = |(a, b): (&Dim, &Dim)| match (a.as_number(), b.as_number()) {
+        (Some(a), Some(b)) => Some(i64::from(a == b)),
+        (None, Some(number)) | (Some(number), None) if number < 0 => Some(0),
+        _ => (a == b).then_some(1),
+    };
+    let equal: Option<Vec<i64>> = match a.dims.len() == b.dims.len() {
+        true => a.dims.iter().zip(&b.dims).map(same).collect(),
+        false => None,
+    };
+    let equal = equal.ok_or_else(|| Reason("it compares lengths that are open".into()))?;
+    Ok(vec![reader.constant(Tensor::integers(equal))?])
+}
+
+/// Lengths chosen from two lists.
+pub(super) fn choose(call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+    let (a, b) = (sizes_of(call, 1)?, sizes_of(call, 2)?);
+    match call.input(0)?.integers() {
+        Some(which) if which.len() == a.dims.len() && which.len() == b.dims.len() => {
+            let pairs = a.dims.iter().zip(&b.dims).zip(which);
+            let dims =
+                pairs.map(|((a, b), which)| if which != 0 { a } else { b }.clone()).collect();
+            Ok(vec![Known::of_sizes(Sizes { dims, scalar: a.scalar })])
+        }
+        _ => Err(Reason("only lengths of axes are chosen".into())),
     }
 }
 

@@ -28,6 +28,7 @@ mod states;
 mod tensor;
 mod unrolled;
 mod view;
+mod wrapping;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -39,7 +40,7 @@ use reader::Reader;
 use tensor::Tensor;
 
 /// Why a node is not understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Reason(String);
 
 impl From<Error> for Reason {

@@ -5,7 +5,7 @@ use super::known::Known;
 use super::reader::Reader;
 use super::{
     Reason, activation, arithmetic, head, joining, layout, lengths, loops, pooling, recurrent,
-    slicing,
+    slicing, wrapping,
 };
 use crate::load::container::onnx::Node;
 
@@ -26,6 +26,10 @@ pub(super) fn read<'g, 'a>(
             Err(unknown())
         };
     }
+    if let Some(parts) = wrapping::read(call) {
+        call.finish()?;
+        return parts;
+    }
     let result = match call.node.op {
         op if RECURRENT.contains(&op) => recurrent::read(reader, call),
         "Constant" => lengths::constant(reader, call),
@@ -36,6 +40,8 @@ pub(super) fn read<'g, 'a>(
         "ReduceProd" => lengths::product(call),
         "Less" => lengths::less(call),
         "And" => lengths::and(call),
+        "Equal" => lengths::equal(reader, call),
+        "Where" => lengths::choose(call),
         "Identity" | "Dropout" | "Cast" => layout::same(call),
         "Transpose" => layout::transpose(reader, call),
         "Squeeze" => layout::squeeze(reader, call),
@@ -72,7 +78,7 @@ const RECURRENT: [&str; 3] = ["LSTM", "GRU", "RNN"];
 
 /// Whether there is a file for an operator.
 pub(super) fn is_read(node: &Node<'_>) -> bool {
-    const OTHERS: [&str; 32] = [
+    const OTHERS: [&str; 35] = [
         "Constant",
         "Shape",
         "Size",
@@ -105,6 +111,9 @@ pub(super) fn is_read(node: &Node<'_>) -> bool {
         "ReduceMax",
         "Loop",
         "ReverseSequence",
+        "Equal",
+        "Where",
+        "Not",
     ];
     let op = node.op;
     RECURRENT.contains(&op) || OTHERS.contains(&op) || activation::is_known(op)

@@ -6,7 +6,10 @@ use super::known::Known;
 use super::reader::Reader;
 use super::view::{Atom, Form, View};
 use crate::Error;
-use crate::model::{Model, Node, Op, Output, Select, SequenceAxes, Shape, ShownAxis, Value};
+use crate::model::{
+    Direction, Model, Node, Op, Output, OutputOrder, Port, Select, SequenceAxes, Shape, ShownAxis,
+    Value,
+};
 
 /// How a value is shown to the caller.
 struct Shown {
@@ -109,7 +112,9 @@ fn refused(name: &str, what: &str) -> Error {
 
 /// The view as the whole of a value.
 fn whole(reader: &mut Reader<'_, '_>, view: &View) -> Result<View, Reason> {
-    let mut view = reader.settled(view)?;
+    let mut view = view.clone();
+    in_order_of_steps(reader, &mut view);
+    let mut view = reader.settled(&view)?;
     if view.form == Form::States(1) && view.rank() == 2 {
         view.value = reader.select(view.value, Select::State(0));
         view.form = Form::Vector;
@@ -118,6 +123,24 @@ fn whole(reader: &mut Reader<'_, '_>, view: &View) -> Result<View, Reason> {
         return Err(Reason("indices, as they were given".into()));
     }
     Ok(view)
+}
+
+/// Lets a layer hand out its steps in the order in which it takes them, if that is what an output
+/// shows, and nothing else looks at them.
+fn in_order_of_steps(reader: &mut Reader<'_, '_>, view: &mut View) {
+    let Value::Node { node, port: Port::Main } = view.value else { return };
+    let users = reader.nodes.iter().flat_map(|node| &node.inputs).filter(|&&v| v == view.value);
+    let outputs = reader.graph.outputs.iter().filter_map(|info| reader.known(info.name));
+    let shown = outputs.filter(|k| matches!(k, Known::Data(other) if other.value == view.value));
+    if !view.reversed || users.count() > 0 || shown.count() > 1 {
+        return;
+    }
+    if let Op::Recurrent(layer) = &mut reader.nodes[node].op
+        && layer.direction() == Direction::Reverse
+    {
+        layer.order = OutputOrder::Processing;
+        view.reversed = false;
+    }
 }
 
 /// The axes of a caller's array.

@@ -42,11 +42,21 @@ pub(super) fn read<'a>(
         other => return Err(Reason(format!("its direction is '{other}'"))),
     };
     claim(reader, call, layout)?;
+    let (reversed, direction) = match (call.data(0)?.reversed, direction) {
+        (false, direction) => (false, direction),
+        // Backwards over what is backwards in time.
+        (true, Direction::Forward) => (true, Direction::Reverse),
+        (true, Direction::Reverse) => (true, Direction::Forward),
+        (true, Direction::Bidirectional) => {
+            return Err(Reason("it goes both ways through a sequence backwards in time".into()));
+        }
+    };
     let cells = cells(call, direction.count())?;
     let layers = layers(reader, call, direction, &cells)?;
     let states = if cells[0].has_cell_state() { 2 } else { 1 };
     call.at_most(if states == 2 { 8 } else { 6 })?;
-    let x = steps(reader, call.data(0)?, layout)?;
+    let x = View { reversed: false, ..call.data(0)?.clone() };
+    let x = Steps { reversed, ..steps(reader, &x, layout)? };
     let (input_size, hidden_size) = (layers[0].input_size(), layers[0].hidden_size());
     if x.form != Form::Open && x.features != input_size {
         return Err(Reason(format!("X has {} features, W is for {input_size}", x.features)));
@@ -88,6 +98,8 @@ struct Steps {
     features: usize,
     time: Vec<Atom>,
     batch: Vec<Atom>,
+    /// Whether what is wanted is in the order from the last step to the first.
+    reversed: bool,
 }
 
 fn steps(reader: &mut Reader<'_, '_>, x: &View, layout: Layout) -> Result<Steps, Reason> {
@@ -113,7 +125,8 @@ fn steps(reader: &mut Reader<'_, '_>, x: &View, layout: Layout) -> Result<Steps,
             return Err(Reason("the axis of X that is time is another thing".into()));
         }
     }
-    Ok(Steps { value: view.value, form: view.form, features: view.features, time, batch })
+    let (value, form, features) = (view.value, view.form, view.features);
+    Ok(Steps { value, form, features, time, batch, reversed: false })
 }
 
 /// Honours `sequence_lens`: lengths of a run, or all steps.
@@ -138,15 +151,15 @@ fn check_lengths<'a>(
              make them an input, and give them to run_lengths"
         )));
     }
-    let name = call.node.inputs[4];
-    let input = super::reader::given(reader.graph).iter().any(|info| info.name == name);
+    // An input of the graph, whatever casts stand between.
     match lengths {
-        Known::Data(view) if input && view.rank() == 1 => {
-            if let [Atom::Axis(axis)] = view.axes[0][..] {
+        Known::Data(View { index: true, axes, .. }) if axes.len() == 1 => match axes[0][..] {
+            [Atom::Axis(axis)] if reader.axes.of(reader.axes.input(axis)).len() == 1 => {
                 reader.axes.claim(axis, Role::Batch)?;
+                reader.axes.claim_lengths(reader.axes.input(axis))
             }
-            reader.axes.claim_lengths(name)
-        }
+            _ => Err(Reason("its sequence_lens are other than an input, one for each row".into())),
+        },
         _ => {
             Err(Reason("its sequence_lens are computed; only an input of the graph is read".into()))
         }
@@ -323,7 +336,7 @@ fn results(
         Layout::BatchFirst => vec![batch, time, directions, units],
     };
     let y = View::new(y, x.form, count * hidden_size, axes);
-    let y = View { sole: false, ..y };
+    let y = View { sole: false, reversed: x.reversed, ..y };
     let mut known = vec![Known::Data(y)];
     for value in states {
         let several = if count == 1 { Vec::new() } else { vec![Atom::States(count)] };

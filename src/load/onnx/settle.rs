@@ -27,6 +27,7 @@ impl Reader<'_, '_> {
         if view.reversed {
             return Err(Reason("its input is a sequence backwards in time".into()));
         }
+        self.flatten(&mut view);
         if let Form::States(_) = view.form {
             self.settle_states(&mut view)?;
         }
@@ -62,6 +63,29 @@ impl Reader<'_, '_> {
             }
         }
         Ok(view)
+    }
+
+    /// Joins a sequence of fixed time, behind each other with its features, to a vector.
+    fn flatten(&mut self, view: &mut View) {
+        let axes = &self.axes;
+        let steps = |atom: &Atom| match *atom {
+            Atom::Axis(axis) if axes.role(axis) == Some(Role::Time) => axes.size(axis),
+            _ => None,
+        };
+        let whole = |atoms: &[Atom]| match atoms {
+            [time, Atom::Row { len, stride: 1 }] if *len == view.features => steps(time),
+            _ => None,
+        };
+        let Some((last, others)) = view.axes.split_last() else { return };
+        let batch = others.iter().flatten().all(|atom| matches!(atom, Atom::Axis(_)));
+        let (Form::Sequence, true, Some(time)) = (view.form, batch, whole(last)) else { return };
+        let name = format!("{}.flat", self.value_name(view.value));
+        view.value = self.emit(&name, Op::Flatten, &[view.value]);
+        let features = time.saturating_mul(view.features);
+        (view.form, view.features, view.sole) = (Form::Vector, features, true);
+        if let Some(last) = view.axes.last_mut() {
+            *last = super::view::row(features, 1);
+        }
     }
 
     /// A single state as a vector.

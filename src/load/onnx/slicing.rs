@@ -7,7 +7,7 @@ use super::dims::Dim;
 use super::known::{Known, Sizes};
 use super::reader::Reader;
 use super::view::{Atom, Form, View, row};
-use crate::model::{Embedding, Matrix, Op, Select};
+use crate::model::{Embedding, Matrix, Op, Select, Value};
 
 /// Entries `start..end` of an axis.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +34,31 @@ pub(super) fn slice(
     if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
         return Err(Reason("its starts, ends, axes and steps are not equally many".into()));
     }
+    if let (Known::Data(view), &[-1], &[-1], &[axis]) =
+        (call.input(0)?, &steps[..], &starts[..], &axes[..])
+        && ends[0] <= -i64::from(i32::MAX)
+    {
+        return flipped(reader, view, axis);
+    }
     if let Some(step) = steps.iter().find(|&&step| step != 1) {
-        return Err(Reason(format!("it takes steps of {step}; only 1 is read")));
+        return Err(Reason(format!(
+            "it takes steps of {step}; read are 1, and -1 over all of time"
+        )));
     }
     let mut known = call.input(0)?.clone();
     for ((&axis, &start), &end) in axes.iter().zip(&starts).zip(&ends) {
         known = sliced(reader, known, axis, start, end)?;
     }
     Ok(vec![known])
+}
+
+/// All steps in the other order of time.
+fn flipped(reader: &mut Reader<'_, '_>, view: &View, axis: i64) -> Result<Vec<Known>, Reason> {
+    let [Atom::Axis(found)] = view.axes[place(axis, view.rank())?][..] else {
+        return Err(Reason("it puts other than time in the other order".into()));
+    };
+    reader.axes.claim(found, Role::Time)?;
+    Ok(vec![Known::Data(View { reversed: !view.reversed, ..view.clone() })])
 }
 
 /// `start..end` of an axis of known length, negative ones counted from its end.
@@ -126,15 +143,22 @@ fn step(reader: &mut Reader<'_, '_>, view: &View, axis: usize, step: i64) -> Res
     let mut view = view.clone();
     view.axes.remove(axis);
     match reader.axes.role(found) {
-        None => Ok(view),
+        None => {
+            suspect(reader, &view, found);
+            Ok(view)
+        }
         Some(Role::Time) => {
-            let place =
-                isize::try_from(step).map_err(|_| Reason(format!("there is no step {step}")))?;
-            // The last step of a fixed sequence is its last step at any length.
-            let last = reader.axes.size(found).and_then(|size| isize::try_from(size).ok());
-            let place = if last == place.checked_add(1) { -1 } else { place };
+            let place = isize::try_from(step).ok();
+            let place = place.filter(|place| place.unsigned_abs() <= i32::MAX as usize);
+            let place = place.ok_or_else(|| Reason(format!("there is no step {step}")))?;
             // Backwards, the last is the first.
-            let place = if view.reversed { -1 - place } else { place };
+            let mut place = if view.reversed { -1 - place } else { place };
+            // Of a fixed sequence steps count from the first, but for the last.
+            let size = reader.axes.size(found).and_then(|size| isize::try_from(size).ok());
+            if let Some(size) = size {
+                place += if place < 0 { size } else { 0 };
+                place = if place + 1 == size { -1 } else { place };
+            }
             view.reversed = false;
             view.value = reader.select(view.value, Select::Step(place));
             (view.form, view.sole) = (Form::Vector, false);
@@ -142,6 +166,12 @@ fn step(reader: &mut Reader<'_, '_>, view: &View, axis: usize, step: i64) -> Res
         }
         _ => Err(Reason(format!("it takes one row of the batch, {}", reader.axes.describe(found)))),
     }
+}
+
+/// Notes what an axis may be of which an entry is taken: states of an input itself, else time.
+fn suspect(reader: &mut Reader<'_, '_>, view: &View, axis: usize) {
+    let given = matches!(view.value, Value::Input(_));
+    reader.axes.suspect(axis, if given { Role::States } else { Role::Time });
 }
 
 /// Entries of an axis of known length; the axis stays.
@@ -168,6 +198,10 @@ fn part(reader: &mut Reader<'_, '_>, view: &View, range: Range) -> Result<View, 
             Ok(view)
         }
         [Atom::Axis(found)] => {
+            if reader.axes.role(found).is_none() && count == 1 {
+                suspect(reader, &view, found);
+                return Ok(view);
+            }
             if reader.axes.size(found) == Some(count) || reader.axes.role(found).is_none() {
                 return Ok(view);
             }
