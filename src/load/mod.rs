@@ -121,7 +121,7 @@ pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
         Kind::Keras => Kind::Npz,
         kind => kind,
     };
-    spec.build(&weights(&kind, bytes)?)
+    spec.build(&weights(&kind, bytes.to_vec())?)
 }
 
 /// Drafts a specification for a file of weights only: what their names and shapes tell, and notes of
