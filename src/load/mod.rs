@@ -37,7 +37,7 @@ pub use model_file::{ModelFile, SelfTest};
 #[cfg(any(feature = "safetensors", feature = "audio"))]
 pub use spec::{Draft, Note, NoteKind, Spec};
 
-#[cfg(any(feature = "safetensors", feature = "keras"))]
+#[cfg(any(feature = "safetensors", feature = "keras", feature = "audio"))]
 use crate::Array;
 use crate::{Error, Model};
 
@@ -84,6 +84,10 @@ pub fn open_bytes(bytes: &[u8]) -> Result<ModelFile, Error> {
     not(any(feature = "safetensors", feature = "keras", feature = "audio")),
     allow(unused_variables, reason = "without a format, every kind is refused")
 )]
+#[cfg_attr(
+    not(feature = "safetensors"),
+    allow(clippy::needless_pass_by_value, reason = "only that format keeps the bytes")
+)]
 fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
     match kind {
         #[cfg(feature = "keras")]
@@ -103,7 +107,7 @@ fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
 ///
 /// If the file cannot be read, is damaged, lacks a tensor, or holds one that the specification does
 /// not use; if anything in the specification contradicts the weights.
-#[cfg(feature = "safetensors")]
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Error> {
     let path = path.as_ref();
     in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), bytes)?))
@@ -130,16 +134,21 @@ pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
 /// # Errors
 ///
 /// If the file cannot be read or is damaged, or no layer is found in it.
-#[cfg(feature = "safetensors")]
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
     let path = path.as_ref();
     in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), bytes)?))
 }
 
 /// The tensors of a file of weights only.
-#[cfg(feature = "safetensors")]
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+#[cfg_attr(
+    not(feature = "safetensors"),
+    allow(clippy::needless_pass_by_value, reason = "only that format keeps the bytes")
+)]
 fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
     match kind {
+        #[cfg(feature = "safetensors")]
         Kind::Safetensors => Ok(container::safetensors::parse(bytes)?.tensors),
         #[cfg(feature = "npz")]
         Kind::Npz => {
@@ -161,7 +170,7 @@ fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
 /// # Errors
 ///
 /// If a tensor is missing, or is not used; if anything in the specification contradicts the weights.
-#[cfg(feature = "safetensors")]
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 pub fn from_tensors(spec: &Spec, tensors: Vec<(String, Array)>) -> Result<Model, Error> {
     spec.build(&tensors::Tensors::of_arrays(tensors)?)
 }

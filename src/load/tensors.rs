@@ -15,6 +15,10 @@ use crate::{Array, Error, Values};
 pub(crate) struct Tensors {
     entries: BTreeMap<String, Entry>,
     /// Whether those who wrote them chose their order.
+    #[cfg_attr(
+        not(any(feature = "safetensors", feature = "audio")),
+        allow(dead_code, reason = "for drafts")
+    )]
     ordered: bool,
 }
 
@@ -24,6 +28,10 @@ struct Entry {
     data: Data,
     used: Cell<bool>,
     /// How many were added before.
+    #[cfg_attr(
+        not(any(feature = "safetensors", feature = "audio")),
+        allow(dead_code, reason = "for drafts")
+    )]
     place: usize,
 }
 

@@ -19,9 +19,10 @@ def load(
     isa: str | None = None,
     precision: str | None = None,
 ) -> Model:
-    """Reads a model: `.keras`, or `.safetensors` that `save` wrote.
+    """Reads a model: `.keras`, `.safetensors` that `save` wrote, `.nam`, or JSON of RTNeural, AIDA-X
+    or GuitarML.
 
-    `spec` completes a file of weights only (`.safetensors`, `.npz`): a dictionary, JSON, or the
+    `spec` completes a file of weights only (`.safetensors`, `.npz`, JSON): a dictionary, JSON, or the
     path of a JSON file. `threads` is for one call; without it `RITORNELLO_THREADS` says, else it is
     one. `isa` lowers the level: "portable", "avx2", "avx512"; `precision` is "f32".
 

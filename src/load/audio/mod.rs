@@ -44,7 +44,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<ModelFile, Error> {
 }
 
 /// Reads the tensors of a `state_dict`.
-#[cfg(feature = "safetensors")]
 pub(super) fn tensors(bytes: &[u8]) -> Result<Tensors, Error> {
     let value = parse(bytes)?;
     let top = Object::new("JSON", "the top", &value)?;

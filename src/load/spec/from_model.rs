@@ -37,6 +37,7 @@ pub(super) fn spec(model: &Model) -> Result<Spec, Error> {
 }
 
 /// The weights of every node, by name, with their shapes.
+#[cfg(feature = "safetensors")]
 pub(in crate::load) fn canonical_tensors(model: &Model) -> Vec<(String, Vec<usize>, &[f32])> {
     let mut tensors = Vec::new();
     for node in model.nodes() {
