@@ -65,6 +65,31 @@ fn its_first_network_gives_what_onnx_runtime_gives_and_streams() {
     }
 }
 
+/// The same network in an ONNX file that takes and gives its states: step by step the same bits.
+#[cfg(feature = "onnx")]
+#[test]
+fn its_onnx_file_has_the_bits_of_its_weights_in_h5() {
+    let Some(file) = file() else { return };
+    let (weights, onnx) = (model(&file), load(file.with_file_name("model_1.onnx")).unwrap());
+    let x = array("case.npz", "input.x");
+    for isa in Isa::available() {
+        let options = || PlanOptions::default().isa(isa);
+        let plan = onnx.plan(options()).unwrap();
+        let mut session = weights.plan(options()).unwrap().session(1, 1).unwrap();
+        let mut state = Array::new(&[1, 2, 128, 2], vec![0.0; 512]).unwrap();
+        for (t, x) in x.as_f32().unwrap().chunks(257).enumerate() {
+            let expected = session.run(x).unwrap();
+            let x = Array::new(&[1, 1, 257], x.to_vec()).unwrap();
+            let found = plan.run(&[("input_2", &x), ("input_3", &state)]).unwrap();
+            let get = |name| &found.iter().find(|(known, _)| known == name).unwrap().1;
+            let found = get("activation_2").as_f32().unwrap();
+            let bits = |values: &[f32]| values.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(found), bits(&expected), "{isa}, step {t}");
+            state = get("tf_op_layer_stack_2").clone();
+        }
+    }
+}
+
 #[test]
 fn nothing_of_it_is_left_out_unsaid() {
     let Some(file) = file() else { return };
