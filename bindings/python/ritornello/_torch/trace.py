@@ -15,6 +15,7 @@ from torch.nn.utils import rnn as rnn_utils
 from .. import _ritornello
 from .._model import Model
 from .._ritornello import UnsupportedError
+from .decisions import Decisions
 from .graph_call import GraphCall
 from .inputs import Guess, guesses
 from .reader import Reader
@@ -36,9 +37,23 @@ class Seen(fx.Proxy):
 class Tracer(fx.Tracer):
     """Traces a module; recurrent modules stay whole, and lines of source are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, decisions: Decisions) -> None:
         super().__init__(autowrap_functions=WHOLE)
         self.record_stack_traces = True
+        self.decisions = decisions
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        return self.decisions.decide(obj.node)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if self.decisions.computing:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def call_module(self, m: torch.nn.Module, forward: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if self.decisions.computing:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
     def is_leaf_module(self, module: torch.nn.Module, path: str) -> bool:
         if isinstance(module, (torch.nn.RNNBase, torch.nn.RNNCellBase)):
@@ -58,7 +73,7 @@ def factories(tracer: Tracer) -> Iterator[None]:
 
     def traced(original: Any) -> Any:
         def make(*args: Any, **kwargs: Any) -> Any:
-            if not hasattr(tracer, "graph"):
+            if not hasattr(tracer, "graph") or tracer.decisions.computing:
                 return original(*args, **kwargs)
             return tracer.create_proxy("call_function", original, args, kwargs)
 
@@ -76,10 +91,11 @@ def factories(tracer: Tracer) -> Iterator[None]:
 def traced(module: Any, example: Any, options: dict[str, Any]) -> Model:
     """Makes the model of a module that is made of others."""
     examples = None if example is None else example if type(example) is tuple else (example,)
-    tracer = Tracer()
+    tracer = Tracer(Decisions(module, examples))
     try:
         with factories(tracer):
             graph = tracer.trace(module, concrete_args=_absent(module, examples))
+        tracer.decisions.leave(graph)
     except UnsupportedError:
         raise
     except Exception as problem:  # whatever `forward` does with what is no tensor
