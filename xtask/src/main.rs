@@ -57,6 +57,16 @@ fn root() -> PathBuf {
     here.parent().expect("this package lies in a folder of the repository").to_owned()
 }
 
+/// The target directory that this program was built in.
+fn target(root: &Path) -> Result<PathBuf, String> {
+    if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
+        return Ok(root.join(folder));
+    }
+    let program = std::env::current_exe().map_err(|reason| reason.to_string())?;
+    let folder = program.ancestors().nth(2).map(Path::to_owned);
+    folder.ok_or_else(|| format!("{} lies in no target directory", program.display()))
+}
+
 /// Says what is run, runs it, and fails if it fails.
 fn shell(command: &mut Command) -> Result<(), String> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::shell;
+use crate::{shell, target};
 
 /// The Python that makes the environment, if it is not `python3`.
 const VARIABLE: &str = "RITORNELLO_PYTHON";
@@ -37,14 +37,11 @@ pub(crate) fn prepare(root: &Path) -> Result<(), String> {
     environment(root, &target(root)?.join(FOLDER).join("venv")).map(drop)
 }
 
-/// The target directory that this program was built in.
-fn target(root: &Path) -> Result<PathBuf, String> {
-    if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
-        return Ok(root.join(folder));
-    }
-    let program = std::env::current_exe().map_err(|reason| format!("python: {reason}"))?;
-    let folder = program.ancestors().nth(2).map(Path::to_owned);
-    folder.ok_or_else(|| format!("python: {} lies in no target directory", program.display()))
+/// A program of the environment, if it has it.
+pub(crate) fn program(root: &Path, name: &str) -> Option<PathBuf> {
+    let folder = if cfg!(windows) { "Scripts" } else { "bin" };
+    let found = target(root).ok()?.join(FOLDER).join("venv").join(folder).join(name);
+    found.is_file().then_some(found)
 }
 
 /// The search path with the programs of the environment, maturin among them, before others.

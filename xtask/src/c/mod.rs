@@ -9,8 +9,10 @@ mod trials;
 pub(crate) use header::run as header;
 pub(crate) use install::run as install;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+
+use crate::target;
 
 /// Where the crate lies.
 const CRATE: &str = "bindings/c";
@@ -37,16 +39,6 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
 enum Profile {
     Release,
     Dev,
-}
-
-/// The target directory that this program was built in.
-fn target(root: &Path) -> Result<PathBuf, String> {
-    if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
-        return Ok(root.join(folder));
-    }
-    let program = std::env::current_exe().map_err(|reason| format!("c: {reason}"))?;
-    let folder = program.ancestors().nth(2).map(Path::to_owned);
-    folder.ok_or_else(|| format!("c: {} lies in no target directory", program.display()))
 }
 
 /// What a command prints; an error if it fails.

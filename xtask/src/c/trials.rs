@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::toolchain::{Linked, Toolchain, exists};
 use super::{CRATE, copy, npz, output, read, write};
-use crate::shell;
+use crate::{python, shell};
 
 /// The documents whose programs in C and C++ are compiled and run.
 const DOCUMENTS: [&str; 4] =
@@ -97,16 +97,17 @@ impl Trials<'_> {
 
     /// The examples, by CMake's `find_package`.
     fn cmake(&mut self) -> Result<(), String> {
-        if !exists("cmake") {
+        let ours = || python::program(self.root, "cmake");
+        let Some(cmake) = exists("cmake").then(|| "cmake".into()).or_else(ours) else {
             self.missing.push("the CMake project: there is no cmake".into());
             return Ok(());
-        }
+        };
         let build = self.tools.build.join("cmake");
-        let mut configure = Command::new("cmake");
+        let mut configure = Command::new(&cmake);
         configure.arg("-S").arg(self.root.join(CRATE).join("examples")).arg("-B").arg(&build);
         configure.arg(format!("-DCMAKE_PREFIX_PATH={}", self.tools.prefix.display()));
         shell(&mut configure)?;
-        shell(Command::new("cmake").arg("--build").arg(&build))?;
+        shell(Command::new(&cmake).arg("--build").arg(&build))?;
         self.examples(&build)
     }
 
