@@ -4,11 +4,13 @@
 
 mod allocator;
 mod load_fixtures;
+mod random;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use allocator::measured;
 use load_fixtures::fixture;
+use random::Random;
 use ritornello::load::open_bytes;
 
 /// Bytes of memory for each byte of text: `0,` is a value of JSON, in a list that grows by doubling.
@@ -23,23 +25,6 @@ fn survive(text: &[u8], how: &str) -> bool {
     let most = EACH * text.len() + BESIDE;
     assert!(peak <= most.cast_signed(), "{how}: {peak} bytes for {} of text", text.len());
     result.unwrap_or_else(|_| panic!("{how}: the reader panicked"))
-}
-
-/// Random numbers that are the same in every run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("below end")
-    }
 }
 
 /// Changes a few bytes to anything.

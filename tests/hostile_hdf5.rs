@@ -5,10 +5,12 @@
 
 mod allocator;
 mod load_fixtures;
+mod random;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use load_fixtures::{fixture, scratch};
+use random::Random;
 use ritornello::load::{Spec, load_with_spec};
 
 /// What any file may need: a header counts up to 65535 messages. And how many times its own length
@@ -52,23 +54,6 @@ fn truncated_files() {
             let how = format!("{name} cut to {end} bytes");
             assert!(survive(&whole[..end], spec.as_ref(), &how).is_err(), "{how}: it loads");
         }
-    }
-}
-
-/// Random numbers that are the same in every run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("below end")
     }
 }
 

@@ -5,11 +5,13 @@
 
 mod allocator;
 mod load_fixtures;
+mod random;
 
 use std::io::{Cursor, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use load_fixtures::{fixture, scratch};
+use random::Random;
 use ritornello::load::{Spec, load_with_spec};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -229,19 +231,6 @@ fn bombs() {
     );
     let long = [b"N".repeat(1 << 23), b".".to_vec()].concat();
     refused(&zipped(&long, &[], CompressionMethod::Deflated), &["m/data.pkl", "many times"]);
-}
-
-/// Random numbers that are the same in every run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ z >> 31) % end as u64).expect("below end")
-    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod load_fixtures;
 mod load_hostile_onnx;
 #[cfg(feature = "onnx")]
 mod onnx_writer;
+mod random;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -15,6 +16,7 @@ use std::io::{Cursor, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use load_fixtures::{fixture, scratch};
+use random::Random;
 use ritornello::load::{Spec, load_with_spec, npz};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
@@ -83,23 +85,6 @@ fn survive(bytes: &[u8], extension: &str, spec: Option<&Spec>, how: &str) -> boo
     let largest = LARGEST.get();
     assert!(largest < MOST, "{how}: {largest} bytes were asked for at once");
     result.unwrap_or_else(|_| panic!("{how}: the reader panicked")).is_ok()
-}
-
-/// Random numbers that are the same in every run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("below end")
-    }
 }
 
 /// Changes a few bytes: to anything, to a bit flipped, or eight of them to a huge number.

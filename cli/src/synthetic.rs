@@ -2,7 +2,7 @@
 
 use ritornello::model::{
     Activation, Cell, CellWeights, Direction, Element, Extent, GruReset, Matrix, Model, Op,
-    Recurrent, RecurrentWeights, Shape, ShownAxis, Value,
+    Recurrent, RecurrentWeights, Shape, Value,
 };
 use ritornello::{Array, Error};
 
@@ -134,12 +134,8 @@ pub(crate) fn inputs(model: &Model, batch: usize, time: usize) -> Result<Named, 
     let mut numbers = Numbers::new(3);
     let mut arrays = Named::new();
     for (index, input) in model.inputs().iter().enumerate() {
-        let lengths = model.input_axes(index).iter().map(|axis| match *axis {
-            ShownAxis::Batch => batch,
-            ShownAxis::Time => time,
-            ShownAxis::Length(length) => length,
-        });
-        let shape: Vec<usize> = lengths.collect();
+        let axes = model.input_axes(index).iter();
+        let shape: Vec<usize> = axes.map(|axis| axis.length([time, batch])).collect();
         let count = shape.iter().product();
         let array = match input.element {
             Element::F32 => Array::new(&shape, numbers.take(count, 1.0))?,

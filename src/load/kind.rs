@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(any(feature = "npz", feature = "keras", feature = "pytorch"))]
+use super::container::zip::Archive;
 use crate::Error;
 
 /// How a PyTorch file from before the zips begins: a pickle of a magic number.
@@ -47,10 +49,24 @@ impl Kind {
         }
     }
 
-    /// What a zip is, by the names in it.
+    /// What a zip is, by the names of its members; one that cannot be opened is a `.keras` file, whose
+    /// reader says why.
+    #[cfg(any(feature = "npz", feature = "keras", feature = "pytorch"))]
     fn of_zip(bytes: &[u8]) -> Self {
-        let holds = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
-        if !holds(b"config.json") && holds(b"/data.pkl") { Self::Torch } else { Self::Keras }
+        let names = Archive::open(bytes).and_then(|archive| archive.names()).unwrap_or_default();
+        let some = |end: &str| names.iter().any(|name| name.ends_with(end));
+        if some("/data.pkl") {
+            Self::Torch
+        } else if some(".npy") && !some("config.json") {
+            Self::Npz
+        } else {
+            Self::Keras
+        }
+    }
+
+    #[cfg(not(any(feature = "npz", feature = "keras", feature = "pytorch")))]
+    fn of_zip(_bytes: &[u8]) -> Self {
+        Self::Keras
     }
 
     /// The error that such a file is not read.

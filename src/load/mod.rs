@@ -148,12 +148,7 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
 /// As [`load_with_spec`].
 #[cfg(feature = "safetensors")]
 pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
-    // A .keras file is a zip too, but has no use for a spec.
-    let kind = match Kind::of(Path::new(""), bytes) {
-        Kind::Keras => Kind::Npz,
-        kind => kind,
-    };
-    spec.build(&weights(&kind, bytes.to_vec())?)
+    spec.build(&weights(&Kind::of(Path::new(""), bytes), bytes.to_vec())?)
 }
 
 /// Drafts a specification for a file of weights only: what their names and shapes tell, and notes of

@@ -21,7 +21,7 @@ pub(crate) struct Tensors {
     )]
     ordered: bool,
     /// The tensors of some groups, in an order that the file gives.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     lists: BTreeMap<String, Vec<String>>,
 }
 
@@ -131,13 +131,13 @@ impl Tensors {
     }
 
     /// Adds the order of a group's tensors.
-    #[cfg(all(feature = "keras", feature = "safetensors"))]
+    #[cfg(all(feature = "keras", any(feature = "safetensors", feature = "audio")))]
     pub(crate) fn list(&mut self, group: String, names: Vec<String>) {
         self.lists.insert(group, names);
     }
 
     /// The tensors of a group in the order that the file gives, if it gives one.
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn listed(&self, group: &str) -> Option<&[String]> {
         self.lists.get(group).map(Vec::as_slice)
     }
@@ -308,7 +308,7 @@ impl<'a> TensorView<'a> {
     }
 
     /// All numbers, the last axis fastest.
-    #[cfg(any(feature = "safetensors", feature = "audio"))]
+    #[cfg(any(feature = "safetensors", feature = "keras", feature = "audio"))]
     pub(crate) fn numbers(&self) -> Vec<f32> {
         self.values.to_vec()
     }

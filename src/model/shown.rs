@@ -1,5 +1,7 @@
 //! The axes of the arrays in which a caller gives and gets the values of a model.
 
+use std::fmt;
+
 use super::graph::Model;
 use super::{Element, Extent, SequenceAxes, Shape};
 use crate::Error;
@@ -13,6 +15,29 @@ pub enum ShownAxis {
     Time,
     /// So many: features or a part of them, states, steps of a sequence of fixed length, or 1.
     Length(usize),
+}
+
+impl ShownAxis {
+    /// Its length in an array of `batch` rows and `time` steps.
+    #[must_use]
+    pub fn length(self, [time, batch]: [usize; 2]) -> usize {
+        match self {
+            Self::Batch => batch,
+            Self::Time => time,
+            Self::Length(length) => length,
+        }
+    }
+}
+
+/// `batch`, `time`, or the length.
+impl fmt::Display for ShownAxis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Batch => f.write_str("batch"),
+            Self::Time => f.write_str("time"),
+            Self::Length(length) => length.fmt(f),
+        }
+    }
 }
 
 impl Shape {
@@ -144,20 +169,11 @@ fn is_parted(whole: &[ShownAxis], parts: &[ShownAxis]) -> bool {
 
 /// The axes for messages: `[batch, time, 16]`.
 pub(crate) fn described(axes: &[ShownAxis]) -> String {
-    let words = axes.iter().map(|axis| match axis {
-        ShownAxis::Batch => "batch".to_owned(),
-        ShownAxis::Time => "time".to_owned(),
-        ShownAxis::Length(length) => length.to_string(),
-    });
-    format!("[{}]", words.collect::<Vec<_>>().join(", "))
+    let words: Vec<String> = axes.iter().map(ShownAxis::to_string).collect();
+    format!("[{}]", words.join(", "))
 }
 
 /// The lengths of the axes in a run.
-pub(crate) fn lengths(axes: &[ShownAxis], [time, batch]: [usize; 2]) -> Vec<usize> {
-    let length = |axis: &ShownAxis| match *axis {
-        ShownAxis::Batch => batch,
-        ShownAxis::Time => time,
-        ShownAxis::Length(length) => length,
-    };
-    axes.iter().map(length).collect()
+pub(crate) fn lengths(axes: &[ShownAxis], sizes: [usize; 2]) -> Vec<usize> {
+    axes.iter().map(|axis| axis.length(sizes)).collect()
 }

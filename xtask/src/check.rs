@@ -6,11 +6,17 @@ use std::process::Command;
 use crate::{c, rooms, shell};
 
 /// One line each: the arguments of cargo.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 12] = [
     "fmt --all --check",
     "clippy --workspace --all-targets --all-features -- --deny warnings",
-    // A feature adds to the interface: without any, the library still builds.
+    // A feature adds to the interface: without any, and with each alone, the library still builds.
     "clippy --package ritornello --no-default-features -- --deny warnings",
+    "clippy --package ritornello --no-default-features --features keras -- --deny warnings",
+    "clippy --package ritornello --no-default-features --features onnx -- --deny warnings",
+    "clippy --package ritornello --no-default-features --features safetensors -- --deny warnings",
+    "clippy --package ritornello --no-default-features --features pytorch -- --deny warnings",
+    "clippy --package ritornello --no-default-features --features npz -- --deny warnings",
+    "clippy --package ritornello --no-default-features --features audio -- --deny warnings",
     // Cells of a fixed size are for machines that have neither `std` nor an allocator, with the bits
     // of all others.
     "clippy --package ritornello-kernels --no-default-features --features libm -- --deny warnings",

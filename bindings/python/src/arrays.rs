@@ -71,23 +71,13 @@ pub(crate) fn in_order_mut<'a, D: Dimension>(
     array.as_slice_mut().map_err(|_| scattered())
 }
 
-/// The shape of an array of the caller's with these axes; `time` are its steps.
-pub(crate) fn lengths(axes: &[ShownAxis], [time, batch]: [usize; 2]) -> Vec<usize> {
-    let length = |axis: &ShownAxis| match *axis {
-        ShownAxis::Batch => batch,
-        ShownAxis::Time => time,
-        ShownAxis::Length(length) => length,
-    };
-    axes.iter().map(length).collect()
-}
-
 /// The shape of the caller's array for an output; `times` are the steps of each input.
 pub(crate) fn outside_shape(output: &PlannedOutput, batch: usize, times: &[usize]) -> Vec<usize> {
     let time = match output.shape {
         Shape::Sequence { time: Extent::Input(input), .. } => times.get(input).copied(),
         _ => None,
     };
-    lengths(&output.axes, [time.unwrap_or(0), batch])
+    output.axes.iter().map(|axis| axis.length([time.unwrap_or(0), batch])).collect()
 }
 
 /// The length of the axis that is the batch, or the time of the caller's array.
@@ -164,10 +154,5 @@ pub(crate) fn axes(shape: Shape, axes: &[ShownAxis]) -> (String, Vec<String>) {
         Shape::States { .. } => "states",
         Shape::Sequence { .. } => "sequence",
     };
-    let axis = |axis: &ShownAxis| match axis {
-        ShownAxis::Batch => "batch".to_owned(),
-        ShownAxis::Time => "time".to_owned(),
-        ShownAxis::Length(length) => length.to_string(),
-    };
-    (kind.to_owned(), axes.iter().map(axis).collect())
+    (kind.to_owned(), axes.iter().map(ShownAxis::to_string).collect())
 }

@@ -5,7 +5,7 @@
 
 mod cudnn;
 pub mod keras;
-#[cfg(any(feature = "safetensors", feature = "keras"))]
+#[cfg(any(feature = "safetensors", feature = "keras", feature = "audio"))]
 pub(super) mod keras_1;
 #[cfg(feature = "onnx")]
 pub(crate) mod onnx;

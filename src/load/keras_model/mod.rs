@@ -20,7 +20,7 @@ mod nested;
 mod paths;
 mod recurrent;
 mod topology;
-#[cfg(feature = "safetensors")]
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 mod weights_only;
 
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ struct Version {
     standalone: bool,
 }
 
-#[cfg(feature = "safetensors")]
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 pub(super) use weights_only::read as read_weights;
 
 /// The groups of a whole model that hold no weights of layers.
