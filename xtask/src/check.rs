@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{c, rooms, shell};
 
 /// One line each: the arguments of cargo.
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 15] = [
     "fmt --all --check",
     "clippy --workspace --all-targets --all-features -- --deny warnings",
     // A feature adds to the interface: without any, and with each alone, the library still builds.
@@ -22,6 +22,10 @@ const STEPS: [&str; 12] = [
     "clippy --package ritornello-kernels --no-default-features --features libm -- --deny warnings",
     "test --package ritornello-kernels --no-default-features --features libm --lib",
     "doc --workspace --no-deps --all-features",
+    // The locks of the workspaces beside this one know what the library depends on.
+    "update --quiet --workspace --locked --manifest-path benches/peers/Cargo.toml",
+    "update --quiet --workspace --locked --manifest-path bindings/c/header/Cargo.toml",
+    "update --quiet --workspace --locked --manifest-path fuzz/Cargo.toml",
 ];
 
 /// Runs every step, so that one run tells all that is wrong.
