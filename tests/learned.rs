@@ -7,7 +7,7 @@ mod refusal;
 use models::{bits_of, get, layer, named, noise, plan};
 use refusal::refused;
 use ritornello::model::{
-    Cell, Constant, Direction, Matrix, Merge, Model, Op, PadOutput, Recurrent, Select,
+    Cell, Constant, Direction, MaskRule, Matrix, Merge, Model, Op, PadOutput, Recurrent, Select,
 };
 use ritornello::{Array, Isa, Plan, Session};
 
@@ -237,6 +237,23 @@ fn constants_are_operands_and_outputs() {
                 }
             }
         }
+    }
+}
+
+/// A mask, too, may be made of constants, and of nodes that nothing asks for.
+#[test]
+fn constants_that_nothing_asks_for_do_not_run() {
+    let mut graph = Model::graph();
+    let x = graph.vector("x", 2);
+    let steps = graph.constant("steps", Constant::sequence(matrix(3, 2, 5)));
+    let mask = graph.mask("mask", MaskRule::AnyDiffers(0.0), steps);
+    graph.node("mean", Op::MeanOverTime, &[steps, mask]);
+    graph.output("y", x);
+    let model = graph.build().unwrap();
+    for plan in plans(&model) {
+        let x = Array::new(&[1, 2], vec![1.0, 2.0]).unwrap();
+        let outputs = plan.run(&[("x", &x)]).unwrap();
+        assert_eq!(get(&outputs, "y"), &x);
     }
 }
 

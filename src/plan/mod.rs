@@ -170,8 +170,8 @@ impl Frame {
         let wired = model.nodes().iter().zip(&starts).map(|(node, start)| {
             let (inputs, mask) = learned::inputs(model, node, start.as_ref());
             // What only learned states are made of has no place, and does not run.
-            let inputs = inputs.iter().filter_map(|value| places.get(value).copied());
-            (inputs.collect(), mask.map(|mask| places[&mask]))
+            let place = |value: &Value| places.get(value).copied();
+            (inputs.iter().filter_map(place).collect(), mask.as_ref().and_then(place))
         });
         Ok(Self { plan, wired: wired.collect(), places, starts })
     }
