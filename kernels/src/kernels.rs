@@ -10,6 +10,7 @@ use crate::gemm::ProjectArgs;
 use crate::isa::Isa;
 use crate::pack::{MatrixSource, PackedMatrix};
 use crate::recurrence::{self, CellSource, PackedCell, ProductArgs, RecurArgs};
+use crate::simd::Registers;
 use crate::tuning::max_rows;
 use crate::view::{View, ViewMut};
 
@@ -67,8 +68,7 @@ type Recurrence = unsafe fn(&PackedCell, &mut RecurArgs<'_>);
 #[derive(Debug)]
 pub struct Kernels {
     pub(crate) isa: Isa,
-    pub(crate) lanes: usize,
-    pub(crate) accumulators: usize,
+    pub(crate) registers: Registers,
     pub(crate) project: unsafe fn(&mut ProjectArgs<'_>),
     pub(crate) activate: unsafe fn(Activation, &mut ViewMut<'_>),
     pub(crate) simple_tanh: Recurrence,
@@ -138,8 +138,7 @@ macro_rules! kernel_table {
         /// The stage functions of this level.
         pub(crate) static KERNELS: $crate::kernels::Kernels = $crate::kernels::Kernels {
             isa: $isa,
-            lanes: <$token_type as $crate::simd::Simd>::LANES,
-            accumulators: <$token_type as $crate::simd::Simd>::ACCUMULATORS,
+            registers: $crate::simd::Registers::of::<$token_type>(),
             project: fences::project,
             activate: fences::activate,
             simple_tanh: fences::simple_tanh,
@@ -185,7 +184,7 @@ impl Kernels {
     /// If a length does not fit.
     #[must_use]
     pub fn pack_cell(&self, source: &CellSource<'_>) -> PackedCell {
-        let mut cell = PackedCell::new(source, self.lanes);
+        let mut cell = PackedCell::new(source, self.registers);
         if self.isa == Isa::Portable {
             cell.projection.lay_out_for_matrixmultiply();
         }
@@ -200,7 +199,7 @@ impl Kernels {
     #[must_use]
     pub fn pack_dense(&self, source: &MatrixSource<'_>, outputs: usize) -> PackedMatrix {
         assert_eq!(source.weights.len(), outputs * source.depth, "dense weights");
-        PackedMatrix::from_outputs(*source, outputs, self.lanes)
+        PackedMatrix::from_outputs(*source, outputs, self.registers)
     }
 
     /// The input projection: `output = input Wᵀ + b` for every row, in the packed order of gates.
@@ -248,7 +247,7 @@ impl Kernels {
         input: View<'_>,
         output: ViewMut<'_>,
     ) {
-        assert_eq!(weights.layout.lanes, self.lanes, "weights packed for another level");
+        assert_eq!(weights.layout.registers, self.registers, "weights packed for another level");
         let mut args = ProjectArgs { input, weights, output, panels };
         args.check();
         // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
@@ -262,7 +261,8 @@ impl Kernels {
     ///
     /// If a length does not fit, or the cell was packed for another level.
     pub fn recur(&self, cell: &PackedCell, args: &mut RecurArgs<'_>) {
-        assert_eq!(cell.projection.layout.lanes, self.lanes, "a cell packed for another level");
+        let registers = cell.projection.layout.registers;
+        assert_eq!(registers, self.registers, "a cell packed for another level");
         cell.check(args);
         if !cell.is_fused() {
             recurrence::general(self, cell, args);
@@ -320,7 +320,7 @@ impl Kernels {
             Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => "gru_before".into(),
         };
         let tile = match cell.is_fused() {
-            true => self.tile(cell.recurrent().widest_panel()),
+            true => self.tile(cell.recurrent().widest_tile()),
             false => "general".into(),
         };
         format!("recurrence-{variant}-f32-{}-{tile}", self.isa)
@@ -329,10 +329,11 @@ impl Kernels {
     /// The name of the kernel that runs a dense layer.
     #[must_use]
     pub fn dense_name(&self, weights: &PackedMatrix) -> String {
-        format!("head-f32-{}-{}", self.isa, self.tile(weights.widest_panel()))
+        format!("head-f32-{}-{}", self.isa, self.tile(weights.widest_tile()))
     }
 
     fn tile(&self, vectors: usize) -> String {
-        format!("{}x{}", max_rows(self.accumulators, vectors), vectors * self.lanes)
+        let Registers { lanes, accumulators } = self.registers;
+        format!("{}x{}", max_rows(accumulators, vectors), vectors * lanes)
     }
 }

@@ -8,6 +8,10 @@
 //! panel 0: k=0: [vector 0 lanes][vector 1 lanes]...   k=1: ...   panel 1: ...
 //! ```
 //!
+//! Where registers are few and weights many, the four vectors of a panel lie in two *parts* of two, one
+//! behind the other, each as above: tiles that sum one part at a time have room for more rows, and
+//! each part is a stream.
+//!
 //! For a recurrent layer the vectors of a panel are the *gates* of the same few units: one register
 //! tile then holds i, f, g, o of those units, and the state is updated where the sums are. The
 //! pre-activations that a projection writes have the same order of columns. Where there is one gate
@@ -16,20 +20,23 @@
 use std::ops::Range;
 
 use crate::buffer::AlignedBuffer;
-use crate::contract::flushed;
-use crate::tuning::MATRIXMULTIPLY_WEIGHTS;
+use crate::contract::{chains, flushed};
+use crate::simd::Registers;
+use crate::tuning::{MATRIXMULTIPLY_WEIGHTS, WEIGHTS_IN_PARTS, may_be_parted};
 
 /// The order of a packed matrix's columns in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PanelLayout {
-    /// Lanes of a vector.
-    pub(crate) lanes: usize,
+    /// Of the level.
+    pub(crate) registers: Registers,
     /// Panels.
     pub(crate) panels: usize,
     /// Vectors of a panel.
     pub(crate) vectors: usize,
     /// The first so many panels have one vector more.
     pub(crate) wider: usize,
+    /// Whether panels of four vectors lie in two parts.
+    pub(crate) parted: bool,
     /// What the vectors of a panel are.
     pub(crate) columns: Columns,
 }
@@ -58,17 +65,18 @@ pub(crate) const fn plain_panels(vectors: usize) -> usize {
 
 impl PanelLayout {
     /// Each vector of a panel another of `gates`, 2 or more.
-    fn of_gates(units: usize, gates: usize, lanes: usize) -> Self {
-        let (panels, columns) = (units.div_ceil(lanes), Columns::Gates { units });
-        Self { lanes, panels, vectors: gates, wider: 0, columns }
+    fn of_gates(units: usize, gates: usize, registers: Registers) -> Self {
+        let (panels, columns) = (units.div_ceil(registers.lanes), Columns::Gates { units });
+        Self { registers, panels, vectors: gates, wider: 0, parted: false, columns }
     }
 
     /// Outputs in order.
-    fn plain(outputs: usize, lanes: usize) -> Self {
-        let vectors = outputs.div_ceil(lanes);
+    fn plain(outputs: usize, registers: Registers) -> Self {
+        let vectors = outputs.div_ceil(registers.lanes);
         let panels = vectors.div_ceil(MOST_VECTORS).max(1);
         let columns = Columns::Plain { outputs };
-        Self { lanes, panels, vectors: vectors / panels, wider: vectors % panels, columns }
+        let (vectors, wider) = (vectors / panels, vectors % panels);
+        Self { registers, panels, vectors, wider, parted: false, columns }
     }
 
     /// Numbers in a row of pre-activations, lanes that belong to no output included.
@@ -79,7 +87,7 @@ impl PanelLayout {
     /// The first column of a panel.
     #[inline(always)]
     pub(crate) fn first_column(&self, panel: usize) -> usize {
-        (panel * self.vectors + panel.min(self.wider)) * self.lanes
+        (panel * self.vectors + panel.min(self.wider)) * self.registers.lanes
     }
 
     /// The vectors of a panel.
@@ -88,15 +96,23 @@ impl PanelLayout {
         self.vectors + usize::from(panel < self.wider)
     }
 
+    /// The parts of a panel, of which the second may be empty: the vectors of each.
+    #[inline(always)]
+    pub(crate) fn parts(&self, panel: usize) -> [Range<usize>; 2] {
+        match self.vectors_of(panel) {
+            MOST_VECTORS if self.parted => [0..2, 2..4],
+            vectors => [0..vectors, vectors..vectors],
+        }
+    }
+
     /// The matrix rows whose weights go to the lanes of a vector; padding takes the lanes left over.
     fn source_rows(&self, panel: usize, vector: usize) -> Range<usize> {
+        let lanes = self.registers.lanes;
         let (first, start, end) = match self.columns {
-            Columns::Gates { units } => (vector * units, panel * self.lanes, units),
-            Columns::Plain { outputs } => {
-                (0, self.first_column(panel) + vector * self.lanes, outputs)
-            }
+            Columns::Gates { units } => (vector * units, panel * lanes, units),
+            Columns::Plain { outputs } => (0, self.first_column(panel) + vector * lanes, outputs),
         };
-        first + start.min(end)..first + (start + self.lanes).min(end)
+        first + start.min(end)..first + (start + lanes).min(end)
     }
 }
 
@@ -116,7 +132,7 @@ pub struct PackedMatrix {
 /// The order of all weights of a packed matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// `[panel][k][vector][lane]`: for the tiles of this crate.
+    /// `[panel][part][k][vector][lane]`: for the tiles of this crate.
     Panels,
     /// `[k][panel][vector][lane]`: one matrix, for `matrixmultiply`.
     Whole,
@@ -151,30 +167,38 @@ impl PackedMatrix {
         source: MatrixSource<'_>,
         units: usize,
         range: Range<usize>,
-        lanes: usize,
+        registers: Registers,
     ) -> Self {
         let layout = match range.len() {
-            1 => PanelLayout::plain(units, lanes),
-            gates => PanelLayout::of_gates(units, gates, lanes),
+            1 => PanelLayout::plain(units, registers),
+            gates => PanelLayout::of_gates(units, gates, registers),
         };
         Self::pack(source.gates(units, range), layout)
     }
 
     /// Packs a dense layer: outputs stay in order.
-    pub(crate) fn from_outputs(source: MatrixSource<'_>, outputs: usize, lanes: usize) -> Self {
-        Self::pack(source, PanelLayout::plain(outputs, lanes))
+    pub(crate) fn from_outputs(
+        source: MatrixSource<'_>,
+        outputs: usize,
+        registers: Registers,
+    ) -> Self {
+        Self::pack(source, PanelLayout::plain(outputs, registers))
     }
 
-    fn pack(source: MatrixSource<'_>, layout: PanelLayout) -> Self {
+    fn pack(source: MatrixSource<'_>, mut layout: PanelLayout) -> Self {
         let depth = source.depth;
+        let many = depth * layout.width() >= WEIGHTS_IN_PARTS && chains(depth) == 1;
+        layout.parted = many && may_be_parted(layout.registers.accumulators, MOST_VECTORS);
         let mut weights = AlignedBuffer::with_capacity(layout.width() * depth);
         let mut bias = AlignedBuffer::zeroed(layout.width());
         for panel in 0..layout.panels {
-            for start in (0..depth).step_by(BLOCK) {
-                let block = start..depth.min(start + BLOCK);
-                pack_block(source, &mut weights, &layout, panel, block);
+            for part in layout.parts(panel) {
+                for start in (0..depth).step_by(BLOCK) {
+                    let block = start..depth.min(start + BLOCK);
+                    pack_block(source, &mut weights, &layout, (panel, part.clone()), block);
+                }
             }
-            let vectors = bias[layout.first_column(panel)..].chunks_mut(layout.lanes);
+            let vectors = bias[layout.first_column(panel)..].chunks_mut(layout.registers.lanes);
             for (vector, to) in vectors.take(layout.vectors_of(panel)).enumerate() {
                 let rows = layout.source_rows(panel, vector);
                 if let Some(bias) = source.bias {
@@ -196,16 +220,27 @@ impl PackedMatrix {
         for k in 0..depth {
             let row = whole.grow(width);
             for panel in 0..self.layout.panels {
-                let columns = self.layout.first_column(panel)..self.layout.first_column(panel + 1);
-                let from = &self.panel(panel)[k * columns.len()..][..columns.len()];
-                row[columns].copy_from_slice(from);
+                for part in self.layout.parts(panel) {
+                    let lanes = self.layout.registers.lanes;
+                    let to = self.layout.first_column(panel) + part.start * lanes;
+                    let width = part.len() * lanes;
+                    let from = &self.part(panel, part)[k * width..][..width];
+                    row[to..][..width].copy_from_slice(from);
+                }
             }
         }
         self.weights = whole;
         self.order = Order::Whole;
     }
 
-    /// The weights of one panel, `[k][vector][lane]`.
+    /// The weights of one part of a panel, `[k][vector][lane]`.
+    #[inline(always)]
+    pub(crate) fn part(&self, panel: usize, vectors: Range<usize>) -> &[f32] {
+        let vector = self.layout.registers.lanes * self.depth;
+        &self.panel(panel)[vectors.start * vector..vectors.end * vector]
+    }
+
+    /// The weights of one panel, `[part][k][vector][lane]`.
     #[inline(always)]
     pub(crate) fn panel(&self, panel: usize) -> &[f32] {
         debug_assert_eq!(self.order, Order::Panels, "panels of a packed matrix");
@@ -213,9 +248,10 @@ impl PackedMatrix {
         &self.weights[first * self.depth..end * self.depth]
     }
 
-    /// Vectors of the first panel; others have as many or one less.
-    pub(crate) fn widest_panel(&self) -> usize {
-        self.layout.vectors_of(0)
+    /// Vectors of the first panel that rows together sum at once; others have as many or one less.
+    pub(crate) fn widest_tile(&self) -> usize {
+        let [part, _] = self.layout.parts(0);
+        part.len()
     }
 
     /// Panels.
@@ -247,10 +283,10 @@ pub(crate) fn interleave(
     numbers: &[f32],
     units: usize,
     gates: usize,
-    lanes: usize,
+    registers: Registers,
 ) -> AlignedBuffer {
     let source = MatrixSource { weights: &[], bias: Some(numbers), depth: 0 };
-    PackedMatrix::from_gates(source, units, 0..gates, lanes).bias
+    PackedMatrix::from_gates(source, units, 0..gates, registers).bias
 }
 
 /// Columns of the matrix that are packed at once: what is written of them is still in the cache when
@@ -260,21 +296,22 @@ const BLOCK: usize = 128;
 /// Rows of the matrix that are turned at once.
 const STRIP: usize = 8;
 
-/// Packs columns `block` of the matrix rows that belong to a panel, at the end of `weights`.
+/// Packs columns `block` of the matrix rows that belong to a part of a panel, at the end of `weights`.
 fn pack_block(
     source: MatrixSource<'_>,
     weights: &mut AlignedBuffer,
     layout: &PanelLayout,
-    panel: usize,
+    (panel, vectors): (usize, Range<usize>),
     block: Range<usize>,
 ) {
-    let width = layout.vectors_of(panel) * layout.lanes;
+    let lanes = layout.registers.lanes;
+    let width = vectors.len() * lanes;
     let to = weights.grow(block.len() * width);
     let mut strip = [[0.0; BLOCK]; STRIP];
-    for vector in 0..layout.vectors_of(panel) {
+    for (place, vector) in vectors.enumerate() {
         let rows = layout.source_rows(panel, vector);
         for first in rows.clone().step_by(STRIP) {
-            let column = vector * layout.lanes + first - rows.start;
+            let column = place * lanes + first - rows.start;
             let height = STRIP.min(rows.end - first);
             for (row, strip) in (first..first + height).zip(&mut strip) {
                 let from = &source.weights[row * source.depth..][block.clone()];
@@ -307,6 +344,11 @@ mod tests {
     use super::*;
     use crate::contract::TINY;
 
+    /// Registers enough for a whole panel.
+    const fn many(lanes: usize) -> Registers {
+        Registers { lanes, accumulators: 24 }
+    }
+
     /// Every weight tells its row and column.
     fn matrix(rows: u16, depth: u16) -> Vec<f32> {
         let value = |row, k| f32::from(row) * 100.0 + f32::from(k) + 1.0;
@@ -317,7 +359,7 @@ mod tests {
     fn gates_of_one_unit_lie_side_by_side() {
         let (weights, bias) = (matrix(6, 2), matrix(6, 1));
         let source = MatrixSource { weights: &weights, bias: Some(&bias), depth: 2 };
-        let packed = PackedMatrix::from_gates(source, 3, 0..2, 2);
+        let packed = PackedMatrix::from_gates(source, 3, 0..2, many(2));
         let one_panel = [1., 101., 301., 401., 2., 102., 302., 402.];
         let other_panel = [201., 0., 501., 0., 202., 0., 502., 0.];
         assert_eq!(packed.weights[..], [one_panel, other_panel].concat());
@@ -328,17 +370,35 @@ mod tests {
     fn outputs_stay_in_order_in_panels_of_any_width() {
         let weights = matrix(10, 2);
         let source = MatrixSource { weights: &weights, bias: None, depth: 2 };
-        let packed = PackedMatrix::from_outputs(source, 10, 2);
+        let packed = PackedMatrix::from_outputs(source, 10, many(2));
         assert_eq!((packed.layout.panels, packed.layout.vectors, packed.layout.wider), (2, 2, 1));
         let first = [1., 101., 201., 301., 401., 501., 2., 102., 202., 302., 402., 502.];
         let second = [601., 701., 801., 901., 602., 702., 802., 902.];
         assert_eq!(packed.panel(0), first);
         assert_eq!(packed.panel(1), second);
-        let one_gate = PackedMatrix::from_gates(source, 5, 1..2, 2);
+        let one_gate = PackedMatrix::from_gates(source, 5, 1..2, many(2));
         assert_eq!(
             one_gate.weights[..],
             [501., 601., 701., 801., 901., 0., 502., 602., 702., 802., 902., 0.]
         );
+    }
+
+    #[test]
+    fn few_registers_have_panels_in_two_parts() {
+        let (units, lanes) = (2, 2);
+        let depth = WEIGHTS_IN_PARTS / (4 * units);
+        let weights = matrix(8, u16::try_from(depth).unwrap());
+        let source = MatrixSource { weights: &weights, bias: None, depth };
+        let few = Registers { lanes, accumulators: 12 };
+        let [mut parted, mut whole] = [few, many(lanes)]
+            .map(|registers| PackedMatrix::from_gates(source, units, 0..4, registers));
+        let row = |gate: usize| [weights[2 * gate * depth], weights[(2 * gate + 1) * depth]];
+        assert_eq!(whole.weights[..8], [row(0), row(1), row(2), row(3)].concat());
+        assert_eq!(parted.weights[..4], [row(0), row(1)].concat());
+        assert_eq!(parted.part(0, 2..4)[..4], [row(2), row(3)].concat());
+        parted.lay_out_for_matrixmultiply();
+        whole.lay_out_for_matrixmultiply();
+        assert_eq!(parted.weights[..], whole.weights[..]);
     }
 
     #[test]
@@ -350,7 +410,7 @@ mod tests {
             let depth = usize::from(depth);
             let source = MatrixSource { weights: &weights, bias: None, depth };
             for lanes in [4, 8, 16] {
-                let packed = PackedMatrix::from_gates(source, units, 0..gates, lanes);
+                let packed = PackedMatrix::from_gates(source, units, 0..gates, many(lanes));
                 let mut expected = Vec::new();
                 for first in (0..units).step_by(lanes) {
                     for k in 0..depth {
@@ -370,7 +430,7 @@ mod tests {
     #[test]
     fn panels_hold_every_vector_once() {
         for outputs in 1..100 {
-            let layout = PanelLayout::plain(outputs, 4);
+            let layout = PanelLayout::plain(outputs, many(4));
             assert_eq!(layout.width(), outputs.next_multiple_of(4));
             for panel in 0..layout.panels {
                 let width = layout.first_column(panel + 1) - layout.first_column(panel);
@@ -389,7 +449,7 @@ mod tests {
     fn tiny_weights_are_flushed_and_nan_stays() {
         let weights = [f32::MIN_POSITIVE, -TINY / 2.0, TINY, f32::NAN];
         let source = MatrixSource { weights: &weights, bias: None, depth: 4 };
-        let packed = PackedMatrix::from_outputs(source, 1, 1);
+        let packed = PackedMatrix::from_outputs(source, 1, many(1));
         assert_eq!(packed.weights[..3], [0.0, 0.0, TINY]);
         assert!(packed.weights[3].is_nan());
     }

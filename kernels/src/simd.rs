@@ -6,6 +6,21 @@
 
 use crate::arithmetic::Arithmetic;
 
+/// The registers of a level, as far as they decide the order of weights in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Registers {
+    /// Numbers in a vector.
+    pub(crate) lanes: usize,
+    /// Accumulators that a tile may keep beside its weights and broadcasts.
+    pub(crate) accumulators: usize,
+}
+
+impl Registers {
+    pub(crate) const fn of<S: Simd>() -> Self {
+        Self { lanes: S::LANES, accumulators: S::ACCUMULATORS }
+    }
+}
+
 /// Something to do with the vectors of a level, for [`Simd::fenced`].
 pub(crate) trait Work<S: Simd> {
     /// Does it. `#[inline(always)]`.

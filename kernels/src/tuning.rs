@@ -17,8 +17,34 @@ pub(crate) const KC: usize = 512;
 #[inline(always)]
 pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
     let tiles = left.div_ceil(max_rows(S::ACCUMULATORS, vectors));
-    let height = left.div_ceil(tiles);
-    if height == 5 { 3 } else { height }
+    match left.div_ceil(tiles) {
+        5 if left > 5 => 6,
+        5 => 3,
+        height => height,
+    }
+}
+
+/// Whether a panel of 4 vectors is too wide for 6 rows on a level with so many accumulators, and half
+/// of it is not: rows that sum 2 vectors, then the other 2, read each weight once where they would
+/// read it twice.
+pub(crate) const fn may_be_parted(accumulators: usize, vectors: usize) -> bool {
+    vectors == 4 && max_rows(accumulators, 4) < 6 && max_rows(accumulators, 2) == 6
+}
+
+/// Weights of a matrix from which on panels of 4 vectors are so parted: what an L2 does not hold. A
+/// row alone reads a panel in one piece a little faster.
+///
+/// Measured by `ritornello bench --layer lstm:256:256 --batch 4` and likewise for 128, 512 and 1024
+/// units, and 1 and 16 rows.
+pub(crate) const WEIGHTS_IN_PARTS: usize = 128 * 1024;
+
+/// The distance of rows of states, in cache lines, when they have `lines`.
+///
+/// Rows whose distance is a multiple of 2 KiB push each other out of the nearest cache.
+///
+/// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16`.
+pub(crate) const fn lines_apart(lines: usize) -> usize {
+    if lines.is_multiple_of(32) { lines + 1 } else { lines }
 }
 
 /// Sums that hide each other's latency: an addition takes 4 cycles, and two start in each.
@@ -42,9 +68,12 @@ pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
 /// The highest tile on a level that has so many accumulators.
 ///
 /// To be seen with `cargo bench --bench projection -- throughput`.
-#[inline(always)]
-pub(crate) fn max_rows(accumulators: usize, vectors: usize) -> usize {
-    (accumulators / vectors).clamp(1, 6)
+pub(crate) const fn max_rows(accumulators: usize, vectors: usize) -> usize {
+    match accumulators / vectors {
+        0 => 1,
+        rows @ 1..6 => rows,
+        _ => 6,
+    }
 }
 
 /// Weights of a matrix up to which rows go one by one: the nearest cache holds them beside all else.

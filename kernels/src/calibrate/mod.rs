@@ -86,7 +86,7 @@ impl Kernels {
 
     /// The multiplications and additions of so many rounds of [`Probe::Multiply`].
     fn multiply_adds(&self, rounds: usize) -> f64 {
-        2.0 * (self.accumulators * self.lanes) as f64 * rounds as f64
+        2.0 * (self.registers.accumulators * self.registers.lanes) as f64 * rounds as f64
     }
 
     /// Nanoseconds of a round, the best of many.

@@ -17,10 +17,10 @@ pub(crate) mod tile;
 
 use std::ops::Range;
 
-use self::tile::Ahead;
+use self::tile::{Ahead, Panels, accumulate};
 use crate::pack::{Order, PackedMatrix};
-use crate::simd::Simd;
-use crate::tuning::{KC, ROWS_TO_FETCH, WEIGHTS_TO_FETCH, tile_height};
+use crate::simd::{Registers, Simd};
+use crate::tuning::{KC, ROWS_TO_FETCH, WEIGHTS_TO_FETCH, max_rows, may_be_parted, tile_height};
 use crate::view::{View, ViewMut};
 
 /// What a projection reads and writes.
@@ -61,7 +61,11 @@ impl ProjectArgs<'_> {
 /// `args.check()` has passed, and the weights are packed for `S`.
 #[inline(always)]
 pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
-    debug_assert_eq!(args.weights.layout.lanes, S::LANES, "packed for another level");
+    debug_assert_eq!(
+        args.weights.layout.registers,
+        Registers::of::<S>(),
+        "packed for another level"
+    );
     if args.weights.order == Order::Whole {
         matmul::project_by_matrixmultiply(args);
         return;
@@ -71,15 +75,19 @@ pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
     loop {
         let end = depth.min(start + KC);
         for panel in args.panels.clone() {
-            // SAFETY: passed on; each function is called for the number of vectors it is made for,
-            // and start..end lies inside the depth.
-            unsafe {
-                match args.weights.layout.vectors_of(panel) {
-                    1 => project_panel::<S, 1>(s, args, panel, start, end),
-                    2 => project_panel::<S, 2>(s, args, panel, start, end),
-                    3 => project_panel::<S, 3>(s, args, panel, start, end),
-                    4 => project_panel::<S, 4>(s, args, panel, start, end),
-                    other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+            for vectors in columns_at_once::<S>(args, panel) {
+                let columns = Columns { panel, first: vectors.start };
+                // SAFETY: passed on; each function is called for the number of vectors it is made
+                // for, and start..end lies inside the depth.
+                unsafe {
+                    match vectors.len() {
+                        0 => {}
+                        1 => project_columns::<S, 1>(s, args, columns, start, end),
+                        2 => project_columns::<S, 2>(s, args, columns, start, end),
+                        3 => project_columns::<S, 3>(s, args, columns, start, end),
+                        4 => project_columns::<S, 4>(s, args, columns, start, end),
+                        other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+                    }
                 }
             }
         }
@@ -90,21 +98,38 @@ pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
     }
 }
 
+/// The vectors of a panel that are multiplied at once: all, or one part after the other if a tile takes
+/// all rows of a part but not of a panel, which reads each weight once.
+#[inline(always)]
+fn columns_at_once<S: Simd>(args: &ProjectArgs<'_>, panel: usize) -> [Range<usize>; 2] {
+    let rows = args.input.time() * args.input.batch();
+    let [one, other] = args.weights.layout.parts(panel);
+    let fits = |vectors| rows <= max_rows(S::ACCUMULATORS, vectors);
+    if fits(one.len()) && !fits(other.end) { [one, other] } else { [0..other.end, 0..0] }
+}
+
+/// Some vectors of a panel from `first` on.
+#[derive(Clone, Copy)]
+struct Columns {
+    panel: usize,
+    first: usize,
+}
+
 /// # Safety
 ///
-/// As [`project`]; `start..end` lies inside the depth, and the panel is `VECTORS` wide.
+/// As [`project`]; `start..end` lies inside the depth, and `columns` are `VECTORS` vectors.
 #[inline(always)]
-unsafe fn project_panel<S: Simd, const VECTORS: usize>(
+unsafe fn project_columns<S: Simd, const VECTORS: usize>(
     s: S,
     args: &mut ProjectArgs<'_>,
-    panel: usize,
+    columns: Columns,
     start: usize,
     end: usize,
 ) {
     let rows = args.input.time() * args.input.batch();
     let mut row = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
     let next =
-        if rows >= ROWS_TO_FETCH { next_part(args, panel, start, end) } else { Ahead::NOTHING };
+        if rows >= ROWS_TO_FETCH { Next::of(args, columns, start, end) } else { Next::NOTHING };
     let mut done = 0;
     while done < rows {
         let height = tile_height::<S>(rows - done, VECTORS);
@@ -112,11 +137,11 @@ unsafe fn project_panel<S: Simd, const VECTORS: usize>(
         // SAFETY: passed on; `height` rows are left.
         unsafe {
             match height {
-                1 => project_tile::<S, 1, VECTORS>(s, args, &mut row, panel, start, end, ahead),
-                2 => project_tile::<S, 2, VECTORS>(s, args, &mut row, panel, start, end, ahead),
-                3 => project_tile::<S, 3, VECTORS>(s, args, &mut row, panel, start, end, ahead),
-                4 => project_tile::<S, 4, VECTORS>(s, args, &mut row, panel, start, end, ahead),
-                6 => project_tile::<S, 6, VECTORS>(s, args, &mut row, panel, start, end, ahead),
+                1 => project_tile::<S, 1, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
+                2 => project_tile::<S, 2, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
+                3 => project_tile::<S, 3, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
+                4 => project_tile::<S, 4, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
+                6 => project_tile::<S, 6, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
                 other => unreachable!("no tile is {other} rows high"),
             }
         }
@@ -124,16 +149,48 @@ unsafe fn project_panel<S: Simd, const VECTORS: usize>(
     }
 }
 
-/// What is multiplied after this part of a panel: the same part of the next one.
-#[inline(always)]
-fn next_part(args: &ProjectArgs<'_>, panel: usize, start: usize, end: usize) -> Ahead {
-    let layout = &args.weights.layout;
-    if panel + 1 >= args.panels.end || args.weights.weights.len() < WEIGHTS_TO_FETCH {
-        return Ahead::NOTHING;
+/// What is multiplied after `start..end` of a panel: the same of the next one, in up to two parts.
+struct Next {
+    parts: [Ahead; 2],
+}
+
+impl Next {
+    const NOTHING: Self = Self { parts: [Ahead::NOTHING; 2] };
+
+    #[inline(always)]
+    fn of(
+        args: &ProjectArgs<'_>,
+        Columns { panel, .. }: Columns,
+        start: usize,
+        end: usize,
+    ) -> Self {
+        let (weights, layout) = (args.weights, &args.weights.layout);
+        let panel = panel + 1;
+        if panel >= args.panels.end || weights.weights.len() < WEIGHTS_TO_FETCH {
+            return Self::NOTHING;
+        }
+        let mut parts = [Ahead::NOTHING; 2];
+        for (ahead, vectors) in parts.iter_mut().zip(layout.parts(panel)) {
+            let width = vectors.len() * layout.registers.lanes;
+            let from = weights.part(panel, vectors).as_ptr();
+            *ahead = Ahead::of(from.wrapping_add(start * width), (end - start) * width);
+        }
+        Self { parts }
     }
-    let width = layout.vectors_of(panel + 1) * layout.lanes;
-    let from = args.weights.panel(panel + 1).as_ptr().wrapping_add(start * width);
-    Ahead::of(from, (end - start) * width)
+
+    /// What falls to rows `first..end` of `all`: the first half of them fetches the first part.
+    #[inline(always)]
+    fn share(&self, first: usize, end: usize, all: usize) -> Ahead {
+        let [one, other] = self.parts;
+        let half = all / 2;
+        if other.is_nothing() {
+            one.share(first, end, all)
+        } else if first < half {
+            one.share(first, end.min(half), half)
+        } else {
+            other.share(first - half, end - half, all - half)
+        }
+    }
 }
 
 /// Where in `[time, batch]` the next row is.
@@ -157,22 +214,22 @@ impl RowCursor {
 
 /// # Safety
 ///
-/// As [`project_panel`]; `ROWS` rows are left from `cursor` on.
+/// As [`project_columns`]; `ROWS` rows are left from `cursor` on.
 #[inline(always)]
 unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     s: S,
     args: &mut ProjectArgs<'_>,
     cursor: &mut RowCursor,
-    panel: usize,
-    start: usize,
-    end: usize,
+    columns: Columns,
+    [start, end]: [usize; 2],
     ahead: Ahead,
 ) {
     if const { ROWS * VECTORS > S::ACCUMULATORS } {
         unreachable!("a tile has as many sums as the level has accumulators");
     }
+    let Columns { panel, first } = columns;
     let width = VECTORS * S::LANES;
-    let column = args.weights.layout.first_column(panel);
+    let column = args.weights.layout.first_column(panel) + first * S::LANES;
     let mut inputs = [std::ptr::null(); ROWS];
     let mut outputs = [std::ptr::null_mut(); ROWS];
     for row in 0..ROWS {
@@ -196,9 +253,19 @@ unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
             };
         }
     }
-    let panels = [args.weights.panel(panel).as_ptr()];
-    // SAFETY: rows have `depth` numbers, of which `end` are read; the panel covers the depth.
-    unsafe { tile::accumulate(s, &mut sums, inputs, panels, [start, end, 1], ahead) };
+    let weights = args.weights.part(panel, first..first + VECTORS).as_ptr();
+    let (steps, depth) = ([start, end, 1], args.weights.depth);
+    // SAFETY: rows have `depth` numbers, of which `end` are read; the panel covers the depth, and lies
+    // as its layout says.
+    unsafe {
+        if const { may_be_parted(S::ACCUMULATORS, VECTORS) } && args.weights.layout.parted {
+            let panels = Panels::<1, VECTORS, 2> { starts: [weights], depth };
+            accumulate(s, &mut sums, inputs, panels, steps, ahead);
+        } else {
+            let panels = Panels::<1, VECTORS, VECTORS> { starts: [weights], depth };
+            accumulate(s, &mut sums, inputs, panels, steps, ahead);
+        }
+    }
     for vector in 0..VECTORS {
         let count = columns.saturating_sub(vector * S::LANES).min(S::LANES);
         for row in 0..ROWS {

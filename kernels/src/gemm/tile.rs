@@ -3,7 +3,7 @@
 //! ```text
 //! for k in start, start + step, ... below end
 //!     for each row, block and vector
-//!         sum[row][block][vector] += row[k] * panel[block][k][vector]
+//!         sum[row][block][vector] += row[k] * panel[block][vector][k]
 //! ```
 //!
 //! 1. All sums are registers: the loops over rows, blocks and vectors have constant lengths.
@@ -41,6 +41,11 @@ impl Ahead {
         Self { from, lines: numbers / NUMBERS_OF_LINE }
     }
 
+    #[inline(always)]
+    pub(crate) fn is_nothing(self) -> bool {
+        self.lines == 0
+    }
+
     /// What falls to rows `first..end` of `all`, if each row fetches as much.
     #[inline(always)]
     pub(crate) fn share(self, first: usize, end: usize, all: usize) -> Self {
@@ -55,24 +60,50 @@ impl Ahead {
 /// Numbers in a cache line.
 const NUMBERS_OF_LINE: usize = 16;
 
+/// The weights of some panels of `VECTORS` vectors, which lie in parts of `PART`.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<const BLOCKS: usize, const VECTORS: usize, const PART: usize> {
+    /// Where each begins.
+    pub(crate) starts: [*const f32; BLOCKS],
+    /// How long each is.
+    pub(crate) depth: usize,
+}
+
+impl<const BLOCKS: usize, const VECTORS: usize, const PART: usize> Panels<BLOCKS, VECTORS, PART> {
+    /// The weights of one vector for one k.
+    ///
+    /// # Safety
+    ///
+    /// k is below the depth.
+    #[inline(always)]
+    unsafe fn weight<S: Simd>(&self, s: S, block: usize, vector: usize, k: usize) -> S::V {
+        let (part, place) = (vector - vector % PART, vector % PART);
+        let before = if part == 0 { 0 } else { self.depth.wrapping_mul(part) };
+        let at = k.wrapping_mul(PART).wrapping_add(place).wrapping_add(before);
+        // SAFETY: the caller vouches for k; panels are cut from memory that starts on a cache line
+        // into parts of whole vectors.
+        unsafe { s.load_aligned(self.starts[block].wrapping_add(at.wrapping_mul(S::LANES))) }
+    }
+}
+
 /// Adds the products of k = start, start + step, ... below end to the sums, and fetches `ahead` if
 /// there are several rows.
 ///
 /// # Safety
 ///
-/// Each of `rows` is valid for reading `end` numbers, each of `panels` for `end × VECTORS × LANES`,
-/// from a multiple of a vector's size on.
+/// Each of `rows` is valid for reading `end` numbers, and the panels are as long.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<
     S: Simd,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
+    const PART: usize,
 >(
     s: S,
     sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: [*const f32; BLOCKS],
+    panels: Panels<BLOCKS, VECTORS, PART>,
     [start, end, step]: [usize; 3],
     mut ahead: Ahead,
 ) {
@@ -118,11 +149,12 @@ pub(crate) unsafe fn accumulate_one<
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
+    const PART: usize,
 >(
     s: S,
     sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: [*const f32; BLOCKS],
+    panels: Panels<BLOCKS, VECTORS, PART>,
     k: usize,
 ) {
     // Whichever are fewer are kept in registers: the rows' numbers, or the weights.
@@ -135,7 +167,7 @@ pub(crate) unsafe fn accumulate_one<
         for block in 0..BLOCKS {
             for vector in 0..VECTORS {
                 // SAFETY: passed on.
-                let weight = unsafe { weight_of::<S, VECTORS>(s, panels[block], k, vector) };
+                let weight = unsafe { panels.weight(s, block, vector, k) };
                 for row in 0..ROWS {
                     let sum = &mut sums[row][block][vector];
                     *sum = s.fma(numbers[row], weight, *sum);
@@ -150,8 +182,7 @@ pub(crate) unsafe fn accumulate_one<
         for block in 0..BLOCKS {
             for vector in 0..VECTORS {
                 // SAFETY: passed on.
-                kept[block][vector] =
-                    unsafe { weight_of::<S, VECTORS>(s, panels[block], k, vector) };
+                kept[block][vector] = unsafe { panels.weight(s, block, vector, k) };
             }
         }
         for row in 0..ROWS {
@@ -165,22 +196,4 @@ pub(crate) unsafe fn accumulate_one<
             }
         }
     }
-}
-
-/// One vector of a panel's weights for one k.
-///
-/// # Safety
-///
-/// As [`accumulate`], for one k.
-#[inline(always)]
-unsafe fn weight_of<S: Simd, const VECTORS: usize>(
-    s: S,
-    panel: *const f32,
-    k: usize,
-    vector: usize,
-) -> S::V {
-    let at = k.wrapping_mul(VECTORS).wrapping_add(vector).wrapping_mul(S::LANES);
-    // SAFETY: the caller vouches for k; panels are cut from memory that starts on a cache line into
-    // parts of whole vectors.
-    unsafe { s.load_aligned(panel.wrapping_add(at)) }
 }

@@ -35,6 +35,7 @@ use sweep::{Product, Rows, sweep, sweep_any};
 use std::ops::Range;
 
 use crate::simd::Simd;
+use crate::tuning::lines_apart;
 use crate::view::ViewMut;
 
 /// What the recurrence of one layer in one direction reads and writes.
@@ -109,8 +110,11 @@ impl<'a, 'b: 'a> Sharing<'a, 'b> {
 /// The distance of rows of states: a cache line's multiple on every level.
 #[must_use]
 pub fn state_stride(hidden_size: usize) -> usize {
-    hidden_size.next_multiple_of(16)
+    LINE * lines_apart(hidden_size.div_ceil(LINE))
 }
+
+/// Numbers in a cache line.
+const LINE: usize = 16;
 
 /// What a cell does around the dot products of one row and one panel.
 ///

@@ -7,6 +7,7 @@ use crate::buffer::AlignedBuffer;
 use crate::cell::{Cell, Gru, GruReset};
 use crate::contract::{chains, flushed};
 use crate::pack::{Columns, MatrixSource, Order, PackedMatrix, interleave};
+use crate::simd::Registers;
 
 /// What the previous hidden state is multiplied by.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,7 @@ pub(crate) enum Recurrent {
 }
 
 impl PackedCell {
-    /// Packs for vectors of `lanes`.
+    /// Packs for the registers of a level.
     ///
     /// Both biases are added once, in f32, except that the recurrent bias of the candidate of a GRU
     /// that resets after the product stays with the product.
@@ -82,7 +83,7 @@ impl PackedCell {
     /// # Panics
     ///
     /// If a length does not fit, or the cell has no use for peepholes or a projection.
-    pub(crate) fn new(source: &CellSource<'_>, lanes: usize) -> Self {
+    pub(crate) fn new(source: &CellSource<'_>, registers: Registers) -> Self {
         let (gates, hidden_size) = (source.kind.gates().len(), source.hidden_size);
         let rows = gates * hidden_size;
         assert_eq!(source.input_weights.len(), rows * source.input_size, "input weights");
@@ -117,15 +118,15 @@ impl PackedCell {
         };
         let output = source.projection.map(|weights| {
             let matrix = MatrixSource { weights, bias: None, depth: hidden_size };
-            Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, lanes))
+            Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, registers))
         });
         Self {
             kind: source.kind,
             hidden_size,
             state_size,
             chains: chains(state_size),
-            projection: PackedMatrix::from_gates(matrix, hidden_size, 0..gates, lanes),
-            recurrent: Recurrent::new(source, state_size, after, lanes),
+            projection: PackedMatrix::from_gates(matrix, hidden_size, 0..gates, registers),
+            recurrent: Recurrent::new(source, state_size, after, registers),
             peepholes,
             output,
         }
@@ -266,7 +267,12 @@ impl PackedCell {
 
 impl Recurrent {
     /// `own_chain` says that the candidate's recurrent bias starts a chain of its own.
-    fn new(source: &CellSource<'_>, state_size: usize, own_chain: bool, lanes: usize) -> Self {
+    fn new(
+        source: &CellSource<'_>,
+        state_size: usize,
+        own_chain: bool,
+        registers: Registers,
+    ) -> Self {
         let (gates, units) = (source.kind.gates().len(), source.hidden_size);
         let bias = source.recurrent_bias.filter(|_| own_chain);
         let ones;
@@ -274,7 +280,7 @@ impl Recurrent {
             RecurrentSource::Matrix(weights) => {
                 assert_eq!(weights.len(), gates * units * state_size, "recurrent weights");
                 let matrix = MatrixSource { weights, bias, depth: state_size };
-                let pack = |range| PackedMatrix::from_gates(matrix, units, range, lanes);
+                let pack = |range| PackedMatrix::from_gates(matrix, units, range, registers);
                 return match source.kind {
                     Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => {
                         Self::Parted(Box::new([pack(0..2), pack(2..3)]))
@@ -292,8 +298,8 @@ impl Recurrent {
         assert_eq!(state_size, units, "the states of a diagonal");
         let zeros = vec![0.0; gates * units];
         Self::Diagonal {
-            weights: interleave(diagonal, units, gates, lanes),
-            bias: interleave(bias.unwrap_or(&zeros), units, gates, lanes),
+            weights: interleave(diagonal, units, gates, registers),
+            bias: interleave(bias.unwrap_or(&zeros), units, gates, registers),
         }
     }
 }

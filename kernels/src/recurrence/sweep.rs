@@ -10,6 +10,7 @@
 //! 2. Rows together share the weights of a panel: they are read once for as many rows as registers
 //!    hold sums of, and stay near for the other rows. Where the nearest cache holds all weights there is
 //!    nothing to share, and rows go one by one.
+//!    Of a panel in two parts a tile makes the sums of one after the other: that takes twice the rows.
 //! 3. Panels are visited forwards on even steps and backwards on odd ones, so that the part of U that
 //!    the cache still holds is read first.
 //! 4. A tile is a function of its own ([`Simd::fenced`]): it has all registers for itself. Only for a
@@ -18,12 +19,12 @@
 use std::ops::Range;
 
 use super::{Place, Tile};
-use crate::gemm::tile::{Ahead, Sums, accumulate, accumulate_one};
+use crate::gemm::tile::{Ahead, Panels, Sums, accumulate, accumulate_one};
 use crate::pack::{Columns, PackedMatrix};
-use crate::simd::{Simd, Work};
+use crate::simd::{Registers, Simd, Work};
 use crate::tuning::{
-    ROWS_TO_FETCH, SUMS_AT_ONCE, WEIGHTS_FOR_ROWS_ALONE, WEIGHTS_TO_FETCH, panels_at_once,
-    tile_height,
+    ROWS_TO_FETCH, SUMS_AT_ONCE, WEIGHTS_FOR_ROWS_ALONE, WEIGHTS_TO_FETCH, may_be_parted,
+    panels_at_once, tile_height,
 };
 
 /// The rows that are multiplied: `[batch, stride]`.
@@ -89,7 +90,8 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
     panels: Range<usize>,
     tile: &mut T,
 ) {
-    debug_assert_eq!(product.weights.layout.lanes, S::LANES, "packed for another level");
+    let registers = product.weights.layout.registers;
+    debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
     let batch = product.rows.batch;
     let near = T::BLOCKS == 1 && product.weights.weights.len() <= WEIGHTS_FOR_ROWS_ALONE;
@@ -142,29 +144,45 @@ impl<T> Walk<'_, '_, T> {
             self.panels.end
         };
         let batch = self.product.rows.batch;
+        if const { may_be_parted(S::ACCUMULATORS, VECTORS) } && self.product.weights.layout.parted {
+            self.rows::<S, BLOCKS, VECTORS, 2>(s, first_panel);
+            return;
+        }
         let alone = const { T::BLOCKS == 1 && BLOCKS <= SUMS_AT_ONCE.div_ceil(VECTORS) };
         // By itself: a loop over rows would cost a single one some percent.
         if alone && batch == 1 {
-            self.tile_of::<1, BLOCKS, VECTORS>(0, first_panel, Ahead::NOTHING).run(s);
-            return;
-        }
-        if alone && self.near {
+            self.tile_of::<1, BLOCKS, VECTORS, VECTORS>(0, first_panel, Ahead::NOTHING).run(s);
+        } else if alone && self.near {
             for row in 0..batch {
-                self.tile_of::<1, BLOCKS, VECTORS>(row, first_panel, Ahead::NOTHING).run(s);
+                self.tile_of::<1, BLOCKS, VECTORS, VECTORS>(row, first_panel, Ahead::NOTHING)
+                    .run(s);
             }
-            return;
+        } else {
+            self.rows::<S, BLOCKS, VECTORS, VECTORS>(s, first_panel);
         }
+    }
+
+    /// Some panels, which lie in parts of `PART` vectors, times all rows, in tiles as high as may be.
+    #[inline(always)]
+    fn rows<S: Simd, const BLOCKS: usize, const VECTORS: usize, const PART: usize>(
+        &mut self,
+        s: S,
+        first_panel: usize,
+    ) where
+        T: Tile<S, VECTORS>,
+    {
+        let batch = self.product.rows.batch;
         let next = self.next_panels::<S, BLOCKS, VECTORS>();
         let mut row = 0;
         while row < batch {
-            let height = tile_height::<S>(batch - row, BLOCKS * VECTORS);
+            let height = tile_height::<S>(batch - row, at_once(BLOCKS, VECTORS, PART));
             let ahead = next.share(row, row + height, batch);
             match height {
-                1 => s.fenced(self.tile_of::<1, BLOCKS, VECTORS>(row, first_panel, ahead)),
-                2 => s.fenced(self.tile_of::<2, BLOCKS, VECTORS>(row, first_panel, ahead)),
-                3 => s.fenced(self.tile_of::<3, BLOCKS, VECTORS>(row, first_panel, ahead)),
-                4 => s.fenced(self.tile_of::<4, BLOCKS, VECTORS>(row, first_panel, ahead)),
-                6 => s.fenced(self.tile_of::<6, BLOCKS, VECTORS>(row, first_panel, ahead)),
+                1 => s.fenced(self.tile_of::<1, BLOCKS, VECTORS, PART>(row, first_panel, ahead)),
+                2 => s.fenced(self.tile_of::<2, BLOCKS, VECTORS, PART>(row, first_panel, ahead)),
+                3 => s.fenced(self.tile_of::<3, BLOCKS, VECTORS, PART>(row, first_panel, ahead)),
+                4 => s.fenced(self.tile_of::<4, BLOCKS, VECTORS, PART>(row, first_panel, ahead)),
+                6 => s.fenced(self.tile_of::<6, BLOCKS, VECTORS, PART>(row, first_panel, ahead)),
                 other => unreachable!("no tile is {other} rows high"),
             }
             row += height;
@@ -189,20 +207,33 @@ impl<T> Walk<'_, '_, T> {
     }
 
     #[inline(always)]
-    fn tile_of<const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    fn tile_of<const ROWS: usize, const BLOCKS: usize, const VECTORS: usize, const PART: usize>(
         &mut self,
         first_row: usize,
         first_panel: usize,
         ahead: Ahead,
-    ) -> TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS> {
+    ) -> TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS, PART> {
         TileWork { product: self.product, first_row, first_panel, ahead, tile: self.tile }
     }
 }
 
-/// One tile: `ROWS` rows times `BLOCKS` panels.
+/// The vectors that a tile sums at once for each row: all of several panels, or a part of one.
+const fn at_once(blocks: usize, vectors: usize, part: usize) -> usize {
+    if blocks == 1 { part } else { blocks * vectors }
+}
+
+/// One tile: `ROWS` rows times `BLOCKS` panels, which lie in parts of `PART` vectors.
 ///
 /// Who makes one vouches for all that [`sweep`] asks, and that there are such rows and panels.
-struct TileWork<'p, 't, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize> {
+struct TileWork<
+    'p,
+    't,
+    T,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const PART: usize,
+> {
     product: Product<'p>,
     first_row: usize,
     first_panel: usize,
@@ -210,15 +241,15 @@ struct TileWork<'p, 't, T, const ROWS: usize, const BLOCKS: usize, const VECTORS
     tile: &'t mut T,
 }
 
-impl<S, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize> Work<S>
-    for TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS>
+impl<S, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize, const PART: usize> Work<S>
+    for TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS, PART>
 where
     S: Simd,
     T: Tile<S, VECTORS>,
 {
     #[inline(always)]
     fn run(self, s: S) {
-        if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
+        if const { ROWS * at_once(BLOCKS, VECTORS, PART) > S::ACCUMULATORS } {
             unreachable!("a tile has as many sums as the level has accumulators");
         }
         let Self { product: Product { weights, chains, rows, .. }, first_row, first_panel, .. } =
@@ -248,31 +279,104 @@ where
                 start[row][block] = unsafe { tile.start(s, place) };
             }
         }
-        // SAFETY: a row has `depth` numbers and a panel covers them.
+        // SAFETY: a row has `depth` numbers and a panel covers them, and lies as its layout says.
         let total = unsafe {
-            match chains {
-                1 => {
+            if const { PART == VECTORS } {
+                all_at_once(s, start, inputs, panels, [depth, chains], self.ahead)
+            } else {
+                debug_assert!(
+                    weights.layout.parted && chains == 1,
+                    "the layout of a tile in parts"
+                );
+                if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
+                    part_by_part(s, start, inputs, panels[0], depth, self.ahead)
+                } else {
+                    let panels = Panels::<BLOCKS, VECTORS, PART> { starts: panels, depth };
                     accumulate(s, &mut start, inputs, panels, [0, depth, 1], self.ahead);
                     start
                 }
-                2 if const { ROWS * BLOCKS * VECTORS * 2 <= sums_together::<S>(ROWS) } => {
-                    let [a, b] =
-                        together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, inputs, panels, depth);
-                    add(s, a, b)
-                }
-                4 if const { ROWS * BLOCKS * VECTORS * 4 <= sums_together::<S>(ROWS) } => {
-                    let [a, b, c, d] =
-                        together::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, inputs, panels, depth);
-                    add(s, add(s, a, b), add(s, c, d))
-                }
-                2 => in_turn::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, inputs, panels, depth),
-                4 => in_turn::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, inputs, panels, depth),
-                other => unreachable!("sums are 1, 2 or 4 chains, not {other}"),
             }
         };
         // SAFETY: who made this vouches for the rows and panels.
         unsafe { finish(s, tile, Place { row: first_row, block: place }, total) };
     }
+}
+
+/// Panels in one piece.
+type Whole<const BLOCKS: usize, const VECTORS: usize> = Panels<BLOCKS, VECTORS, VECTORS>;
+
+/// The sums of some panels, each in one piece.
+///
+/// # Safety
+///
+/// Each of `rows` is valid for reading `depth` numbers, and there are as many weights.
+#[inline(always)]
+unsafe fn all_at_once<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    mut start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: [*const f32; BLOCKS],
+    [depth, chains]: [usize; 2],
+    ahead: Ahead,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let panels = Whole { starts: panels, depth };
+    // SAFETY: passed on.
+    unsafe {
+        match chains {
+            1 => {
+                accumulate(s, &mut start, rows, panels, [0, depth, 1], ahead);
+                start
+            }
+            2 if const { ROWS * BLOCKS * VECTORS * 2 <= sums_together::<S>(ROWS) } => {
+                let [a, b] = together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth);
+                add(s, a, b)
+            }
+            4 if const { ROWS * BLOCKS * VECTORS * 4 <= sums_together::<S>(ROWS) } => {
+                let [a, b, c, d] =
+                    together::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth);
+                add(s, add(s, a, b), add(s, c, d))
+            }
+            2 => in_turn::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth),
+            4 => in_turn::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth),
+            other => unreachable!("sums are 1, 2 or 4 chains, not {other}"),
+        }
+    }
+}
+
+/// The sums of one part of a panel, then those of the other: for more rows than the registers hold
+/// the sums of a whole panel of.
+///
+/// # Safety
+///
+/// As [`all_at_once`], of a panel of four vectors in two parts.
+#[inline(always)]
+unsafe fn part_by_part<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    mut sums: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panel: *const f32,
+    depth: usize,
+    ahead: Ahead,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    for part in 0..2 {
+        let (one, other) = (2 * part, 2 * part + 1);
+        let mut of_part = [[[s.splat(0.0); 2]; 1]; ROWS];
+        for row in 0..ROWS {
+            of_part[row][0] = [sums[row][0][one], sums[row][0][other]];
+        }
+        let weights = panel.wrapping_add(one * depth * S::LANES);
+        let vectors = Panels::<1, 2, 2> { starts: [weights], depth };
+        let (steps, ahead) = ([0, depth, 1], ahead.share(part, part + 1, 2));
+        // SAFETY: passed on.
+        unsafe {
+            accumulate(s, &mut of_part, rows, vectors, steps, ahead);
+        }
+        for row in 0..ROWS {
+            [sums[row][0][one], sums[row][0][other]] = of_part[row][0];
+        }
+        sums = parked(s, sums);
+    }
+    sums
 }
 
 /// Gives a tile's sums away, side by side what may be: all rows of a panel, or all panels of a row.
@@ -290,7 +394,15 @@ unsafe fn finish<S, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: us
     S: Simd,
     T: Tile<S, VECTORS>,
 {
-    if const { BLOCKS == 1 } {
+    if const { BLOCKS == 1 && ROWS.is_multiple_of(2) && ROWS * VECTORS > S::ACCUMULATORS } {
+        // More sums than registers: two rows at a time.
+        for pair in 0..ROWS / 2 {
+            let mut places = [Place { row: first.row + 2 * pair, ..first }; 2];
+            places[1].row += 1;
+            // SAFETY: passed on.
+            unsafe { tile.finish(s, places, [sums[2 * pair][0], sums[2 * pair + 1][0]]) };
+        }
+    } else if const { BLOCKS == 1 } {
         let mut places = [first; ROWS];
         let mut of_rows = [[s.splat(0.0); VECTORS]; ROWS];
         for row in 0..ROWS {
@@ -335,7 +447,7 @@ unsafe fn together<
     s: S,
     start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: [*const f32; BLOCKS],
+    panels: Whole<BLOCKS, VECTORS>,
     depth: usize,
 ) -> [Sums<S::V, ROWS, BLOCKS, VECTORS>; CHAINS] {
     let mut parts = [[[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]; CHAINS];
@@ -374,7 +486,7 @@ unsafe fn in_turn<
     s: S,
     start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: [*const f32; BLOCKS],
+    panels: Whole<BLOCKS, VECTORS>,
     depth: usize,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
     let steps = [0, depth, CHAINS];
@@ -399,7 +511,7 @@ unsafe fn two_in_turn<S: Simd, const ROWS: usize, const BLOCKS: usize, const VEC
     s: S,
     start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: [*const f32; BLOCKS],
+    panels: Whole<BLOCKS, VECTORS>,
     [chain, depth, chains]: [usize; 3],
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
     let (mut even, mut odd) = (start, [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]);

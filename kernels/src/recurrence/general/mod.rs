@@ -175,7 +175,7 @@ impl Step<'_> {
     }
 
     fn lanes(&self) -> usize {
-        self.cell.projection.layout.lanes
+        self.cell.projection.layout.registers.lanes
     }
 
     fn width(&self) -> usize {

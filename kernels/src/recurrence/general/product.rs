@@ -25,10 +25,10 @@ impl ProductArgs<'_> {
         let (layout, batch) = (&self.weights.layout, self.rows.batch);
         let (gates, blocks) = match layout.columns {
             Columns::Gates { .. } => (layout.vectors, layout.panels),
-            Columns::Plain { .. } => (1, layout.width() / layout.lanes),
+            Columns::Plain { .. } => (1, layout.width() / layout.registers.lanes),
         };
         assert!(self.first + gates <= self.vectors, "vectors of a product");
-        let width = blocks * self.vectors * layout.lanes;
+        let width = blocks * self.vectors * layout.registers.lanes;
         assert_eq!(self.width, width, "the width of a row of gates");
         assert_eq!(self.gates.len(), batch * width, "rows of gates");
         assert!(self.rows.stride >= self.weights.depth, "the stride of a product's rows");
