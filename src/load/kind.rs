@@ -9,6 +9,9 @@ use crate::Error;
 /// How a PyTorch file from before the zips begins: a pickle of a magic number.
 const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc";
 
+const SAVED_MODEL: Kind =
+    Kind::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`");
+
 /// What a file is, by its extension, or by its first bytes.
 pub(super) enum Kind {
     Keras,
@@ -35,9 +38,7 @@ impl Kind {
             "h5" | "hdf5" => Self::Hdf5,
             "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
             "onnx" => Self::Onnx,
-            "pb" => {
-                Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
-            }
+            "pb" => SAVED_MODEL,
             _ if bytes.starts_with(b"PK\x03\x04") => Self::of_zip(bytes),
             _ if is_json(bytes) => Self::Json,
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
@@ -47,6 +48,14 @@ impl Kind {
             _ if bytes.first() == Some(&8) => Self::Onnx,
             _ => Self::Unknown,
         }
+    }
+
+    /// What a folder is, by what is in it.
+    pub(super) fn of_folder(path: &Path) -> Self {
+        if path.join("saved_model.pb").is_file() {
+            return SAVED_MODEL;
+        }
+        Self::Refused("a folder", "give the file of a model that is in it")
     }
 
     /// What a zip is, by the names of its members; one that cannot be opened is a `.keras` file, whose

@@ -258,6 +258,9 @@ pub fn save_file(file: &ModelFile, path: impl AsRef<Path>) -> Result<(), Error> 
 
 /// Reads the whole file and names it in errors.
 fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Result<T, Error> {
+    if path.is_dir() {
+        return Err(Kind::of_folder(path).refused().in_file(path));
+    }
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
     read(bytes).map_err(|error| error.in_file(path))
 }

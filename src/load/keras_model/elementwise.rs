@@ -67,9 +67,11 @@ pub(super) fn op(layer: &Layer<'_>, path: &str, file: &File) -> Result<Option<Op
 }
 
 fn channels_last(layer: &Layer<'_>) -> Result<(), Error> {
-    match layer.get("data_format").map(|format| format.as_str()) {
-        None | Some(Some("channels_last")) => Ok(()),
-        _ => Err(layer.unsupported("with another data_format", "use channels_last")),
+    match layer.get("data_format") {
+        Some(format) if *format != "channels_last" => {
+            Err(layer.unsupported(&format!("with data_format={format}"), "use channels_last"))
+        }
+        _ => Ok(()),
     }
 }
 

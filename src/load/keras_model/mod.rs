@@ -84,16 +84,17 @@ const MODEL: &str = "model_weights/";
 /// Reads the bytes of a `.keras` file.
 pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
     let mut archive = Archive::of_model(bytes)?;
-    let config = json(&mut archive, "config.json")?;
-    let version = version(&json(&mut archive, "metadata.json")?)?;
-    let config = legacy::modern(config, version);
     let names = archive.names()?;
-    if !names.iter().any(|name| name == "model.weights.h5") {
+    let members = ["config.json", "metadata.json", "model.weights.h5"];
+    if let Some(missing) = members.iter().find(|member| !names.iter().any(|name| name == *member)) {
         return Err(Error::Unsupported {
-            what: format!("a .keras file without model.weights.h5 (it holds {})", names.join(", ")),
+            what: format!("a .keras file without {missing} (it holds {})", names.join(", ")),
             advice: "save it with `model.save(\"model.keras\")` and the default options".into(),
         });
     }
+    let config = json(&mut archive, "config.json")?;
+    let version = version(&json(&mut archive, "metadata.json")?)?;
+    let config = legacy::modern(config, version);
     let weights = hdf5::parse(archive.read("model.weights.h5")?, &NOT_LAYERS)
         .map_err(|error| inside("model.weights.h5", &error))?;
     let file = File::new(version, weights.tensors, weights.names);
