@@ -303,18 +303,89 @@ fn masks_of_models_inside_are_those_of_their_inputs() {
 
 #[test]
 fn weights_elsewhere_than_in_hdf5_are_refused() {
-    let npz = rezipped("keras-2-12", |name, _| {
+    refused(
+        load(fixture("keras-files", "npz.keras")),
+        &[
+            "model.weights.npz, where Keras pickles",
+            "save it where the model is made",
+            "model.save(\"model.keras\")",
+        ],
+    );
+    let other = rezipped("keras-2-12", |name, _| {
         if name == "model.weights.h5" {
-            *name = "model.weights.npz".into();
+            *name = "weights.h5".into();
         }
     });
-    let words = ["without model.weights.h5", "model.weights.npz", "default options"];
-    refused(load(npz), &words);
+    refused(load(other), &["without model.weights.h5", "metadata.json", "default options"]);
     refused(
         load_with_spec(
             fixture("keras-2-12", "model.keras"),
             &spec(&node("a", "lstm", "x", ""), "a"),
         ),
         &["a spec beside a .keras file", "load it without"],
+    );
+}
+
+/// A folder with the shards of the fixture, and an index that says `map`.
+fn sharded(name: &str, map: &str) -> std::path::PathBuf {
+    let folder = scratch(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["model_00000.weights.h5", "model_00001.weights.h5"] {
+        std::fs::copy(fixture("keras-3-shards", file), folder.join(file)).unwrap();
+    }
+    let path = folder.join("model.weights.json");
+    std::fs::write(&path, map).unwrap();
+    path
+}
+
+#[test]
+fn weights_in_several_files_are_one() {
+    let index = fixture("keras-3-shards", "model.weights.json");
+    let spec = Spec::read(index.with_file_name("spec.json")).unwrap();
+    let model = load_with_spec(&index, &spec).unwrap();
+    assert_round_trip(&model, "keras-3-shards");
+    refused(load(&index), &["model.weights.json", "index of weights of Keras", "--spec SPEC.json"]);
+
+    let whole = std::fs::read_to_string(&index).unwrap();
+    let read = |map: &str| load_with_spec(sharded("sharded", map), &spec);
+    assert!(read(&whole).unwrap() == model);
+    let changed = |from: &str, to: &str| {
+        assert!(whole.contains(from), "no {from}");
+        read(&whole.replacen(from, to, 1))
+    };
+    let beside = ["the index", "'/layers/lstm/cell/vars' is in", "files beside the index"];
+    for path in ["/etc/model.weights.h5", "../model_00000.weights.h5", "a\\\\b.weights.h5", "x.h5"]
+    {
+        refused(changed("model_00000.weights.h5", path), &beside);
+    }
+    refused(changed("\"model_00000.weights.h5\"", "3"), &beside);
+    refused(changed("model_00000", "model_00002"), &["model_00002.weights.h5: No such file"]);
+    refused(
+        changed("/layers/dense/vars", "/layers/dense_1/vars"),
+        &["'/layers/dense_1/vars' is in 'model_00001.weights.h5'", "no such group"],
+    );
+    let lstm = whole.find("\"model_00000").unwrap()..whole.find("\"model_00001").unwrap();
+    let first = whole.replacen(&whole[lstm], "", 1);
+    refused(read(&first), &["missing, needed by node 'lstm'", "layers/lstm/cell/vars/1"]);
+    let dense = whole.replacen(",\n        \"/layers/dense/vars\"", ", \"x\"", 1);
+    refused(read(&dense), &["/x' is in 'model_00001.weights.h5'", "no such group"]);
+    let unsaid = whole.replacen("[\n            \"model_00001.weights.h5\"\n        ]", "[]", 1);
+    refused(read(&unsaid), &["'/layers/dense/vars' is in []", "files beside the index"]);
+    refused(changed("\"metadata\"", "\"metadatum\""), &["the key 'metadatum' is not known"]);
+    refused(read("[\"weight_map\"]"), &["the index", "it is no object"]);
+    refused(read("{\"weight_map\": []}"), &["the index", "weight_map is no object"]);
+    refused(read("{\"weight_map\": {"), &["the index", "EOF"]);
+    let twice = "{\"weight_map\": {}, \"weight_map\": {}}";
+    refused(read(twice), &["the index", "'weight_map' is there twice"]);
+    // A shard of another model.
+    let path = sharded("sharded-other", &whole);
+    std::fs::copy(
+        path.with_file_name("model_00001.weights.h5"),
+        path.with_file_name("model_00000.weights.h5"),
+    )
+    .unwrap();
+    refused(
+        load_with_spec(&path, &spec),
+        &["'/layers/dense/vars' is in 'model_00000.weights.h5'", "does not say"],
     );
 }

@@ -1,6 +1,6 @@
 //! What a file is: by its extension, or by its first bytes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(any(feature = "npz", feature = "keras", feature = "pytorch"))]
 use super::container::zip::Archive;
@@ -16,6 +16,8 @@ const SAVED_MODEL: Kind =
 pub(super) enum Kind {
     Keras,
     Hdf5,
+    /// The index of weights of Keras in several files, in this folder.
+    Shards(PathBuf),
     Onnx,
     Safetensors,
     Torch,
@@ -34,6 +36,9 @@ impl Kind {
             "keras" => Self::Keras,
             "safetensors" => Self::Safetensors,
             "npz" => Self::Npz,
+            "json" if is_index(path, bytes) => {
+                Self::Shards(path.parent().unwrap_or(Path::new("")).to_owned())
+            }
             "json" | "nam" => Self::Json,
             "h5" | "hdf5" => Self::Hdf5,
             "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
@@ -81,7 +86,7 @@ impl Kind {
     /// The error that such a file is not read.
     pub(super) fn refused(&self) -> Error {
         let (what, advice) = match self {
-            Self::Keras | Self::Hdf5 => {
+            Self::Keras | Self::Hdf5 | Self::Shards(_) => {
                 ("a file of Keras", "build ritornello with the feature `keras`")
             }
             Self::Onnx if cfg!(feature = "onnx") => (
@@ -108,6 +113,13 @@ impl Kind {
         };
         Error::Unsupported { what: what.into(), advice: advice.into() }
     }
+}
+
+/// Whether a JSON file is named as Keras names an index of weights, and says where they are.
+fn is_index(path: &Path, bytes: &[u8]) -> bool {
+    const MAP: &[u8] = b"\"weight_map\"";
+    let stem = path.file_stem().map(Path::new).and_then(Path::extension);
+    stem.is_some_and(|stem| stem == "weights") && bytes.windows(MAP.len()).any(|part| part == MAP)
 }
 
 /// Whether a file begins like a JSON object: a safetensors file that has a `{` so early has zeros among

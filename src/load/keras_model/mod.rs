@@ -19,6 +19,8 @@ mod masks;
 mod nested;
 mod paths;
 mod recurrent;
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+mod shards;
 mod topology;
 #[cfg(any(feature = "safetensors", feature = "audio"))]
 mod weights_only;
@@ -73,6 +75,8 @@ struct Version {
 }
 
 #[cfg(any(feature = "safetensors", feature = "audio"))]
+pub(super) use shards::read as read_shards;
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 pub(super) use weights_only::read as read_weights;
 
 /// The groups of a whole model that hold no weights of layers.
@@ -86,7 +90,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
     let mut archive = Archive::of_model(bytes)?;
     let names = archive.names()?;
     let members = ["config.json", "metadata.json", "model.weights.h5"];
-    if let Some(missing) = members.iter().find(|member| !names.iter().any(|name| name == *member)) {
+    let has = |member: &str| names.iter().any(|name| name == member);
+    if has("model.weights.npz") && !has("model.weights.h5") {
+        return Err(Error::Unsupported {
+            what: "a .keras file with model.weights.npz, where Keras pickles its own variables,"
+                .into(),
+            advice: "a pickle is a program, and Keras 3.15 does not read this one back either; \
+                     save it where the model is made: `model.save(\"model.keras\")`, with h5py"
+                .into(),
+        });
+    }
+    if let Some(missing) = members.into_iter().find(|member| !has(member)) {
         return Err(Error::Unsupported {
             what: format!("a .keras file without {missing} (it holds {})", names.join(", ")),
             advice: "save it with `model.save(\"model.keras\")` and the default options".into(),
