@@ -170,7 +170,7 @@ fn layers_inside_layers() {
         (
             "TimeDistributed",
             json!({"layer": inner("LSTM")}),
-            &["around layer 'in' (LSTM)", "only TimeDistributed(Dense)"],
+            &["around layer 'in' (LSTM)", "there are: Dense, Activation"],
         ),
         ("Bidirectional", json!({}), &["'it' (Bidirectional)", "without a layer", "recurrent"]),
         (
@@ -244,6 +244,51 @@ fn calls_that_are_not_read() {
     let mut endless = functional(std::slice::from_ref(&right), &json!(["it", 0, 0]));
     endless["config"].as_object_mut().unwrap().remove("output_layers");
     refused(read(&endless, KerasMask::None), &["output_layers is missing"]);
+}
+
+/// `x[key]`, `x - z` and the like leave operations in a model.
+#[test]
+fn operations_that_are_not_read() {
+    let operation = |class: &str, args: Value| {
+        let mut layer = called(layer(class, json!({})), &args, &json!({}));
+        layer["module"] = "keras.src.ops.numpy".into();
+        read(&functional(&[layer], &json!(["it", 0, 0])), KerasMask::None)
+    };
+    let part = |start: Value, stop: Value, step: Value| {
+        json!({"class_name": "__slice__",
+               "config": {"start": start, "stop": stop, "step": step}})
+    };
+    let all = part(Value::Null, Value::Null, Value::Null);
+    let (x, z) = (tensor("x"), tensor("z"));
+    let item = |key: Value| operation("GetItem", json!([x, key]));
+    item(json!([all, -1])).unwrap();
+    item(json!([all, 0, all])).unwrap();
+    item(json!([all, all, part(json!(1), json!(2), Value::Null)])).unwrap();
+    operation("Add", json!([x, z])).unwrap();
+    operation("Multiply", json!([x, 0.5])).unwrap();
+    for key in [
+        json!(0),
+        json!([0]),
+        json!([all, part(json!(1), Value::Null, Value::Null)]),
+        json!([all, 1.5, all]),
+        json!([all, 1, part(json!(1), json!(2), Value::Null)]),
+        json!([all, all, part(json!(-1), Value::Null, Value::Null)]),
+        json!([all, all, part(json!(0), json!(2), json!(2))]),
+        json!([{"class_name": "__ellipsis__", "config": {}}, 0]),
+        json!([all, all, all, all]),
+    ] {
+        let said = format!("with the key {key}");
+        refused(item(key), &["layer 'it' (GetItem)", &said, "x[:, 3] or x[:, -1, :]"]);
+    }
+    let advice = "of operations there are x + y, x * y, concatenate and x[:, step]";
+    refused(operation("Subtract", json!([x, z])), &["'it' (Subtract) on numbers", advice]);
+    refused(operation("Mean", json!([x])), &["'it' (Mean) on numbers", "others can be layers"]);
+    // As a layer, on two tensors: it is the layer that is not known.
+    let two = json!([[x, z]]);
+    refused(
+        call("Average", json!({}), &two, &json!({})),
+        &["layer 'it' (Average) is not supported", "there are: InputLayer, SimpleRNN"],
+    );
 }
 
 /// A GRU or an LSTM of two units on two features, by itself or in both directions.

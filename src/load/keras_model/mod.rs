@@ -17,6 +17,7 @@ mod legacy;
 mod lists;
 mod masks;
 mod nested;
+mod operations;
 mod paths;
 mod recurrent;
 #[cfg(any(feature = "safetensors", feature = "audio"))]
@@ -168,7 +169,7 @@ pub(super) fn from_parts(
 }
 
 fn model(config: &Value, file: &File, mask: KerasMask) -> Result<Model, Error> {
-    let model = layers::model(&nested::flat(config)?, file, mask)?;
+    let model = layers::model(&nested::flat(config, file.version)?, file, mask)?;
     // The state of a dropout's random numbers.
     file.tensors.pass_over(|name| name.contains("seed_generator/"));
     file.tensors.finish()?;
