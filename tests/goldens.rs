@@ -168,6 +168,7 @@ fixtures! {
     keras_2_sequential: "keras-2-sequential",
     keras_2_weights: "keras-2-weights",
     keras_3_h5: "keras-3-h5",
+    keras_3_h5_masks: "keras-3-h5-masks",
     keras_3_shards: "keras-3-shards",
     keras_3_weights: "keras-3-weights",
     lstm_sequence: "lstm-sequence",

@@ -19,6 +19,9 @@ fn layer(class: &str, mut config: Value) -> Value {
     if config.get("name").is_none() {
         config["name"] = "it".into();
     }
+    if class != "InputLayer" {
+        config["trainable"] = true.into();
+    }
     json!({"class_name": class, "config": config})
 }
 
