@@ -166,6 +166,7 @@ fixtures! {
     keras_2_keras: "keras-2-keras",
     keras_2_masking: "keras-2-masking",
     keras_2_sequential: "keras-2-sequential",
+    keras_2_states: "keras-2-states",
     keras_2_weights: "keras-2-weights",
     keras_3_h5: "keras-3-h5",
     keras_3_h5_masks: "keras-3-h5-masks",

@@ -218,7 +218,8 @@ fn arguments(node: &Value, recurrent: bool) -> Option<Value> {
     let mut kwargs = Map::new();
     for reference in node {
         tensors.push(tensor(reference)?);
-        for (key, value) in reference.get(3).and_then(Value::as_object).into_iter().flatten() {
+        let given = reference.get(3).and_then(Value::as_object).into_iter().flatten();
+        for (key, value) in given.filter(|(_, value)| !value.is_null()) {
             kwargs.insert(key.clone(), argument(value));
         }
     }

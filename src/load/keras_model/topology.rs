@@ -224,7 +224,7 @@ fn references(value: &Value, found: &mut Vec<Tensor>) -> Option<()> {
 fn arguments<'a>(call: &mut Call<'a>, node: &'a Value) -> Result<(), Error> {
     let layer = &call.layer;
     let args = node.get("args").and_then(Value::as_array).ok_or_else(|| {
-        let advice = "this is how Keras 2 wrote it; load it in Keras 3 and save it again";
+        let advice = "it is known as Keras 2 and 3 write it; load it there and save it again";
         layer.unsupported("with inbound_nodes of another form", advice)
     })?;
     let (inputs, states) = (&mut call.inputs, &mut call.initial_state);
