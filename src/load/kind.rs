@@ -17,6 +17,10 @@ pub(super) enum Kind {
     Keras,
     Hdf5,
     /// The index of weights of Keras in several files, in this folder.
+    #[cfg_attr(
+        not(all(feature = "keras", any(feature = "safetensors", feature = "audio"))),
+        allow(dead_code, reason = "nobody looks there")
+    )]
     Shards(PathBuf),
     Onnx,
     Safetensors,
