@@ -293,6 +293,19 @@ fn with_config(folder: &str, from: &str, to: &str) -> std::path::PathBuf {
     })
 }
 
+/// Weights are float32 whatever the policy, and so is what is computed with them.
+#[test]
+fn mixed_precision_is_a_matter_of_training() {
+    let policy = |name: &str| format!(r#""DTypePolicy", "config": {{"name": "{name}"}}"#);
+    for name in ["mixed_bfloat16", "mixed_float16"] {
+        let other = with_config("shapes-t1-b1", &policy("float32"), &policy(name));
+        let whole = load(fixture("shapes-t1-b1", "model.keras")).unwrap();
+        assert!(load(other).unwrap() == whole, "{name}");
+    }
+    let int8 = with_config("shapes-t1-b1", &policy("float32"), &policy("int8"));
+    refused(load(int8), &["'lstm' (LSTM)", "with dtype int8", "float32 weights"]);
+}
+
 #[test]
 fn masks_of_models_inside_are_those_of_their_inputs() {
     let other = with_config("nested-masking", r#"["any", 0, 0]"#, r#"["not_equal", 0, 0]"#);
