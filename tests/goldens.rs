@@ -15,8 +15,16 @@ fn folder(name: &str) -> PathBuf {
 
 fn model(name: &str) -> Model {
     let folder = folder(name);
-    let names =
-        ["model.keras", "model.h5", "model.onnx", "model.json", "model.nam", "model.safetensors"];
+    let names = [
+        "model.keras",
+        "model.h5",
+        "model.weights.json",
+        "model.onnx",
+        "model.json",
+        "model.nam",
+        "model.pt",
+        "model.safetensors",
+    ];
     let file = names.map(|name| folder.join(name)).into_iter().find(|file| file.exists()).unwrap();
     let spec = folder.join("spec.json");
     if spec.exists() {
@@ -158,8 +166,11 @@ fixtures! {
     keras_2_keras: "keras-2-keras",
     keras_2_masking: "keras-2-masking",
     keras_2_sequential: "keras-2-sequential",
+    keras_2_states: "keras-2-states",
     keras_2_weights: "keras-2-weights",
     keras_3_h5: "keras-3-h5",
+    keras_3_h5_masks: "keras-3-h5-masks",
+    keras_3_shards: "keras-3-shards",
     keras_3_weights: "keras-3-weights",
     lstm_sequence: "lstm-sequence",
     lstm_variants: "lstm-variants",
@@ -172,6 +183,7 @@ fixtures! {
     masking_stacked_cells: "masking-stacked-cells",
     masking_zero_output: "masking-zero-output",
     mono_lstm: "mono-lstm",
+    operations: "operations",
     own_format_v1: "own-format-v1",
     nested: "nested",
     nested_masking: "nested-masking",
@@ -184,6 +196,7 @@ fixtures! {
     stacked_cells: "stacked-cells",
     stateful: "stateful",
     text_head: "text-head",
+    time_distributed: "time-distributed",
     torch_bigru_3_layers: "torch-bigru-3-layers",
     torch_bilstm_3_layers: "torch-bilstm-3-layers",
     torch_bilstm_packed: "torch-bilstm-packed",
@@ -197,6 +210,7 @@ fixtures! {
     torch_learned_states: "torch-learned-states",
     torch_lstm_h0_c0: "torch-lstm-h0-c0",
     torch_lstm_proj: "torch-lstm-proj",
+    torch_lstm_proj_pt: "torch-lstm-proj-pt",
     torch_one_to_many: "torch-one-to-many",
     torch_rnn_h0: "torch-rnn-h0",
     torch_rnn_relu_2_layers: "torch-rnn-relu-2-layers",

@@ -214,7 +214,8 @@ fn tower(depth: usize, calls: usize) -> String {
         } else {
             (format!("m{}", level - 1), model)
         };
-        let last = calls - 1;
+        // Calls of models are counted from 1 here.
+        let last = if level == 0 { calls - 1 } else { calls };
         model = format!(
             r#""class_name": "Functional", "config": {{"name": "m{level}", "layers": [{input},
                 {{{layer}, "name": "{name}", "inbound_nodes": [{}]}}],
@@ -240,7 +241,7 @@ fn models_inside_models_end() {
         1,
     );
     refused(from_config(&two), &["'m0'", "number of tensors it is called on", "expected 2"]);
-    let lost = tower(2, 1).replace(r#"["m0", 0, 0]"#, r#"["m0", 0, 7]"#);
+    let lost = tower(2, 1).replace(r#"["m0", 1, 0]"#, r#"["m0", 1, 7]"#);
     refused(from_config(&lost), &["no result 7 of call 0 of model 'm0'"]);
 }
 
@@ -292,6 +293,19 @@ fn with_config(folder: &str, from: &str, to: &str) -> std::path::PathBuf {
     })
 }
 
+/// Weights are float32 whatever the policy, and so is what is computed with them.
+#[test]
+fn mixed_precision_is_a_matter_of_training() {
+    let policy = |name: &str| format!(r#""DTypePolicy", "config": {{"name": "{name}"}}"#);
+    for name in ["mixed_bfloat16", "mixed_float16"] {
+        let other = with_config("shapes-t1-b1", &policy("float32"), &policy(name));
+        let whole = load(fixture("shapes-t1-b1", "model.keras")).unwrap();
+        assert!(load(other).unwrap() == whole, "{name}");
+    }
+    let int8 = with_config("shapes-t1-b1", &policy("float32"), &policy("int8"));
+    refused(load(int8), &["'lstm' (LSTM)", "with dtype int8", "float32 weights"]);
+}
+
 #[test]
 fn masks_of_models_inside_are_those_of_their_inputs() {
     let other = with_config("nested-masking", r#"["any", 0, 0]"#, r#"["not_equal", 0, 0]"#);
@@ -303,18 +317,89 @@ fn masks_of_models_inside_are_those_of_their_inputs() {
 
 #[test]
 fn weights_elsewhere_than_in_hdf5_are_refused() {
-    let npz = rezipped("keras-2-12", |name, _| {
+    refused(
+        load(fixture("keras-files", "npz.keras")),
+        &[
+            "model.weights.npz, where Keras pickles",
+            "save it where the model is made",
+            "model.save(\"model.keras\")",
+        ],
+    );
+    let other = rezipped("keras-2-12", |name, _| {
         if name == "model.weights.h5" {
-            *name = "model.weights.npz".into();
+            *name = "weights.h5".into();
         }
     });
-    let words = ["without model.weights.h5", "model.weights.npz", "default options"];
-    refused(load(npz), &words);
+    refused(load(other), &["without model.weights.h5", "metadata.json", "default options"]);
     refused(
         load_with_spec(
             fixture("keras-2-12", "model.keras"),
             &spec(&node("a", "lstm", "x", ""), "a"),
         ),
         &["a spec beside a .keras file", "load it without"],
+    );
+}
+
+/// A folder with the shards of the fixture, and an index that says `map`.
+fn sharded(name: &str, map: &str) -> std::path::PathBuf {
+    let folder = scratch(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["model_00000.weights.h5", "model_00001.weights.h5"] {
+        std::fs::copy(fixture("keras-3-shards", file), folder.join(file)).unwrap();
+    }
+    let path = folder.join("model.weights.json");
+    std::fs::write(&path, map).unwrap();
+    path
+}
+
+#[test]
+fn weights_in_several_files_are_one() {
+    let index = fixture("keras-3-shards", "model.weights.json");
+    let spec = Spec::read(index.with_file_name("spec.json")).unwrap();
+    let model = load_with_spec(&index, &spec).unwrap();
+    assert_round_trip(&model, "keras-3-shards");
+    refused(load(&index), &["model.weights.json", "index of weights of Keras", "--spec SPEC.json"]);
+
+    let whole = std::fs::read_to_string(&index).unwrap();
+    let read = |map: &str| load_with_spec(sharded("sharded", map), &spec);
+    assert!(read(&whole).unwrap() == model);
+    let changed = |from: &str, to: &str| {
+        assert!(whole.contains(from), "no {from}");
+        read(&whole.replacen(from, to, 1))
+    };
+    let beside = ["the index", "'/layers/lstm/cell/vars' is in", "files beside the index"];
+    for path in ["/etc/model.weights.h5", "../model_00000.weights.h5", "a\\\\b.weights.h5", "x.h5"]
+    {
+        refused(changed("model_00000.weights.h5", path), &beside);
+    }
+    refused(changed("\"model_00000.weights.h5\"", "3"), &beside);
+    refused(changed("model_00000", "model_00002"), &["model_00002.weights.h5: No such file"]);
+    refused(
+        changed("/layers/dense/vars", "/layers/dense_1/vars"),
+        &["'/layers/dense_1/vars' is in 'model_00001.weights.h5'", "no such group"],
+    );
+    let lstm = whole.find("\"model_00000").unwrap()..whole.find("\"model_00001").unwrap();
+    let first = whole.replacen(&whole[lstm], "", 1);
+    refused(read(&first), &["missing, needed by node 'lstm'", "layers/lstm/cell/vars/1"]);
+    let dense = whole.replacen(",\n        \"/layers/dense/vars\"", ", \"x\"", 1);
+    refused(read(&dense), &["/x' is in 'model_00001.weights.h5'", "no such group"]);
+    let unsaid = whole.replacen("[\n            \"model_00001.weights.h5\"\n        ]", "[]", 1);
+    refused(read(&unsaid), &["'/layers/dense/vars' is in []", "files beside the index"]);
+    refused(changed("\"metadata\"", "\"metadatum\""), &["the key 'metadatum' is not known"]);
+    refused(read("[\"weight_map\"]"), &["the index", "it is no object"]);
+    refused(read("{\"weight_map\": []}"), &["the index", "weight_map is no object"]);
+    refused(read("{\"weight_map\": {"), &["the index", "EOF"]);
+    let twice = "{\"weight_map\": {}, \"weight_map\": {}}";
+    refused(read(twice), &["the index", "'weight_map' is there twice"]);
+    // A shard of another model.
+    let path = sharded("sharded-other", &whole);
+    std::fs::copy(
+        path.with_file_name("model_00001.weights.h5"),
+        path.with_file_name("model_00000.weights.h5"),
+    )
+    .unwrap();
+    refused(
+        load_with_spec(&path, &spec),
+        &["'/layers/dense/vars' is in 'model_00000.weights.h5'", "does not say"],
     );
 }

@@ -1,8 +1,7 @@
-//! Whole models and weights in HDF5.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if data.starts_with(b"\x89HDF\r\n") {
-        let _ = ritornello::load::from_bytes(data);
-    }
-});
+#[allow(dead_code, reason = "each target is one of them")]
+#[path = "../readers.rs"]
+mod readers;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| readers::hdf5(data));

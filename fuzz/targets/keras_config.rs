@@ -1,12 +1,7 @@
-//! Configurations of Keras models, of all versions, without weights.
 #![no_main]
 
-use ritornello::load::{KerasMask, from_keras};
+#[allow(dead_code, reason = "each target is one of them")]
+#[path = "../readers.rs"]
+mod readers;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Ok(config) = std::str::from_utf8(data) {
-        for version in ["1.2.2", "2.2.4", "2.15.0", "3.15.1"] {
-            let _ = from_keras(config, version, Vec::new(), KerasMask::None);
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| readers::keras_config(data));

@@ -1,8 +1,7 @@
-//! `.safetensors` files, those with a specification among them.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if data.get(8) == Some(&b'{') {
-        let _ = ritornello::load::from_bytes(data);
-    }
-});
+#[allow(dead_code, reason = "each target is one of them")]
+#[path = "../readers.rs"]
+mod readers;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| readers::safetensors(data));

@@ -1,8 +1,7 @@
-//! `.keras` and `.pt` files as zips.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if data.starts_with(b"PK\x03\x04") {
-        let _ = ritornello::load::from_bytes(data);
-    }
-});
+#[allow(dead_code, reason = "each target is one of them")]
+#[path = "../readers.rs"]
+mod readers;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| readers::archive(data));

@@ -1,6 +1,6 @@
 //! What a file is: by its extension, or by its first bytes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(any(feature = "npz", feature = "keras", feature = "pytorch"))]
 use super::container::zip::Archive;
@@ -9,10 +9,19 @@ use crate::Error;
 /// How a PyTorch file from before the zips begins: a pickle of a magic number.
 const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc";
 
+const SAVED_MODEL: Kind =
+    Kind::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`");
+
 /// What a file is, by its extension, or by its first bytes.
 pub(super) enum Kind {
     Keras,
     Hdf5,
+    /// The index of weights of Keras in several files, in this folder.
+    #[cfg_attr(
+        not(all(feature = "keras", any(feature = "safetensors", feature = "audio"))),
+        allow(dead_code, reason = "nobody looks there")
+    )]
+    Shards(PathBuf),
     Onnx,
     Safetensors,
     Torch,
@@ -31,13 +40,14 @@ impl Kind {
             "keras" => Self::Keras,
             "safetensors" => Self::Safetensors,
             "npz" => Self::Npz,
+            "json" if is_index(path, bytes) => {
+                Self::Shards(path.parent().unwrap_or(Path::new("")).to_owned())
+            }
             "json" | "nam" => Self::Json,
             "h5" | "hdf5" => Self::Hdf5,
             "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,
             "onnx" => Self::Onnx,
-            "pb" => {
-                Self::Refused("a TensorFlow SavedModel", "open it in Keras and save it as `.keras`")
-            }
+            "pb" => SAVED_MODEL,
             _ if bytes.starts_with(b"PK\x03\x04") => Self::of_zip(bytes),
             _ if is_json(bytes) => Self::Json,
             _ if bytes.get(8) == Some(&b'{') => Self::Safetensors,
@@ -47,6 +57,14 @@ impl Kind {
             _ if bytes.first() == Some(&8) => Self::Onnx,
             _ => Self::Unknown,
         }
+    }
+
+    /// What a folder is, by what is in it.
+    pub(super) fn of_folder(path: &Path) -> Self {
+        if path.join("saved_model.pb").is_file() {
+            return SAVED_MODEL;
+        }
+        Self::Refused("a folder", "give the file of a model that is in it")
     }
 
     /// What a zip is, by the names of its members; one that cannot be opened is a `.keras` file, whose
@@ -72,7 +90,7 @@ impl Kind {
     /// The error that such a file is not read.
     pub(super) fn refused(&self) -> Error {
         let (what, advice) = match self {
-            Self::Keras | Self::Hdf5 => {
+            Self::Keras | Self::Hdf5 | Self::Shards(_) => {
                 ("a file of Keras", "build ritornello with the feature `keras`")
             }
             Self::Onnx if cfg!(feature = "onnx") => (
@@ -99,6 +117,13 @@ impl Kind {
         };
         Error::Unsupported { what: what.into(), advice: advice.into() }
     }
+}
+
+/// Whether a JSON file is named as Keras names an index of weights, and says where they are.
+fn is_index(path: &Path, bytes: &[u8]) -> bool {
+    const MAP: &[u8] = b"\"weight_map\"";
+    let stem = path.file_stem().map(Path::new).and_then(Path::extension);
+    stem.is_some_and(|stem| stem == "weights") && bytes.windows(MAP.len()).any(|part| part == MAP)
 }
 
 /// Whether a file begins like a JSON object: a safetensors file that has a `{` so early has zeros among

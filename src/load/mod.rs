@@ -101,6 +101,8 @@ fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
         Kind::Keras => Ok(ModelFile::new(keras_model::read(&bytes)?)),
         #[cfg(feature = "keras")]
         Kind::Hdf5 => Ok(ModelFile::new(keras_model::read_h5(bytes.into_owned())?)),
+        #[cfg(all(feature = "keras", feature = "safetensors"))]
+        Kind::Shards(_) => Err(weights_only("an index of weights of Keras in several files")),
         #[cfg(feature = "onnx")]
         Kind::Onnx => Ok(ModelFile::new(onnx::read(&bytes)?)),
         #[cfg(feature = "safetensors")]
@@ -129,7 +131,7 @@ fn weights_only(what: &str) -> Error {
 }
 
 /// Reads a file of weights only, `.safetensors`, `.pt`, `.h5`, `.npz` or a `state_dict` as JSON, and
-/// takes the rest from `spec`.
+/// takes the rest from `spec`; of an index `.weights.json` also the files beside it that it names.
 ///
 /// # Errors
 ///
@@ -175,6 +177,8 @@ fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
         Kind::Safetensors => Ok(container::safetensors::parse(bytes)?.tensors),
         #[cfg(feature = "keras")]
         Kind::Hdf5 => keras_model::read_weights(bytes),
+        #[cfg(feature = "keras")]
+        Kind::Shards(folder) => keras_model::read_shards(&bytes, folder),
         #[cfg(feature = "pytorch")]
         Kind::Torch => container::torch::parse(&bytes),
         #[cfg(feature = "npz")]
@@ -258,6 +262,9 @@ pub fn save_file(file: &ModelFile, path: impl AsRef<Path>) -> Result<(), Error> 
 
 /// Reads the whole file and names it in errors.
 fn in_file<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, Error>) -> Result<T, Error> {
+    if path.is_dir() {
+        return Err(Kind::of_folder(path).refused().in_file(path));
+    }
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
     read(bytes).map_err(|error| error.in_file(path))
 }

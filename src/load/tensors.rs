@@ -112,6 +112,13 @@ impl Tensors {
         Ok(())
     }
 
+    /// Adds those of another file.
+    #[cfg(all(feature = "keras", any(feature = "safetensors", feature = "audio")))]
+    pub(crate) fn append(&mut self, other: Self) -> Result<(), Error> {
+        let insert = |(name, entry): (String, Entry)| self.insert(name, entry.shape, entry.data);
+        other.entries.into_iter().try_for_each(insert)
+    }
+
     /// Whether the places of tensors are the order in which somebody wrote them down.
     #[cfg(any(feature = "safetensors", feature = "audio"))]
     pub(crate) fn are_ordered(&self) -> bool {

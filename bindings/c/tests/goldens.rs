@@ -11,8 +11,15 @@ use ritornello::{Array, Numbers, PlanOptions, Threads};
 use ritornello_c::*;
 
 /// The files that models are in.
-const MODELS: [&str; 6] =
-    ["model.keras", "model.h5", "model.onnx", "model.json", "model.nam", "model.safetensors"];
+const MODELS: [&str; 7] = [
+    "model.keras",
+    "model.h5",
+    "model.onnx",
+    "model.json",
+    "model.nam",
+    "model.pt",
+    "model.safetensors",
+];
 
 /// The folders under `tests/fixtures` that hold a model and a case.
 fn folders() -> Vec<PathBuf> {

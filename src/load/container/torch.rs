@@ -65,8 +65,10 @@ fn zipped(bytes: &[u8]) -> Result<Tensors, Error> {
     let names = archive.names()?;
     refuse_programs(&names)?;
     let found: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix("data.pkl")).collect();
-    let &[root] = &found[..] else {
-        return Err(broken(format!("it holds no data.pkl but {}", names.join(", "))));
+    let root = match found[..] {
+        [root] => root,
+        [] => return Err(broken(format!("it holds no data.pkl but {}", names.join(", ")))),
+        _ => return Err(broken(format!("expected one data.pkl, it holds {}", names.join(", ")))),
     };
     let order = format!("{root}byteorder");
     if names.contains(&order) && archive.read(&order)? != b"little" {

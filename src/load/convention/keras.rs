@@ -126,7 +126,7 @@ pub fn embedding(weights: &[Array]) -> Result<Embedding, Error> {
 fn wrong_count(layer: &str, expected: &str, weights: &[Array]) -> Error {
     let shapes: Vec<String> = weights.iter().map(|a| format!("{:?}", a.shape())).collect();
     Error::Shape {
-        what: format!("the number of arrays of a {layer} layer"),
+        what: format!("the number of arrays for {layer}"),
         expected: expected.into(),
         found: format!("{} {}", weights.len(), shapes.join(" ")).trim_end().into(),
     }

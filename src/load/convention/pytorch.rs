@@ -66,7 +66,7 @@ pub fn recurrent(cell: Cell, direction: Direction, weights: &[Array]) -> Result<
     let projects = cell.has_cell_state() && matches!(each, 3 | 5) && matrix;
     if !weights.len().is_multiple_of(directions) || !(projects || matches!(each, 2 | 4)) {
         return Err(Error::Shape {
-            what: format!("the number of arrays of a {} layer", cell.name()),
+            what: format!("the number of arrays for {}", cell.name()),
             expected: format!(
                 "{} (weight_ih, weight_hh, bias_ih, bias_hh of each direction), \
                  or {} without biases",
@@ -94,7 +94,7 @@ pub fn linear(weights: &[Array]) -> Result<Dense, Error> {
         [weight, bias] => (weight, Some(bias)),
         _ => {
             return Err(Error::Shape {
-                what: "the number of arrays of a linear layer".into(),
+                what: "the number of arrays for linear".into(),
                 expected: "2 (weight, bias), or 1 without bias".into(),
                 found: weights.len().to_string(),
             });

@@ -103,7 +103,7 @@ impl Both<'_> {
 
         let mut inputs = vec![graph.value(&call.inputs[0])?];
         let kinds = states_of(&cell);
-        check_states(call, 2 * kinds.len(), FORWARD_FIRST)?;
+        check_states(call, 2 * kinds.len(), FORWARD_FIRST, graph)?;
         if !call.initial_state.is_empty() {
             let (forward, backward) = call.initial_state.split_at(kinds.len());
             for (index, (_, letter)) in kinds.iter().enumerate() {
@@ -153,7 +153,7 @@ impl Both<'_> {
         let forward = side(forward, Direction::Forward);
         let backward = side(backward, Direction::Reverse);
         let count = forward.states();
-        check_states(call, count + backward.states(), FORWARD_FIRST)?;
+        check_states(call, count + backward.states(), FORWARD_FIRST, graph)?;
         let states = call.initial_state.split_at(count.min(call.initial_state.len()));
         let sequence = graph.value(&call.inputs[0])?;
         let given = |states| Given { sequence, mask, states };

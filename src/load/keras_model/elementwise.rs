@@ -7,6 +7,53 @@ use crate::load::convention::keras;
 use crate::load::tensors::Axis;
 use crate::model::{Activation, Embedding, Op, ScaleShift};
 
+/// Layers that do the same to every step, with or without `TimeDistributed`.
+const POINTWISE: [&str; 10] = [
+    "Dense",
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "BatchNormalization",
+    "Dropout",
+    "GaussianNoise",
+    "GaussianDropout",
+    "AlphaDropout",
+];
+
+/// All others.
+const OTHERS: [&str; 18] = [
+    "InputLayer",
+    "SimpleRNN",
+    "LSTM",
+    "GRU",
+    "RNN",
+    "Bidirectional",
+    "Masking",
+    "TimeDistributed",
+    "Embedding",
+    "SpatialDropout1D",
+    "Softmax",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
+    "Flatten",
+    "RepeatVector",
+    "Concatenate",
+    "Add",
+    "Multiply",
+];
+
+/// Fails unless the layer's class is one of these.
+pub(super) fn expect_known(layer: &Layer<'_>) -> Result<(), Error> {
+    let known = POINTWISE.contains(&layer.class) || OTHERS.contains(&layer.class);
+    if known { Ok(()) } else { Err(unknown(layer)) }
+}
+
+fn unknown(layer: &Layer<'_>) -> Error {
+    let advice = format!("there are: {}, {}", OTHERS.join(", "), POINTWISE.join(", "));
+    layer.unsupported("", &advice)
+}
+
 /// What a layer computes; `None` if it is the identity at inference.
 pub(super) fn op(layer: &Layer<'_>, path: &str, file: &File) -> Result<Option<Op>, Error> {
     Ok(Some(match layer.class {
@@ -15,12 +62,11 @@ pub(super) fn op(layer: &Layer<'_>, path: &str, file: &File) -> Result<Option<Op
             layer.know(&["layer"])?;
             let missing = || layer.unsupported("without a layer", "give it a Dense layer");
             let inner = layer.inner("layer")?.ok_or_else(missing)?;
-            if inner.class != "Dense" {
-                let advice = "only TimeDistributed(Dense) is read; other layers here work on \
-                              every step by themselves";
-                return Err(layer.unsupported(&format!("around {}", inner.label()), advice));
+            if !POINTWISE.contains(&inner.class) {
+                let advice = format!("there are: {}", POINTWISE.join(", "));
+                return Err(layer.unsupported(&format!("around {}", inner.label()), &advice));
             }
-            dense(&inner, &format!("{path}/layer"), file)?
+            return op(&inner, &format!("{path}/layer"), file);
         }
         "Embedding" => embedding(layer, path, file)?,
         "BatchNormalization" => batch_normalization(layer, path, file)?,
@@ -55,21 +101,16 @@ pub(super) fn op(layer: &Layer<'_>, path: &str, file: &File) -> Result<Option<Op
             layer.know(&["stddev", "rate", "noise_shape"])?;
             return Ok(None);
         }
-        _ => {
-            let advice = "there are: Input, SimpleRNN, LSTM, GRU, RNN, Bidirectional, Masking, \
-                          TimeDistributed, Dense, Embedding, Dropout, SpatialDropout1D, \
-                          GaussianNoise, Activation, ReLU, LeakyReLU, ELU, Softmax, \
-                          BatchNormalization, GlobalAveragePooling1D, GlobalMaxPooling1D, \
-                          Flatten, RepeatVector, Concatenate, Add, Multiply";
-            return Err(layer.unsupported("", advice));
-        }
+        _ => return Err(unknown(layer)),
     }))
 }
 
 fn channels_last(layer: &Layer<'_>) -> Result<(), Error> {
-    match layer.get("data_format").map(|format| format.as_str()) {
-        None | Some(Some("channels_last")) => Ok(()),
-        _ => Err(layer.unsupported("with another data_format", "use channels_last")),
+    match layer.get("data_format") {
+        Some(format) if *format != "channels_last" => {
+            Err(layer.unsupported(&format!("with data_format={format}"), "use channels_last"))
+        }
+        _ => Ok(()),
     }
 }
 

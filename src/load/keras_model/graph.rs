@@ -23,8 +23,8 @@ pub(super) struct Graph {
     pub(super) rules: MaskRules,
     /// The number of axes of results, where it is known.
     pub(super) axes: HashMap<Tensor, usize>,
-    /// The nodes that make masks, and of what.
-    masks: Vec<(Value, MaskRule, Value)>,
+    /// The nodes that make masks: of what, and the layer that they are named after.
+    masks: Vec<(Value, MaskRule, Value, String)>,
 }
 
 /// What stands behind a Keras tensor.
@@ -88,12 +88,15 @@ impl Graph {
     /// The mask of a value by a rule. A node is added, named after `layer`, unless there is one.
     pub(super) fn mask(&mut self, layer: &str, of: Value, rule: MaskRule) -> Value {
         let known = self.masks.iter().find(|known| (known.0, known.1) == (of, rule));
-        if let Some(&(_, _, mask)) = known {
+        if let Some(&(_, _, mask, _)) = known {
             return mask;
         }
-        let name = format!("{layer}.mask");
+        let name = match self.masks.iter().filter(|known| known.3 == layer).count() {
+            0 => format!("{layer}.mask"),
+            number => format!("{layer}.mask_{number}"),
+        };
         let mask = self.builder.mask(&name, rule, of);
-        self.masks.push((of, rule, mask));
+        self.masks.push((of, rule, mask, layer.into()));
         mask
     }
 

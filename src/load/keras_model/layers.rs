@@ -6,7 +6,7 @@ use super::config::Layer;
 use super::graph::{Graph, Produced};
 use super::masks::Mask;
 use super::topology::{Call, Tensor, Topology};
-use super::{File, KerasMask, bidirectional, elementwise, inside, masks, recurrent};
+use super::{File, KerasMask, bidirectional, elementwise, inside, masks, operations, recurrent};
 use crate::Error;
 use crate::model::{Element, Extent, Model, Op, Select, Shape};
 
@@ -137,21 +137,28 @@ fn add(call: &Call<'_>, file: &File, graph: &mut Graph) -> Result<(), Error> {
     if layer.class == "InputLayer" {
         return Ok(());
     }
-    if layer.is_operation() {
-        let tensor = Tensor { layer: call.name.clone(), call: call.number, index: 0 };
-        let mask = masks::operation(call, graph)?;
-        graph.truths.insert(tensor, mask);
-        return Ok(());
-    }
-    if let Some(name) = file.names.get(&format!("{path}/vars")).filter(|name| *name != layer.name) {
-        let problem = format!("'{path}' belongs to '{name}', expected {}", layer.label());
-        return Err(inside("model.weights.h5", &problem));
-    }
     let name = match call.number {
         0 => call.name.clone(),
         number => format!("{}.call_{number}", call.name),
     };
     let result = |index: usize| Tensor { layer: call.name.clone(), call: call.number, index };
+    if layer.is_operation() {
+        let Some((op, axes)) = operations::of_numbers(call, axes, graph)? else {
+            let mask = masks::operation(call, graph)?;
+            graph.truths.insert(result(0), mask);
+            return Ok(());
+        };
+        let inputs = call.inputs.iter().map(|t| graph.value(t)).collect::<Result<Vec<_>, _>>()?;
+        let value = graph.builder.node(&name, op, &inputs);
+        graph.enter(result(0), Produced::Value(value));
+        graph.axes.extend(axes.map(|axes| (result(0), axes)));
+        return Ok(());
+    }
+    elementwise::expect_known(layer)?;
+    if let Some(name) = file.names.get(&format!("{path}/vars")).filter(|name| *name != layer.name) {
+        let problem = format!("'{path}' belongs to '{name}', expected {}", layer.label());
+        return Err(inside("model.weights.h5", &problem));
+    }
     let recurrent = matches!(layer.class, "SimpleRNN" | "LSTM" | "GRU" | "RNN" | "Bidirectional");
     let many = matches!(layer.class, "Concatenate" | "Add" | "Multiply");
     if !recurrent && !call.initial_state.is_empty() {

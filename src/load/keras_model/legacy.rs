@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Version;
+use super::nested::is_model;
 
 /// Recurrent layers: what they are called on beside a sequence are initial states.
 const RECURRENT: [&str; 5] = ["SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional"];
@@ -38,8 +39,31 @@ const TRAINING_ONLY: [&str; 12] = [
 pub(super) fn modern(mut config: Value, version: Version) -> Value {
     if version.major < 3 {
         model(&mut config, version);
+    } else {
+        operations(&mut config);
     }
     config
+}
+
+/// What Keras 3 calls the module of operations; in `.h5` it leaves out every module.
+const OPERATIONS: &str = "keras.src.ops";
+
+/// What the configurations of operations say. Those of layers say whether they are trained.
+const OF_OPERATIONS: [&str; 4] = ["name", "axis", "keepdims", "dtype"];
+
+/// Names the module of operations among the layers of a model of Keras 3 in `.h5`.
+fn operations(value: &mut Value) {
+    let layers = value.get_mut("config").and_then(|config| config.get_mut("layers"));
+    for layer in layers.and_then(Value::as_array_mut).into_iter().flatten() {
+        let keys = layer.get("config").and_then(Value::as_object);
+        let bare =
+            keys.is_some_and(|keys| keys.keys().all(|key| OF_OPERATIONS.contains(&key.as_str())));
+        if is_model(&class(layer)) {
+            operations(layer);
+        } else if let Some(layer) = layer.as_object_mut().filter(|_| bare) {
+            layer.entry("module").or_insert(OPERATIONS.into());
+        }
+    }
 }
 
 fn class(value: &Value) -> String {
@@ -94,7 +118,7 @@ fn module(object: &mut Map<String, Value>) {
 }
 
 fn layer(value: &mut Value, version: Version) {
-    if matches!(class(value).as_str(), "Sequential" | "Functional" | "Model") {
+    if is_model(&class(value)) {
         return model(value, version);
     }
     let Some(object) = value.as_object_mut() else { return };
@@ -194,7 +218,8 @@ fn arguments(node: &Value, recurrent: bool) -> Option<Value> {
     let mut kwargs = Map::new();
     for reference in node {
         tensors.push(tensor(reference)?);
-        for (key, value) in reference.get(3).and_then(Value::as_object).into_iter().flatten() {
+        let given = reference.get(3).and_then(Value::as_object).into_iter().flatten();
+        for (key, value) in given.filter(|(_, value)| !value.is_null()) {
             kwargs.insert(key.clone(), argument(value));
         }
     }

@@ -44,6 +44,10 @@ impl Mask {
     }
 }
 
+/// What to do about an operation that is none of these.
+const OPERATIONS: &str = "of operations there are x + y, x * y, concatenate and x[:, step]; others can be \
+                          layers; masks come from Masking and Embedding(mask_zero=True)";
+
 const ADVICE: &str = "masks come from Masking, from Embedding(mask_zero=True), and from sums and \
                       concatenations of sequences that have one of them";
 
@@ -63,7 +67,7 @@ pub(super) fn operation(call: &Call<'_>, graph: &mut Graph) -> Result<Mask, Erro
         return Ok(if layer.class == "OnesLike" { Mask::All } else { Mask::Nothing });
     }
     let masks: Option<Vec<Mask>> = call.inputs.iter().map(|tensor| graph.truths(tensor)).collect();
-    let masks = masks.ok_or_else(refused)?;
+    let masks = masks.ok_or_else(|| layer.unsupported("on numbers", OPERATIONS))?;
     match (layer.class, &masks[..]) {
         ("Any", &[mask]) => {
             layer.know(&["axis", "keepdims"])?;

@@ -17,8 +17,11 @@ mod legacy;
 mod lists;
 mod masks;
 mod nested;
+mod operations;
 mod paths;
 mod recurrent;
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+mod shards;
 mod topology;
 #[cfg(any(feature = "safetensors", feature = "audio"))]
 mod weights_only;
@@ -73,6 +76,8 @@ struct Version {
 }
 
 #[cfg(any(feature = "safetensors", feature = "audio"))]
+pub(super) use shards::read as read_shards;
+#[cfg(any(feature = "safetensors", feature = "audio"))]
 pub(super) use weights_only::read as read_weights;
 
 /// The groups of a whole model that hold no weights of layers.
@@ -84,16 +89,27 @@ const MODEL: &str = "model_weights/";
 /// Reads the bytes of a `.keras` file.
 pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
     let mut archive = Archive::of_model(bytes)?;
-    let config = json(&mut archive, "config.json")?;
-    let version = version(&json(&mut archive, "metadata.json")?)?;
-    let config = legacy::modern(config, version);
     let names = archive.names()?;
-    if !names.iter().any(|name| name == "model.weights.h5") {
+    let members = ["config.json", "metadata.json", "model.weights.h5"];
+    let has = |member: &str| names.iter().any(|name| name == member);
+    if has("model.weights.npz") && !has("model.weights.h5") {
         return Err(Error::Unsupported {
-            what: format!("a .keras file without model.weights.h5 (it holds {})", names.join(", ")),
+            what: "a .keras file with model.weights.npz, where Keras pickles its own variables,"
+                .into(),
+            advice: "a pickle is a program, and Keras 3.15 does not read this one back either; \
+                     save it where the model is made: `model.save(\"model.keras\")`, with h5py"
+                .into(),
+        });
+    }
+    if let Some(missing) = members.into_iter().find(|member| !has(member)) {
+        return Err(Error::Unsupported {
+            what: format!("a .keras file without {missing} (it holds {})", names.join(", ")),
             advice: "save it with `model.save(\"model.keras\")` and the default options".into(),
         });
     }
+    let config = json(&mut archive, "config.json")?;
+    let version = version(&json(&mut archive, "metadata.json")?)?;
+    let config = legacy::modern(config, version);
     let weights = hdf5::parse(archive.read("model.weights.h5")?, &NOT_LAYERS)
         .map_err(|error| inside("model.weights.h5", &error))?;
     let file = File::new(version, weights.tensors, weights.names);
@@ -153,7 +169,7 @@ pub(super) fn from_parts(
 }
 
 fn model(config: &Value, file: &File, mask: KerasMask) -> Result<Model, Error> {
-    let model = layers::model(&nested::flat(config)?, file, mask)?;
+    let model = layers::model(&nested::flat(config, file.version)?, file, mask)?;
     // The state of a dropout's random numbers.
     file.tensors.pass_over(|name| name.contains("seed_generator/"));
     file.tensors.finish()?;

@@ -7,18 +7,18 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::inside;
 use super::topology::{self, Call, Tensor, Topology};
+use super::{Version, inside};
 use crate::Error;
 
 /// More calls than this are no model that anyone has: models may call each other many times over.
 const MOST: usize = 10_000;
 
 /// Reads the configuration of a model as calls of layers that are no models.
-pub(super) fn flat(config: &Value) -> Result<Topology<'_>, Error> {
-    let outer = topology::read(config)?;
+pub(super) fn flat(config: &Value, version: Version) -> Result<Topology<'_>, Error> {
+    let outer = topology::read(config, version)?;
     let (inputs, names) = (outer.inputs.clone(), outer.names.clone());
-    let mut flat = Flat { calls: Vec::new(), masks: Vec::new() };
+    let mut flat = Flat { calls: Vec::new(), masks: Vec::new(), version };
     let outputs = flat.add(outer, "", "", None)?;
     Ok(Topology { calls: flat.calls, inputs, outputs, names, masks: flat.masks })
 }
@@ -31,6 +31,7 @@ pub(super) fn is_model(class: &str) -> bool {
 struct Flat<'a> {
     calls: Vec<Call<'a>>,
     masks: Vec<(Tensor, Tensor)>,
+    version: Version,
 }
 
 impl<'a> Flat<'a> {
@@ -69,7 +70,7 @@ impl<'a> Flat<'a> {
                 self.calls.push(call);
                 continue;
             }
-            let inner = topology::read(layer.value)?;
+            let inner = topology::read(layer.value, self.version)?;
             if call.inputs.len() != inner.inputs.len() || !call.initial_state.is_empty() {
                 return Err(Error::Shape {
                     what: format!("{}: the number of tensors it is called on", layer.label()),

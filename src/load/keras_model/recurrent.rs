@@ -138,15 +138,28 @@ impl Stack {
     }
 }
 
-/// Looks whether a call gives no initial states or as many as there are.
-pub(super) fn check_states(call: &Call<'_>, count: usize, order: &str) -> Result<(), Error> {
-    match call.initial_state.len() {
-        0 => Ok(()),
-        found if found == count => Ok(()),
-        found => Err(Error::Shape {
+/// Looks whether a call gives no initial states or as many as there are, and none that is a sequence.
+pub(super) fn check_states(
+    call: &Call<'_>,
+    count: usize,
+    order: &str,
+    graph: &Graph,
+) -> Result<(), Error> {
+    let states = &call.initial_state;
+    if !states.is_empty() && states.len() != count {
+        return Err(Error::Shape {
             what: format!("{}: the number of initial states", call.layer.label()),
             expected: format!("{count}{order}"),
-            found: found.to_string(),
+            found: states.len().to_string(),
+        });
+    }
+    let sequence = |tensor: &Tensor| graph.axes.get(tensor).is_some_and(|axes| *axes > 2);
+    match states.iter().position(sequence) {
+        None => Ok(()),
+        Some(index) => Err(Error::Shape {
+            what: format!("{}: initial state {index}", call.layer.label()),
+            expected: "[batch, units]".into(),
+            found: "a sequence".into(),
         }),
     }
 }
@@ -169,7 +182,7 @@ pub(super) fn one_way(
     let pad = around.pad_output(layer, mask)?;
     let cells = cells_of(layer, path, file)?;
     let stack = Stack { cells, direction, order, scope: around.scope, pad };
-    check_states(call, stack.states(), "")?;
+    check_states(call, stack.states(), "", graph)?;
     let sequence = graph.value(&call.inputs[0])?;
     let given = Given { sequence, mask, states: &call.initial_state };
     let (value, states) = stack.add(layer, name, given, graph)?;

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::config::Layer;
-use super::inside;
 use super::nested::is_model;
 use super::paths::Counter;
+use super::{Version, inside};
 use crate::Error;
 
 /// A Keras tensor: the result of this index of this call of this layer.
@@ -34,6 +34,8 @@ pub(super) struct Call<'a> {
     pub(super) mask: Option<Tensor>,
     /// A number that an operation is given.
     pub(super) constant: Option<f64>,
+    /// What `x[key]` takes.
+    pub(super) key: Option<&'a Value>,
 }
 
 impl<'a> Call<'a> {
@@ -41,7 +43,8 @@ impl<'a> Call<'a> {
     fn new(layer: Layer<'a>, number: usize, path: String) -> Self {
         let (inputs, initial_state) = (Vec::new(), Vec::new());
         let name = layer.name.into();
-        Self { layer, name, number, path, inputs, initial_state, mask: None, constant: None }
+        let (mask, constant, key) = (None, None, None);
+        Self { layer, name, number, path, inputs, initial_state, mask, constant, key }
     }
 
     /// The tensors that it depends on.
@@ -69,13 +72,13 @@ pub(super) struct Topology<'a> {
 }
 
 /// Reads the configuration of a model.
-pub(super) fn read(config: &Value) -> Result<Topology<'_>, Error> {
+pub(super) fn read(config: &Value, version: Version) -> Result<Topology<'_>, Error> {
     let class = config.get("class_name").and_then(Value::as_str).unwrap_or("nothing");
     let inner = config.get("config");
     let layers = inner.and_then(|inner| inner.get("layers")).and_then(Value::as_array);
     match (class, inner, layers) {
         ("Sequential", Some(_), Some(layers)) => sequential(layers),
-        ("Functional" | "Model", Some(inner), Some(layers)) => functional(inner, layers),
+        ("Functional" | "Model", Some(inner), Some(layers)) => functional(inner, layers, version),
         _ => Err(Error::Unsupported {
             what: format!("a Keras model of class {class}"),
             advice: "only Sequential and Functional models are read; a subclassed model says \
@@ -124,7 +127,11 @@ fn tensor(layer: &str) -> Tensor {
     Tensor { layer: layer.into(), call: 0, index: 0 }
 }
 
-fn functional<'a>(config: &'a Value, layers: &'a [Value]) -> Result<Topology<'a>, Error> {
+fn functional<'a>(
+    config: &'a Value,
+    layers: &'a [Value],
+    version: Version,
+) -> Result<Topology<'a>, Error> {
     let mut counter = Counter::default();
     let mut calls = Vec::new();
     for (index, value) in layers.iter().enumerate() {
@@ -152,11 +159,22 @@ fn functional<'a>(config: &'a Value, layers: &'a [Value]) -> Result<Topology<'a>
         Ok(found)
     };
     let (inputs, mut outputs) = (ends("input_layers")?, ends("output_layers")?);
-    count_from_zero(&mut calls, &mut outputs);
+    if version.major < 3 {
+        count_from_zero(&mut calls, &mut outputs);
+    } else {
+        // Keras 3 counts calls of Functional models from 1 here, and from 0 elsewhere.
+        let counted = |tensor: &Tensor| {
+            let of_it = |call: &Call<'_>| call.layer.name == tensor.layer;
+            calls.iter().any(|call| of_it(call) && call.layer.class == "Functional")
+        };
+        for tensor in outputs.iter_mut().filter(|tensor| counted(tensor)) {
+            tensor.call = tensor.call.saturating_sub(1);
+        }
+    }
     Ok(topology(sorted(calls)?, inputs, outputs))
 }
 
-/// Counts the calls of models inside from 0, as those of layers are: Keras counts from 1 where such
+/// Counts the calls of models inside from 0, as those of layers are: Keras 2 counts from 1 where such
 /// a model was made by a call of its own.
 fn count_from_zero(calls: &mut [Call<'_>], outputs: &mut [Tensor]) {
     let mut counts: HashMap<String, usize> = HashMap::new();
@@ -203,16 +221,20 @@ fn references(value: &Value, found: &mut Vec<Tensor>) -> Option<()> {
 }
 
 /// Reads what a call is given: inputs, initial states, a mask.
-fn arguments(call: &mut Call<'_>, node: &Value) -> Result<(), Error> {
+fn arguments<'a>(call: &mut Call<'a>, node: &'a Value) -> Result<(), Error> {
     let layer = &call.layer;
     let args = node.get("args").and_then(Value::as_array).ok_or_else(|| {
-        let advice = "this is how Keras 2 wrote it; load it in Keras 3 and save it again";
+        let advice = "it is known as Keras 2 and 3 write it; load it there and save it again";
         layer.unsupported("with inbound_nodes of another form", advice)
     })?;
     let (inputs, states) = (&mut call.inputs, &mut call.initial_state);
     for (position, value) in args.iter().enumerate() {
         // The second argument of a recurrent layer's call is initial_state.
         let into = match position {
+            1 if layer.is_operation() && layer.class == "GetItem" => {
+                call.key = Some(value);
+                continue;
+            }
             _ if layer.is_operation() && value.is_number() => {
                 call.constant = value.as_f64();
                 continue;

@@ -13,7 +13,12 @@ use crate::load::tensors::Tensors;
 
 /// Reads the tensors with their order.
 pub(in crate::load) fn read(bytes: Vec<u8>) -> Result<Tensors, Error> {
-    let hdf5::Contents { mut tensors, names, lists, .. } = hdf5::parse(bytes, &NOT_LAYERS)?;
+    hdf5::parse(bytes, &NOT_LAYERS).map(ordered)
+}
+
+/// The tensors of a file, or of several, with their order.
+pub(super) fn ordered(contents: hdf5::Contents) -> Tensors {
+    let hdf5::Contents { mut tensors, names, lists, .. } = contents;
     if lists.is_empty() {
         let all: Vec<String> = tensors.names().map(Into::into).collect();
         for (group, list) in numbered(&all, &names) {
@@ -24,7 +29,7 @@ pub(in crate::load) fn read(bytes: Vec<u8>) -> Result<Tensors, Error> {
         let layer = group.strip_prefix(MODEL).unwrap_or(&group).to_owned();
         tensors.list(layer, list);
     }
-    Ok(tensors)
+    tensors
 }
 
 /// The variables below each group in order: `layers/lstm/cell/vars/0` is the first of

@@ -6,7 +6,7 @@ use super::grammar::{
     CONSTANTS, COUPLINGS, Convention, DIRECTIONS, MERGES, NODE, NodeKind, NodeSpec, OPS, ORDERS,
     PADS, RECURRENCES, RecurrentSpec, WEIGHTS, WeightsSpec,
 };
-use super::json::{Object, wrong};
+use super::json::{Object, mistyped, wrong};
 use super::read::names;
 use crate::Error;
 use crate::model::{
@@ -167,17 +167,19 @@ fn rule(object: &Object<'_>) -> Result<MaskRule, Error> {
 }
 
 fn eps(object: &Object<'_>) -> Result<f64, Error> {
-    match object.need("eps")?.as_f64() {
+    let value = object.need("eps")?;
+    match value.as_f64() {
         Some(eps) if eps >= 0.0 && eps.is_finite() => Ok(eps),
-        _ => Err(wrong(object.at("eps"), "expected a number that is not negative")),
+        _ => Err(mistyped(&object.at("eps"), "a number that is not negative", value)),
     }
 }
 
 fn select(object: &Object<'_>) -> Result<Select, Error> {
     let mut chosen = Vec::new();
     if object.has("step") {
-        let step = object.need("step")?.as_i64().and_then(|step| isize::try_from(step).ok());
-        let step = step.ok_or_else(|| wrong(object.at("step"), "expected a whole number"))?;
+        let value = object.need("step")?;
+        let step = value.as_i64().and_then(|step| isize::try_from(step).ok());
+        let step = step.ok_or_else(|| mistyped(&object.at("step"), "a whole number", value))?;
         chosen.push(Select::Step(step));
     }
     if let Some((start, end)) = object.range_if("features")? {
