@@ -105,7 +105,8 @@ fn refused(name: &str, what: &str) -> Error {
         what: format!("'{name}', which is {what}"),
         advice: "inputs and outputs are [batch, time, features] or [time, batch, features], \
                  [batch, features], and states [count, batch, features]; features may be several \
-                 axes, behind the batch and time"
+                 axes behind the batch and time, of outputs the first of them also right before the \
+                 second of batch and time"
             .into(),
     }
 }
@@ -146,6 +147,11 @@ fn in_order_of_steps(reader: &mut Reader<'_, '_>, view: &mut View) {
 /// The axes of a caller's array.
 fn shown(reader: &Reader<'_, '_>, name: &str, axes: &[Vec<Atom>]) -> Result<Shown, Error> {
     let (mut result, mut order) = (Vec::new(), Vec::new());
+    let is_row = |atom: &&Atom| matches!(atom, Atom::Row { .. });
+    let rows = axes.iter().flatten().take_while(is_row).count();
+    if rows > 0 && axes.iter().flatten().filter(|atom| !is_row(atom)).count() > 1 {
+        return Err(refused(name, "a tensor with features in front of its batch, time and states"));
+    }
     for atoms in axes {
         let mut length = 1_usize;
         for &atom in atoms {
@@ -185,6 +191,24 @@ fn shown(reader: &Reader<'_, '_>, name: &str, axes: &[Vec<Atom>]) -> Result<Show
     Ok(Shown { axes: result, order })
 }
 
+/// Which nodes give sequences of layers, several behind each other, or parts of these: zero in the
+/// padding.
+fn of_layers(model: &Model) -> Vec<bool> {
+    let mut found = Vec::with_capacity(model.nodes().len());
+    for Node { op, inputs, .. } in model.nodes() {
+        let zero = |value: &Value| match *value {
+            Value::Node { node, .. } => found[node],
+            Value::Input(_) => false,
+        };
+        found.push(match op {
+            Op::Recurrent(_) => true,
+            Op::Concat | Op::Select(Select::Features { .. }) => inputs.iter().all(zero),
+            _ => false,
+        });
+    }
+    found
+}
+
 /// Holds `sequence_lens` against what the lengths of a run do to everything else; `unlike` says that a
 /// recurrent node takes all steps.
 fn lengths(model: &Model, name: &str, unlike: bool) -> Result<(), Error> {
@@ -206,13 +230,14 @@ fn lengths(model: &Model, name: &str, unlike: bool) -> Result<(), Error> {
             return Err(wrong(format!("'{}' works over time, padding too", node.name)));
         }
     }
+    let zero = of_layers(model);
     for output in model.outputs() {
-        let layer = match output.value {
-            Value::Node { node, .. } => matches!(model.nodes()[node].op, Op::Recurrent(_)),
+        let zero = match output.value {
+            Value::Node { node, .. } => zero[node],
             Value::Input(_) => true,
         };
         let sequence = matches!(model.shape(output.value)?, Shape::Sequence { .. });
-        if sequence && !layer {
+        if sequence && !zero {
             return Err(wrong(format!("output '{}' is computed from padding too", output.name)));
         }
     }
