@@ -184,6 +184,10 @@ impl File {
         self.tensor(name, dims, numbers);
     }
 
+    pub(crate) fn remove_tensor(&mut self, name: &str) {
+        self.tensors.retain(|(known, _)| known != name);
+    }
+
     pub(crate) fn make_external(&mut self, name: &str) {
         for (known, tensor) in &mut self.tensors {
             if known == name {

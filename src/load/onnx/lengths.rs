@@ -142,8 +142,11 @@ pub(super) fn expand(
             _ => return Err(Reason(format!("a length of {from} cannot become {to}"))),
         });
     }
+    // A length for each row of the batch.
+    let length = input.integers().filter(|length| length.len() == 1 && shape.len() == 1);
     Ok(vec![match input {
         _ if found == shape => input,
+        _ if length.is_some() => Known::Lengths(Dim::number(length.map_or(0, |length| length[0]))),
         Known::Constant(tensor) => match tensor.only() {
             Some(number) => reader.filled(number, shape)?,
             None => Known::Repeated(tensor, shape),

@@ -10,6 +10,7 @@ mod axes;
 mod call;
 mod cells;
 mod dims;
+mod filled;
 mod head;
 mod joining;
 mod known;

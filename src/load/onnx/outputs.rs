@@ -4,6 +4,7 @@ use super::Reason;
 use super::axes::Role::{Batch, Time};
 use super::known::Known;
 use super::reader::Reader;
+use super::unrolled;
 use super::view::{Atom, Form, View};
 use crate::Error;
 use crate::model::{
@@ -21,6 +22,7 @@ struct Shown {
 /// Makes the model of what was read.
 pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
     let (mut outputs, mut shown_outputs, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+    unrolled::collapse(&mut reader);
     let infos: Vec<&str> = reader.graph.outputs.iter().map(|info| info.name).collect();
     for name in infos {
         let view = match reader.known(name) {
@@ -58,6 +60,7 @@ pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
         );
         return Err(refused(other, &what));
     }
+    unrolled::sort(&mut reader.nodes, &mut outputs);
     prune(&mut reader.nodes, &mut outputs);
     let (named, unlike) = (reader.axes.lengths, reader.unlike_lengths);
     let Reader { inputs, nodes, .. } = reader;
@@ -126,11 +129,31 @@ fn whole(reader: &mut Reader<'_, '_>, view: &View) -> Result<View, Reason> {
     Ok(view)
 }
 
+/// From which nodes anything goes to an output.
+fn used(reader: &Reader<'_, '_>) -> Vec<bool> {
+    let mut used = vec![false; reader.nodes.len()];
+    let outputs = reader.graph.outputs.iter().filter_map(|info| match reader.known(info.name) {
+        Some(Known::Data(view)) => Some(view.value),
+        _ => None,
+    });
+    let mut waiting: Vec<Value> = outputs.collect();
+    while let Some(value) = waiting.pop() {
+        if let Value::Node { node, .. } = value
+            && !std::mem::replace(&mut used[node], true)
+        {
+            waiting.extend(&reader.nodes[node].inputs);
+        }
+    }
+    used
+}
+
 /// Lets a layer hand out its steps in the order in which it takes them, if that is what an output
 /// shows, and nothing else looks at them.
 fn in_order_of_steps(reader: &mut Reader<'_, '_>, view: &mut View) {
     let Value::Node { node, port: Port::Main } = view.value else { return };
-    let users = reader.nodes.iter().flat_map(|node| &node.inputs).filter(|&&v| v == view.value);
+    let used = used(reader);
+    let nodes = reader.nodes.iter().zip(&used).filter(|(_, used)| **used).map(|(node, _)| node);
+    let users = nodes.flat_map(|node| &node.inputs).filter(|&&v| v == view.value);
     let outputs = reader.graph.outputs.iter().filter_map(|info| reader.known(info.name));
     let shown = outputs.filter(|k| matches!(k, Known::Data(other) if other.value == view.value));
     if !view.reversed || users.count() > 0 || shown.count() > 1 {

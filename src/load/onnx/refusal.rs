@@ -48,8 +48,8 @@ fn advice(refused: &[Refused]) -> &'static str {
     if has("If") {
         "branches are not read; export the model without them, and only its recurrent part"
     } else if has("Loop") || has("Scan") {
-        "of loops only those are read that tf2onnx makes of Keras' SimpleRNN and GRU; load the \
-         `.keras` file itself, or export PyTorch with dynamo=False"
+        "of loops only those are read that tf2onnx makes of Keras' SimpleRNN, GRU and LSTM without \
+         masks; load the `.keras` file itself, or export PyTorch with dynamo=False"
     } else if refused.iter().any(|node| node.reason.contains("hidden_size is not")) {
         "the file is broken; save the state_dict as .safetensors and describe the layer in a spec \
          with proj_size"
