@@ -49,7 +49,7 @@ use crate::{Error, Model};
 
 /// Reads a model file: a `.keras` file, a whole Keras model in an `.h5` file, an `.onnx` file, a
 /// `.safetensors` file that [`save`] wrote, or JSON of audio plugins (RTNeural, AIDA-X, GuitarML,
-/// `.nam`).
+/// `.nam`). The tensors of an `.onnx` file may be in other files of the same folder.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
 /// As [`load`].
 pub fn open(path: impl AsRef<Path>) -> Result<ModelFile, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| read(Kind::of(path, &bytes), bytes.into()))
+    in_file(path, |bytes| read(Kind::of(path, &bytes), bytes.into(), Some(path)))
 }
 
 /// [`load`] for a file that is in memory, such as one embedded in a program.
@@ -84,25 +84,28 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
 ///
 /// As [`load`].
 pub fn open_bytes(bytes: &[u8]) -> Result<ModelFile, Error> {
-    read(Kind::of(Path::new(""), bytes), bytes.into())
+    read(Kind::of(Path::new(""), bytes), bytes.into(), None)
 }
 
 #[cfg_attr(
-    not(any(feature = "safetensors", feature = "keras", feature = "onnx", feature = "audio")),
-    allow(unused_variables, reason = "without a format, every kind is refused")
+    not(feature = "onnx"),
+    allow(
+        unused_variables,
+        reason = "only these files name others, and without a format no bytes are read"
+    )
 )]
 #[cfg_attr(
     not(feature = "safetensors"),
     allow(clippy::needless_pass_by_value, reason = "only that format keeps the bytes")
 )]
-fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
+fn read(kind: Kind, bytes: Cow<'_, [u8]>, path: Option<&Path>) -> Result<ModelFile, Error> {
     match kind {
         #[cfg(feature = "keras")]
         Kind::Keras => Ok(ModelFile::new(keras_model::read(&bytes)?)),
         #[cfg(feature = "keras")]
         Kind::Hdf5 => Ok(ModelFile::new(keras_model::read_h5(bytes.into_owned())?)),
         #[cfg(feature = "onnx")]
-        Kind::Onnx => Ok(ModelFile::new(onnx::read(&bytes)?)),
+        Kind::Onnx => Ok(ModelFile::new(onnx::read(&bytes, path)?)),
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => own::read(container::safetensors::parse(bytes.into_owned())?),
         #[cfg(feature = "pytorch")]

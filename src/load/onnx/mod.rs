@@ -32,8 +32,10 @@ mod view;
 mod wrapping;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::rc::Rc;
 
+use super::container::external;
 use super::container::onnx::{self, File, element};
 use crate::{Error, Model};
 use axes::Axes;
@@ -53,9 +55,10 @@ impl From<Error> for Reason {
 /// The versions of the operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=22;
 
-/// Reads the bytes of a `.onnx` file.
-pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
-    let file = onnx::parse(bytes)?;
+/// Reads the bytes of a `.onnx` file, and, where it is at a path, the files beside it that it names.
+pub(super) fn read(bytes: &[u8], path: Option<&Path>) -> Result<Model, Error> {
+    let mut file = onnx::parse(bytes)?;
+    let beside = path.map_or(Ok(0), |path| external::attach(&mut file.graph, path))?;
     let opset = opset(&file)?;
     let graph = &file.graph;
     let mut constants: HashMap<&str, Rc<Tensor>> = HashMap::new();
@@ -73,7 +76,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
         .collect();
     let mut axes = Axes::new(&given)?;
     // What is copied and joined stays near the size of what is there.
-    let budget = bytes.len().saturating_mul(8).saturating_add(1 << 16);
+    let budget = bytes.len().saturating_add(beside).saturating_mul(8).saturating_add(1 << 16);
     loop {
         let findings = axes.findings;
         let reader = Reader::read(graph, &constants, opset, axes, budget)?;
