@@ -319,6 +319,24 @@ fn lengths_hold_for_all_of_a_model() {
     assert_says(&refusal(&unlike), &["'lens'", "all steps"]);
 }
 
+/// Models of Keras by tf2onnx: what is said of each names what helps.
+#[test]
+fn masks_and_loops_of_keras_are_refused_with_what_helps() {
+    let masks = ["Equal '", "masks do", "Masking and mask_zero", "`.keras` file", "run_lengths"];
+    for (name, parts) in [
+        ("masking", &masks[..]),
+        ("mask-zero", &masks),
+        (
+            "time-distributed",
+            &["time_distributed", "TimeDistributed", "fixed time", "`.keras` file"],
+        ),
+    ] {
+        let file = fixture("onnx-refused", &format!("{name}.onnx"));
+        let error = ritornello::load(file).unwrap_err().to_string();
+        assert_says(&error, parts);
+    }
+}
+
 /// The folder of real models that are not part of the repository.
 fn real(path: &str) -> Option<std::path::PathBuf> {
     let folder = std::env::var_os("RITORNELLO_MODELS")?;

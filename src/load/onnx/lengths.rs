@@ -212,6 +212,9 @@ pub(super) fn equal(
     reader: &mut Reader<'_, '_>,
     call: &Call<'_, '_>,
 ) -> Result<Vec<Known>, Reason> {
+    if call.inputs.iter().flatten().any(|known| matches!(known, Known::Data(_))) {
+        return Err(Reason("it compares data with a number, as masks do".into()));
+    }
     let (a, b) = (sizes_of(call, 0)?, sizes_of(call, 1)?);
     let same = |(a, b): (&Dim, &Dim)| match (a.as_number(), b.as_number()) {
         (Some(a), Some(b)) => Some(i64::from(a == b)),
