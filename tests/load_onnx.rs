@@ -352,25 +352,3 @@ fn silero_vad_is_refused_by_the_names_of_its_nodes() {
     let error = ritornello::load(path).unwrap_err().to_string();
     assert_says(&error, &["Conv", "nodes", "recurrent"]);
 }
-
-#[test]
-fn dtln_gives_what_onnx_runtime_gives() {
-    let Some(path) = real("dtln/model_1.onnx") else {
-        eprintln!("RITORNELLO_MODELS is not set: nothing is tested");
-        return;
-    };
-    let plan = ritornello::load(path).unwrap().into_plan(PlanOptions::default()).unwrap();
-    // Written by ONNX Runtime 1.31.1 from random numbers.
-    let case = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dtln.npz");
-    let case = ritornello::load::npz::read(case).unwrap();
-    let get = |name: &str| &case.iter().find(|(key, _)| key == name).unwrap().1.array;
-    let (x, state) = (get("input.input_2"), get("input.input_3"));
-    let found = plan.run(&[("input_2", x), ("input_3", state)]).unwrap();
-    for (name, array) in &found {
-        let expected = get(&format!("output.{name}"));
-        assert_eq!(array.shape(), expected.shape());
-        let numbers = array.as_f32().unwrap().iter().zip(expected.as_f32().unwrap());
-        let most = numbers.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(most < 2e-6, "{name}: {most:e}");
-    }
-}

@@ -132,7 +132,7 @@ fn weights_only(what: &str) -> Error {
 }
 
 /// Reads a file of weights only, `.safetensors`, `.pt`, `.h5`, `.npz` or a `state_dict` as JSON, and
-/// takes the rest from `spec`.
+/// takes the rest from `spec`; of an `.onnx` file it takes the stored tensors and not the graph.
 ///
 /// # Errors
 ///
@@ -141,7 +141,7 @@ fn weights_only(what: &str) -> Error {
 #[cfg(any(feature = "safetensors", feature = "audio"))]
 pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), bytes)?))
+    in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), bytes, Some(path))?))
 }
 
 /// The same for a file that is in memory.
@@ -151,7 +151,7 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
 /// As [`load_with_spec`].
 #[cfg(feature = "safetensors")]
 pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
-    spec.build(&weights(&Kind::of(Path::new(""), bytes), bytes.to_vec())?)
+    spec.build(&weights(&Kind::of(Path::new(""), bytes), bytes.to_vec(), None)?)
 }
 
 /// Drafts a specification for a file of weights only: what their names and shapes tell, and notes of
@@ -163,7 +163,7 @@ pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
 #[cfg(any(feature = "safetensors", feature = "audio"))]
 pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), bytes)?))
+    in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), bytes, Some(path))?))
 }
 
 /// The tensors of a file of weights only.
@@ -172,7 +172,8 @@ pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
     not(feature = "safetensors"),
     allow(clippy::needless_pass_by_value, reason = "only that format keeps the bytes")
 )]
-fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
+#[cfg_attr(not(feature = "onnx"), allow(unused_variables, reason = "only these files name others"))]
+fn weights(kind: &Kind, bytes: Vec<u8>, path: Option<&Path>) -> Result<tensors::Tensors, Error> {
     match kind {
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => Ok(container::safetensors::parse(bytes)?.tensors),
@@ -185,6 +186,8 @@ fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
             let arrays = npz::parse(&bytes)?.into_iter().map(|(name, read)| (name, read.array));
             tensors::Tensors::of_arrays(arrays.collect())
         }
+        #[cfg(feature = "onnx")]
+        Kind::Onnx => onnx::tensors(&bytes, path),
         #[cfg(feature = "audio")]
         Kind::Json => audio::tensors(&bytes),
         Kind::Keras => Err(Error::Unsupported {

@@ -37,6 +37,8 @@ use std::rc::Rc;
 
 use super::container::external;
 use super::container::onnx::{self, File, element};
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+use super::tensors::{Data, Tensors};
 use crate::{Error, Model};
 use axes::Axes;
 use reader::Reader;
@@ -54,6 +56,23 @@ impl From<Error> for Reason {
 
 /// The versions of the operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=22;
+
+/// The tensors that a `.onnx` file stores beside its graph, whatever is done with them.
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+pub(super) fn tensors(bytes: &[u8], path: Option<&Path>) -> Result<Tensors, Error> {
+    let mut file = onnx::parse(bytes)?;
+    path.map_or(Ok(0), |path| external::attach(&mut file.graph, path))?;
+    let mut tensors = Tensors::default();
+    for stored in &file.graph.initializers {
+        let (dims, numbers) = stored.read()?;
+        let data = match numbers {
+            onnx::Numbers::F32(numbers) => Data::F32(numbers),
+            onnx::Numbers::I64(_) => Data::Other("integer".into()),
+        };
+        tensors.insert(stored.name.into(), dims, data)?;
+    }
+    Ok(tensors)
+}
 
 /// Reads the bytes of a `.onnx` file, and, where it is at a path, the files beside it that it names.
 pub(super) fn read(bytes: &[u8], path: Option<&Path>) -> Result<Model, Error> {
