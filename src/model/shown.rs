@@ -130,8 +130,7 @@ impl Model {
             self.inputs().iter().map(|input| input.name.clone()).collect::<Vec<_>>(),
             self.outputs().iter().map(|output| output.name.clone()).collect(),
         ];
-        let fits: [fn(&[ShownAxis], &[ShownAxis]) -> bool; 2] =
-            [is_parted, |own, given| parts(own, given).is_some()];
+        let fits: [Fits; 2] = [is_parted, |own, given| parts(own, given).is_some()];
         let ends = own.iter().zip([&inputs, &outputs]);
         for ((own, given), (names, fits)) in ends.zip(names.into_iter().zip(fits)) {
             if own.len() != given.len() {
@@ -155,6 +154,9 @@ impl Model {
         Ok(self)
     }
 }
+
+/// Whether axes of a caller's array fit those of a shape.
+type Fits = fn(&[ShownAxis], &[ShownAxis]) -> bool;
 
 /// In how many parts the features stand apart, if `given` are the axes `own`, some of them parted, with
 /// any number of axes of length 1: 1, or the length of an axis right before the last one that is none

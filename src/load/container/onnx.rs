@@ -273,10 +273,8 @@ fn tensor(bytes: &[u8]) -> Result<Tensor<'_>, Error> {
             9 => tensor.raw = Some(Cow::Borrowed(field.bytes(WHAT)?)),
             10 => field.doubles(&mut tensor.doubles, WHAT)?,
             13 => tensor.external.get_or_insert_default().push(entry(field.bytes(WHAT)?)?),
-            14 => {
-                if !matches!(field, Field::Varint(0)) {
-                    tensor.external.get_or_insert_default();
-                }
+            14 if !matches!(field, Field::Varint(0)) => {
+                tensor.external.get_or_insert_default();
             }
             _ => {}
         }

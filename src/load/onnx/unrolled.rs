@@ -137,8 +137,7 @@ impl Reader<'_, '_> {
 
     /// The number of steps of a sequence, if it is fixed.
     fn steps_of(&self, mut value: Value) -> Option<usize> {
-        loop {
-            let Value::Node { node, port: Port::Main } = value else { break };
+        while let Value::Node { node, port: Port::Main } = value {
             let Node { op, inputs, .. } = &self.nodes[node];
             match op {
                 Op::Repeat { steps } | Op::Unroll { steps } => return Some(*steps),
@@ -377,10 +376,10 @@ fn operands(nodes: &[Node], new: Value) -> Vec<Value> {
         let Value::Node { node, port: Port::Main } = value else { continue };
         let Node { op, inputs, .. } = &nodes[node];
         match op {
-            Op::Dense(dense) if dense.activation() == Activation::Linear => {
-                if !found.contains(&inputs[0]) {
-                    found.push(inputs[0]);
-                }
+            Op::Dense(dense)
+                if dense.activation() == Activation::Linear && !found.contains(&inputs[0]) =>
+            {
+                found.push(inputs[0]);
             }
             Op::Activation(_) | Op::Add | Op::Multiply | Op::ScaleShift(_) => {
                 queue.extend(inputs);
