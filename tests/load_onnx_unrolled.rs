@@ -39,6 +39,10 @@ fn steps_are_layers() {
         ("onnx-keras-unroll", &["gru", "lstm", "rnn"]),
         ("onnx-keras-unroll-both", &["concat", "dense", "gru", "gru"]),
         ("onnx-keras-lstm-loop", &["lstm", "lstm"]),
+        (
+            "onnx-torch-encoder-decoder",
+            &["activation", "dense", "gru", "lstm", "repeat", "scale_shift", "scale_shift"],
+        ),
         ("onnx-keras-repeat", &["activation", "dense", "gru", "lstm", "repeat"]),
     ] {
         assert_eq!(ops(&load(name)), expected, "{name}");

@@ -4,6 +4,7 @@ use super::Reason;
 use super::axes::Role;
 use super::call::Call;
 use super::dims::Dim;
+use super::gelu;
 use super::head::vector;
 use super::known::Known;
 use super::lengths;
@@ -136,6 +137,9 @@ pub(super) fn add<'a>(
     if let Some(result) = constants(reader, call, |a, b| a + b) {
         return result;
     }
+    if let Some(result) = gelu::combined(reader, call) {
+        return result;
+    }
     match operands(reader, call)? {
         Operands::Both(a, b) => both(reader, call, &a, &b, Op::Add),
         Operands::Constant(view, tensor, _) => match biased(reader, &view, &tensor)? {
@@ -205,6 +209,9 @@ pub(super) fn mul<'a>(
         return result;
     }
     if let Some(result) = constants(reader, call, |a, b| a * b) {
+        return result;
+    }
+    if let Some(result) = gelu::combined(reader, call) {
         return result;
     }
     match operands(reader, call)? {

@@ -11,6 +11,7 @@ mod call;
 mod cells;
 mod dims;
 mod filled;
+mod gelu;
 mod head;
 mod joining;
 mod known;

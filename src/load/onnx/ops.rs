@@ -4,7 +4,7 @@ use super::call::Call;
 use super::known::Known;
 use super::reader::Reader;
 use super::{
-    Reason, activation, arithmetic, filled, head, joining, layout, lengths, loops, pooling,
+    Reason, activation, arithmetic, filled, gelu, head, joining, layout, lengths, loops, pooling,
     recurrent, slicing, wrapping,
 };
 use crate::load::container::onnx::Node;
@@ -52,6 +52,7 @@ pub(super) fn read<'g, 'a>(
         "Gather" => slicing::gather(reader, call),
         "Split" => slicing::split(reader, call),
         "Tile" => filled::tile(reader, call),
+        "Erf" => gelu::erf(reader, call),
         "Concat" => joining::concat(reader, call),
         "MatMul" => head::matmul(reader, call),
         "Gemm" => head::gemm(reader, call),
@@ -79,7 +80,7 @@ const RECURRENT: [&str; 3] = ["LSTM", "GRU", "RNN"];
 
 /// Whether there is a file for an operator.
 pub(super) fn is_read(node: &Node<'_>) -> bool {
-    const OTHERS: [&str; 36] = [
+    const OTHERS: [&str; 37] = [
         "Constant",
         "Shape",
         "Size",
@@ -100,6 +101,7 @@ pub(super) fn is_read(node: &Node<'_>) -> bool {
         "Gather",
         "Split",
         "Tile",
+        "Erf",
         "Concat",
         "MatMul",
         "Gemm",
