@@ -4,10 +4,17 @@
 
 #![cfg(all(feature = "keras", feature = "safetensors", feature = "npz"))]
 
+#[cfg(feature = "onnx")]
+mod exact_lstm;
+
 use std::path::{Path, PathBuf};
 
 use ritornello::load::{Spec, load, load_with_spec, npz};
+#[cfg(feature = "onnx")]
+use ritornello::model::Op;
 use ritornello::{Array, Isa, Model, PlanOptions};
+#[cfg(feature = "onnx")]
+use ritornello_reference::{Activation, State as Exact, dense as dense_of, widen};
 
 const SPEC: &str = r#"{"ritornello": 1,
   "inputs": [{"name": "x", "axes": ["batch", "time", 257]}],
@@ -86,6 +93,57 @@ fn its_onnx_file_has_the_bits_of_its_weights_in_h5() {
             let bits = |values: &[f32]| values.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(found), bits(&expected), "{isa}, step {t}");
             state = get("tf_op_layer_stack_2").clone();
+        }
+    }
+}
+
+/// One step of that file from states that are not zero, in f64: h and c of both layers, and the mask.
+#[cfg(feature = "onnx")]
+fn exact_step(model: &Model, x: &[f32], state: &[f32]) -> [Vec<f64>; 2] {
+    let before = |layer: usize, part: usize| -> Vec<f32> {
+        (0..128).map(|unit| state[(layer * 128 + unit) * 2 + part]).collect()
+    };
+    let (mut h, mut after) = (widen(x), Vec::new());
+    for (layer, truth) in exact_lstm::layers(model).iter().enumerate() {
+        let start = Exact::from_f32(&before(layer, 0), &before(layer, 1));
+        let step = truth.step(&h, &start);
+        h.clone_from(&step.state.hidden);
+        after.extend(h.iter().zip(&step.state.cell).flat_map(|(&h, &c)| [h, c]));
+    }
+    let ops = || model.nodes().iter().map(|node| &node.op);
+    let dense = ops().find_map(|op| if let Op::Dense(dense) = op { Some(dense) } else { None });
+    let bias = ops().find_map(|op| if let Op::ScaleShift(bias) = op { Some(bias) } else { None });
+    let (dense, bias) = (dense.expect("a dense layer"), bias.expect("its bias"));
+    assert!(dense.bias().is_none() && bias.scale().iter().all(|&scale| scale == 1.0));
+    let bias = widen(bias.shift());
+    let mask = dense_of(&widen(dense.weights().values()), &h, &bias, Activation::Sigmoid);
+    [mask, after]
+}
+
+/// The same step by ONNX Runtime 1.31.1 from random numbers, and in f64.
+#[cfg(feature = "onnx")]
+#[test]
+fn its_onnx_file_gives_what_onnx_runtime_gives() {
+    let Some(file) = file() else { return };
+    let model = load(file.with_file_name("model_1.onnx")).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dtln.npz");
+    let case = npz::read(path).unwrap();
+    let get = |name: &str| &case.iter().find(|(known, _)| known == name).unwrap().1.array;
+    let (x, state) = (get("input.input_2"), get("input.input_3"));
+    let exact = exact_step(&model, x.as_f32().unwrap(), state.as_f32().unwrap());
+    for isa in Isa::available() {
+        let plan = model.plan(PlanOptions::default().isa(isa)).unwrap();
+        let found = plan.run(&[("input_2", x), ("input_3", state)]).unwrap();
+        for (name, exact) in ["activation_2", "tf_op_layer_stack_2"].iter().zip(&exact) {
+            let found = &found.iter().find(|(known, _)| known == name).unwrap().1;
+            let theirs = get(&format!("output.{name}"));
+            assert_eq!(found.shape(), theirs.shape());
+            let theirs = theirs.as_f32().unwrap();
+            let line = exact_lstm::line(theirs, exact);
+            for other in [exact, &widen(theirs)] {
+                let error = exact_lstm::distance(found.as_f32().unwrap(), other);
+                assert!(error <= line, "{isa}: {name} is off by {error:e}, more than {line:e}");
+            }
         }
     }
 }

@@ -224,6 +224,52 @@ fn shapes_that_lie_are_refused() {
     assert_says(&refusal(&file), &["'W'", "another file", "external_data=False"]);
 }
 
+/// An LSTM of 2 units over 3 features both ways; `y` is `[t, 2, b, 2]`, or `[b, t, 2, 2]` if the batch
+/// comes first.
+fn both_ways(outer: &[&str; 2]) -> File {
+    let mut file = File::new(14);
+    file.input("x", &[outer[0], outer[1], "3"]);
+    let numbers = |count: u8| (0..count).map(|k| f32::from(k) / 50.0 - 0.4).collect::<Vec<_>>();
+    file.tensor("W", &[2, 8, 3], &numbers(48));
+    file.tensor("R", &[2, 8, 2], &numbers(32));
+    let node = Node::new("LSTM", &["x", "W", "R"], &["y", "h"])
+        .with(attribute_int("layout", i64::from(outer[0] == "b")));
+    file.node(node.with(attribute_text("direction", "bidirectional")));
+    file
+}
+
+#[test]
+fn directions_stand_apart_in_arrays_and_behind_each_other_in_bare_slices() {
+    use ShownAxis::{Batch, Length, Time};
+    const LENGTHS: [usize; 3] = [5, 2, 0];
+    for (outer, inner) in [((Time, 5), (Batch, 3)), ((Batch, 3), (Time, 5))] {
+        let mut file = both_ways(&[["t", "b"], ["b", "t"]][usize::from(outer.0 == Batch)]);
+        let moved = Node::new("Transpose", &["y"], &["parts"]);
+        let perm = [[0, 1, 2, 3], [0, 2, 1, 3]][usize::from(outer.0 == Batch)];
+        file.node(moved.with(attribute_ints("perm", &perm)));
+        file.output("parts");
+        let model = from_bytes(&file.bytes()).unwrap();
+        assert_eq!(model.output_axes(0), [outer.0, Length(2), inner.0, Length(2)]);
+        let x: Vec<f32> = (0..45_u8).map(|k| f32::from(k % 7) / 7.0 - 0.5).collect();
+        let array = Array::new(&[outer.1, inner.1, 3], x.clone()).unwrap();
+        let plan = model.plan(PlanOptions::default()).unwrap();
+        let found = plan.run_lengths(&[("x", &array)], &LENGTHS).unwrap();
+        assert_eq!(found[0].1.shape(), [outer.1, 2, inner.1, 2]);
+        let bare = plan.session(3, 9).unwrap().run_lengths(&x, &LENGTHS).unwrap();
+        let mut padding = 0;
+        for (index, number) in found[0].1.as_f32().unwrap().iter().enumerate() {
+            let (unit, side) = (index % 2, index / (2 * inner.1) % 2);
+            let (within, without) = (index / 2 % inner.1, index / (4 * inner.1));
+            let other = bare[((without * inner.1 + within) * 2 + side) * 2 + unit];
+            assert_eq!(number.to_bits(), other.to_bits());
+            let (step, row) = if outer.0 == Time { (without, within) } else { (within, without) };
+            assert_eq!(*number != 0.0, step < LENGTHS[row], "step {step} of row {row}");
+            padding += usize::from(*number == 0.0);
+        }
+        assert_eq!(padding, (15 - 5 - 2) * 4);
+    }
+}
+
 #[test]
 fn a_sequence_keeps_its_batch_and_time() {
     // Time and batch are joined in what the graph gives.
@@ -232,15 +278,20 @@ fn a_sequence_keeps_its_batch_and_time() {
     file.node(Node::new("Reshape", &["y", "shape"], &["rows"]));
     file.output("rows");
     assert_says(&refusal(&file), &["'rows'", "joined"]);
-    // Directions before the batch are another order of numbers.
-    let mut file = File::new(14);
-    file.input("x", &["t", "b", "3"]);
-    file.tensor("W", &[2, 8, 3], &[0.1; 48]);
-    file.tensor("R", &[2, 8, 2], &[0.2; 32]);
-    let node = Node::new("LSTM", &["x", "W", "R"], &["y"]);
-    file.node(node.with(attribute_text("direction", "bidirectional")));
-    file.output("y");
-    assert_says(&refusal(&file), &["'y'"]);
+    // Directions before time, of free and of fixed length.
+    for time in ["t", "2"] {
+        let mut file = both_ways(&[time, "b"]);
+        let moved = Node::new("Transpose", &["y"], &["moved"]);
+        file.node(moved.with(attribute_ints("perm", &[1, 0, 2, 3])));
+        file.output("moved");
+        assert_says(&refusal(&file), &["'moved'", "features in front of"]);
+    }
+    // Units before time and directions, which are before the batch.
+    let mut file = both_ways(&["t", "b"]);
+    let moved = Node::new("Transpose", &["y"], &["moved"]);
+    file.node(moved.with(attribute_ints("perm", &[0, 1, 3, 2])));
+    file.output("moved");
+    assert_says(&refusal(&file), &["'moved'", "[time, 2, 2, batch]"]);
     // One input cannot be the batch first here and time first there.
     let mut file = lstm();
     file.node(
@@ -268,6 +319,24 @@ fn lengths_hold_for_all_of_a_model() {
     assert_says(&refusal(&unlike), &["'lens'", "all steps"]);
 }
 
+/// Models of Keras by tf2onnx: what is said of each names what helps.
+#[test]
+fn masks_and_loops_of_keras_are_refused_with_what_helps() {
+    let masks = ["Equal '", "masks do", "Masking and mask_zero", "`.keras` file", "run_lengths"];
+    for (name, parts) in [
+        ("masking", &masks[..]),
+        ("mask-zero", &masks),
+        (
+            "time-distributed",
+            &["time_distributed", "TimeDistributed", "fixed time", "`.keras` file"],
+        ),
+    ] {
+        let file = fixture("onnx-refused", &format!("{name}.onnx"));
+        let error = ritornello::load(file).unwrap_err().to_string();
+        assert_says(&error, parts);
+    }
+}
+
 /// The folder of real models that are not part of the repository.
 fn real(path: &str) -> Option<std::path::PathBuf> {
     let folder = std::env::var_os("RITORNELLO_MODELS")?;
@@ -282,26 +351,4 @@ fn silero_vad_is_refused_by_the_names_of_its_nodes() {
     };
     let error = ritornello::load(path).unwrap_err().to_string();
     assert_says(&error, &["Conv", "nodes", "recurrent"]);
-}
-
-#[test]
-fn dtln_gives_what_onnx_runtime_gives() {
-    let Some(path) = real("dtln/model_1.onnx") else {
-        eprintln!("RITORNELLO_MODELS is not set: nothing is tested");
-        return;
-    };
-    let plan = ritornello::load(path).unwrap().into_plan(PlanOptions::default()).unwrap();
-    // Written by ONNX Runtime 1.31.1 from random numbers.
-    let case = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dtln.npz");
-    let case = ritornello::load::npz::read(case).unwrap();
-    let get = |name: &str| &case.iter().find(|(key, _)| key == name).unwrap().1.array;
-    let (x, state) = (get("input.input_2"), get("input.input_3"));
-    let found = plan.run(&[("input_2", x), ("input_3", state)]).unwrap();
-    for (name, array) in &found {
-        let expected = get(&format!("output.{name}"));
-        assert_eq!(array.shape(), expected.shape());
-        let numbers = array.as_f32().unwrap().iter().zip(expected.as_f32().unwrap());
-        let most = numbers.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(most < 2e-6, "{name}: {most:e}");
-    }
 }

@@ -93,10 +93,6 @@ impl Kind {
             Self::Keras | Self::Hdf5 | Self::Shards(_) => {
                 ("a file of Keras", "build ritornello with the feature `keras`")
             }
-            Self::Onnx if cfg!(feature = "onnx") => (
-                "a spec beside an ONNX file",
-                "the file says itself what it computes; load it without",
-            ),
             Self::Onnx => ("an ONNX file", "build ritornello with the feature `onnx`"),
             Self::Safetensors => {
                 ("a .safetensors file", "build ritornello with the feature `safetensors`")

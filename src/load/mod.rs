@@ -49,7 +49,7 @@ use crate::{Error, Model};
 
 /// Reads a model file: a `.keras` file, a whole Keras model in an `.h5` file, an `.onnx` file, a
 /// `.safetensors` file that [`save`] wrote, or JSON of audio plugins (RTNeural, AIDA-X, GuitarML,
-/// `.nam`).
+/// `.nam`). The tensors of an `.onnx` file may be in other files of the same folder.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
 /// As [`load`].
 pub fn open(path: impl AsRef<Path>) -> Result<ModelFile, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| read(Kind::of(path, &bytes), bytes.into()))
+    in_file(path, |bytes| read(Kind::of(path, &bytes), bytes.into(), Some(path)))
 }
 
 /// [`load`] for a file that is in memory, such as one embedded in a program.
@@ -84,18 +84,21 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, Error> {
 ///
 /// As [`load`].
 pub fn open_bytes(bytes: &[u8]) -> Result<ModelFile, Error> {
-    read(Kind::of(Path::new(""), bytes), bytes.into())
+    read(Kind::of(Path::new(""), bytes), bytes.into(), None)
 }
 
 #[cfg_attr(
-    not(any(feature = "safetensors", feature = "keras", feature = "onnx", feature = "audio")),
-    allow(unused_variables, reason = "without a format, every kind is refused")
+    not(feature = "onnx"),
+    allow(
+        unused_variables,
+        reason = "only these files name others, and without a format no bytes are read"
+    )
 )]
 #[cfg_attr(
     not(feature = "safetensors"),
     allow(clippy::needless_pass_by_value, reason = "only that format keeps the bytes")
 )]
-fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
+fn read(kind: Kind, bytes: Cow<'_, [u8]>, path: Option<&Path>) -> Result<ModelFile, Error> {
     match kind {
         #[cfg(feature = "keras")]
         Kind::Keras => Ok(ModelFile::new(keras_model::read(&bytes)?)),
@@ -104,7 +107,7 @@ fn read(kind: Kind, bytes: Cow<'_, [u8]>) -> Result<ModelFile, Error> {
         #[cfg(all(feature = "keras", feature = "safetensors"))]
         Kind::Shards(_) => Err(weights_only("an index of weights of Keras in several files")),
         #[cfg(feature = "onnx")]
-        Kind::Onnx => Ok(ModelFile::new(onnx::read(&bytes)?)),
+        Kind::Onnx => Ok(ModelFile::new(onnx::read(&bytes, path)?)),
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => own::read(container::safetensors::parse(bytes.into_owned())?),
         #[cfg(feature = "pytorch")]
@@ -131,7 +134,8 @@ fn weights_only(what: &str) -> Error {
 }
 
 /// Reads a file of weights only, `.safetensors`, `.pt`, `.h5`, `.npz` or a `state_dict` as JSON, and
-/// takes the rest from `spec`; of an index `.weights.json` also the files beside it that it names.
+/// takes the rest from `spec`; of an index `.weights.json` also the files beside it that it names, of an
+/// `.onnx` file the stored tensors and not the graph.
 ///
 /// # Errors
 ///
@@ -140,7 +144,7 @@ fn weights_only(what: &str) -> Error {
 #[cfg(any(feature = "safetensors", feature = "audio"))]
 pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), bytes)?))
+    in_file(path, |bytes| spec.build(&weights(&Kind::of(path, &bytes), bytes, Some(path))?))
 }
 
 /// The same for a file that is in memory.
@@ -150,7 +154,7 @@ pub fn load_with_spec(path: impl AsRef<Path>, spec: &Spec) -> Result<Model, Erro
 /// As [`load_with_spec`].
 #[cfg(feature = "safetensors")]
 pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
-    spec.build(&weights(&Kind::of(Path::new(""), bytes), bytes.to_vec())?)
+    spec.build(&weights(&Kind::of(Path::new(""), bytes), bytes.to_vec(), None)?)
 }
 
 /// Drafts a specification for a file of weights only: what their names and shapes tell, and notes of
@@ -162,7 +166,7 @@ pub fn from_bytes_with_spec(bytes: &[u8], spec: &Spec) -> Result<Model, Error> {
 #[cfg(any(feature = "safetensors", feature = "audio"))]
 pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
     let path = path.as_ref();
-    in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), bytes)?))
+    in_file(path, |bytes| spec::draft(&weights(&Kind::of(path, &bytes), bytes, Some(path))?))
 }
 
 /// The tensors of a file of weights only.
@@ -171,7 +175,8 @@ pub fn draft_spec(path: impl AsRef<Path>) -> Result<Draft, Error> {
     not(feature = "safetensors"),
     allow(clippy::needless_pass_by_value, reason = "only that format keeps the bytes")
 )]
-fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
+#[cfg_attr(not(feature = "onnx"), allow(unused_variables, reason = "only these files name others"))]
+fn weights(kind: &Kind, bytes: Vec<u8>, path: Option<&Path>) -> Result<tensors::Tensors, Error> {
     match kind {
         #[cfg(feature = "safetensors")]
         Kind::Safetensors => Ok(container::safetensors::parse(bytes)?.tensors),
@@ -186,6 +191,8 @@ fn weights(kind: &Kind, bytes: Vec<u8>) -> Result<tensors::Tensors, Error> {
             let arrays = npz::parse(&bytes)?.into_iter().map(|(name, read)| (name, read.array));
             tensors::Tensors::of_arrays(arrays.collect())
         }
+        #[cfg(feature = "onnx")]
+        Kind::Onnx => onnx::tensors(&bytes, path),
         #[cfg(feature = "audio")]
         Kind::Json => audio::tensors(&bytes),
         Kind::Keras => Err(Error::Unsupported {

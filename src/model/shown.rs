@@ -87,6 +87,12 @@ impl Model {
         &self.output_axes[output]
     }
 
+    /// In how many parts the features of an output stand apart in the caller's array.
+    pub(crate) fn output_parts(&self, output: usize) -> usize {
+        let own = self.axes_of_outputs();
+        parts(&own[output], &self.output_axes[output]).unwrap_or(1)
+    }
+
     /// Whether every array has the axes that its shape has.
     #[must_use]
     pub fn has_own_axes(&self) -> bool {
@@ -106,8 +112,9 @@ impl Model {
     }
 
     /// The same model, whose arrays have other axes: of length 1 anywhere, and features or states
-    /// parted into several. The numbers stand in the same order: ONNX gives `Y` of a node as
-    /// `[time, directions, batch, hidden]`.
+    /// parted into several. The numbers stand in the same order, but for one axis that an output may
+    /// have in front of the batch, or between batch and time: the outermost part of its features. So
+    /// ONNX gives `Y` of a node: `[time, directions, batch, hidden]`.
     ///
     /// # Errors
     ///
@@ -123,7 +130,9 @@ impl Model {
             self.inputs().iter().map(|input| input.name.clone()).collect::<Vec<_>>(),
             self.outputs().iter().map(|output| output.name.clone()).collect(),
         ];
-        for ((own, given), names) in own.iter().zip([&inputs, &outputs]).zip(names) {
+        let fits: [Fits; 2] = [is_parted, |own, given| parts(own, given).is_some()];
+        let ends = own.iter().zip([&inputs, &outputs]);
+        for ((own, given), (names, fits)) in ends.zip(names.into_iter().zip(fits)) {
             if own.len() != given.len() {
                 return Err(Error::Shape {
                     what: "the lists of axes".into(),
@@ -132,7 +141,7 @@ impl Model {
                 });
             }
             for ((own, given), name) in own.iter().zip(given).zip(names) {
-                if !is_parted(own, given) {
+                if !fits(own, given) {
                     return Err(Error::Shape {
                         what: format!("the shape of '{name}'"),
                         expected: format!("{} in parts", described(own)),
@@ -144,6 +153,27 @@ impl Model {
         (self.input_axes, self.output_axes) = (inputs, outputs);
         Ok(self)
     }
+}
+
+/// Whether axes of a caller's array fit those of a shape.
+type Fits = fn(&[ShownAxis], &[ShownAxis]) -> bool;
+
+/// In how many parts the features stand apart, if `given` are the axes `own`, some of them parted, with
+/// any number of axes of length 1: 1, or the length of an axis right before the last one that is none
+/// of features.
+fn parts(own: &[ShownAxis], given: &[ShownAxis]) -> Option<usize> {
+    if is_parted(own, given) {
+        return Some(1);
+    }
+    let [before @ .., last, ShownAxis::Length(features)] = own else { return None };
+    let lengths = given.iter().filter_map(|axis| match axis {
+        ShownAxis::Length(length) if *length > 0 && features % length == 0 => Some(*length),
+        _ => None,
+    });
+    lengths.into_iter().find(|&parts| {
+        let apart = [ShownAxis::Length(parts), *last, ShownAxis::Length(features / parts)];
+        is_parted(&[before, &apart].concat(), given)
+    })
 }
 
 /// Whether `parts` are the axes `whole`, some of them parted, with any number of axes of length 1.

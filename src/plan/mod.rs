@@ -63,6 +63,8 @@ pub struct PlannedOutput {
     /// The axes of its array.
     pub axes: Vec<ShownAxis>,
     pub(crate) value: usize,
+    /// Blocks in which its features stand apart, behind each other between time and batch.
+    pub(crate) parts: usize,
 }
 
 /// A value, and where its numbers are while a plan runs.
@@ -145,13 +147,9 @@ impl Frame {
             .enumerate()
             .map(|(index, output)| {
                 let value = places[&output.value];
-                let axes = model.output_axes(index).to_vec();
-                PlannedOutput {
-                    name: output.name.clone(),
-                    shape: planned[value].shape,
-                    axes,
-                    value,
-                }
+                let (axes, shape) = (model.output_axes(index).to_vec(), planned[value].shape);
+                let parts = model.output_parts(index);
+                PlannedOutput { name: output.name.clone(), shape, axes, value, parts }
             })
             .collect();
         let plan = PlanInner {
@@ -409,7 +407,12 @@ impl Values {
         }
         for (index, output) in model.outputs().iter().enumerate() {
             // The first output that shows a value holds it; others get copies of it.
-            values.add(model, output.value, Some(Home::Output(index)))?;
+            if model.output_parts(index) == 1 {
+                values.add(model, output.value, Some(Home::Output(index)))?;
+            }
+        }
+        for output in model.outputs() {
+            values.add(model, output.value, None)?;
         }
         for (index, node) in model.nodes().iter().enumerate() {
             if !runs[index] {

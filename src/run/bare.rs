@@ -1,6 +1,7 @@
 //! Calls on bare numbers in the caller's memory, in the plan's order and without names: what a
 //! real-time thread makes.
 
+use super::frame::Order;
 use super::once::element_name;
 use super::scratch::TaskScratch;
 use super::state::{self, RowSpan};
@@ -31,7 +32,7 @@ impl Session {
         let counting = steps.counting();
         self.measure(inputs, counting)?;
         self.check_memory(outputs)?;
-        self.execute(inputs, counting, outputs, &mut |_, _| {});
+        self.execute(inputs, counting, outputs, Order::Shape, &mut |_, _| {});
         Ok(())
     }
 

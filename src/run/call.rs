@@ -1,7 +1,7 @@
 //! One call: all stages of a plan over all pieces of what it was given, in order.
 
 use super::elementwise;
-use super::frame::{Destination, Frame, Piece, Source};
+use super::frame::{Destination, Frame, Order, Piece, Source};
 use super::rows::Rows;
 use super::scratch::Scratch;
 use super::stages;
@@ -22,6 +22,8 @@ pub(crate) struct Call<'a> {
     /// Which steps of each row count.
     pub(crate) rows: Rows<'a>,
     pub(crate) inputs: &'a [Source<'a>],
+    /// Of what it gives.
+    pub(crate) order: Order,
 }
 
 impl Call<'_> {
@@ -47,6 +49,7 @@ impl Call<'_> {
                 rows: self.rows,
                 inputs: self.inputs,
                 outputs: &mut *outputs,
+                order: self.order,
                 scratch: &mut scratch.values,
             };
             let mut done = 0;
@@ -69,7 +72,7 @@ fn copy_shared_outputs(frame: &mut Frame<'_, '_>) {
             continue;
         }
         let numbers = std::mem::take(&mut frame.outputs[index]);
-        frame.copy_to(output.value, &mut *numbers);
+        frame.show(output, &mut *numbers);
         frame.outputs[index] = numbers;
     }
 }
@@ -82,7 +85,9 @@ fn zero_padding(frame: &mut Frame<'_, '_>) {
             continue;
         }
         let numbers = std::mem::take(&mut frame.outputs[index]);
-        elementwise::zero_padding(times, frame.outside_view(output.value, &mut *numbers));
+        for part in 0..frame.parts(output) {
+            elementwise::zero_padding(times, frame.part_view(output, part, &mut *numbers));
+        }
         frame.outputs[index] = numbers;
     }
 }

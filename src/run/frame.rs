@@ -8,13 +8,22 @@ use ritornello_kernels::{AlignedBuffer, View, ViewMut};
 use super::elementwise;
 use super::rows::{NodeSteps, RowTimes, Rows};
 use crate::model::{Extent, SequenceAxes, Shape};
-use crate::plan::{Home, PlanInner, Stage};
+use crate::plan::{Home, PlanInner, PlannedOutput, Stage};
 
 /// One of the caller's inputs.
 pub(crate) use crate::Numbers as Source;
 
 /// One of the caller's outputs; empty while it is being written.
 pub(crate) type Destination<'a> = &'a mut [f32];
+
+/// The order in which an output's numbers stand in the caller's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// That of its shape.
+    Shape,
+    /// That of the axes in which the model shows it.
+    Shown,
+}
 
 /// A piece of a run: some steps of every sequence.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +44,7 @@ pub(crate) struct Frame<'a, 'b> {
     pub(crate) rows: Rows<'a>,
     pub(crate) inputs: &'a [Source<'a>],
     pub(crate) outputs: &'a mut [Destination<'b>],
+    pub(crate) order: Order,
     pub(crate) scratch: &'a mut [AlignedBuffer],
 }
 
@@ -127,13 +137,46 @@ impl<'a, 'b> Frame<'a, 'b> {
         }
     }
 
-    /// Copies this piece of a value into the caller's memory for it.
-    pub(crate) fn copy_to(&self, value: usize, numbers: &mut [f32]) {
-        elementwise::copy(self.view(value), self.outside_view(value, numbers));
+    /// In how many parts the features of an output stand apart.
+    pub(crate) fn parts(&self, output: &PlannedOutput) -> usize {
+        match self.order {
+            Order::Shape => 1,
+            Order::Shown => output.parts,
+        }
+    }
+
+    /// Copies this piece of an output's value into the caller's memory for it.
+    pub(crate) fn show(&self, output: &PlannedOutput, numbers: &mut [f32]) {
+        let (from, parts) = (self.view(output.value), self.parts(output));
+        let features = from.features() / parts;
+        for part in 0..parts {
+            let from = from.columns(part * features, (part + 1) * features);
+            elementwise::copy(from, self.part_view(output, part, &mut *numbers));
+        }
+    }
+
+    /// Sees this piece of a part of an output's features in the caller's memory for it.
+    ///
+    /// Of batch and time, one is the outer axis. Of each of its entries the parts stand behind each
+    /// other, and each part has all entries of the inner axis.
+    pub(crate) fn part_view<'v>(
+        &self,
+        output: &PlannedOutput,
+        part: usize,
+        numbers: &'v mut [f32],
+    ) -> ViewMut<'v> {
+        let ([time, batch, features], _) = self.outside(output.value);
+        let extent = [time, batch, features / self.parts(output)];
+        let mut strides = outside_strides(output.shape, self.plan.axes, extent);
+        let outer = usize::from(is_batch_first(output.shape, self.plan.axes));
+        let first = (part * strides[outer]).min(numbers.len());
+        strides[outer] *= self.parts(output);
+        let (start, time) = (self.piece_start(output.value), self.extent(output.value)[0]);
+        ViewMut::new(&mut numbers[first..], extent, strides).steps(start, start + time)
     }
 
     /// Sees this piece of a value in the caller's memory for it.
-    pub(crate) fn outside_view<'v>(&self, value: usize, numbers: &'v mut [f32]) -> ViewMut<'v> {
+    fn outside_view<'v>(&self, value: usize, numbers: &'v mut [f32]) -> ViewMut<'v> {
         let (whole, strides) = self.outside(value);
         let (start, time) = (self.piece_start(value), self.extent(value)[0]);
         ViewMut::new(numbers, whole, strides).steps(start, start + time)
@@ -169,8 +212,16 @@ fn outside_strides(
     axes: SequenceAxes,
     [time, batch, features]: [usize; 3],
 ) -> [usize; 2] {
-    let batch_first = matches!(shape, Shape::Sequence { .. }) && axes == SequenceAxes::BatchTime;
-    if batch_first { [features, time * features] } else { [batch * features, features] }
+    if is_batch_first(shape, axes) {
+        [features, time * features]
+    } else {
+        [batch * features, features]
+    }
+}
+
+/// Whether the batch is the outer axis in the caller's memory.
+fn is_batch_first(shape: Shape, axes: SequenceAxes) -> bool {
+    matches!(shape, Shape::Sequence { .. }) && axes == SequenceAxes::BatchTime
 }
 
 /// The steps of a value in a whole run.

@@ -28,7 +28,7 @@ pub use state::State;
 pub use views::Steps;
 
 use call::Call;
-use frame::{Destination, Source, whole_time};
+use frame::{Destination, Order, Source, whole_time};
 use once::views;
 use rows::{Rows, StepLists};
 use scratch::{Scratch, Sizes};
@@ -101,7 +101,8 @@ impl Session {
 
     /// Runs a model of one input and one output over a sequence of any length.
     ///
-    /// `x` is the input in its own shape, such as `[batch, time, features]`; so is what comes back.
+    /// `x` is the input in its own shape, such as `[batch, time, features]`; so is what comes back
+    /// ([`Shape::described`](crate::model::Shape::described)), also where the model shows other axes.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ impl Session {
         let sources = [Source::F32(x)];
         self.measure(&sources, counting)?;
         let mut y = vec![0.0; self.output_len(0)];
-        self.execute(&sources, counting, &mut [&mut y], &mut |_, _| {});
+        self.execute(&sources, counting, &mut [&mut y], Order::Shape, &mut |_, _| {});
         Ok(y)
     }
 
@@ -212,7 +213,7 @@ impl Session {
                 found: format!("{}", y.len()),
             });
         }
-        self.execute(&sources, counting, &mut [y], &mut |_, _| {});
+        self.execute(&sources, counting, &mut [y], Order::Shape, &mut |_, _| {});
         Ok(())
     }
 
@@ -292,7 +293,7 @@ impl Session {
             (0..count).map(|output| vec![0.0; self.output_len(output)]).collect();
         let mut destinations: Vec<Destination<'_>> =
             memory.iter_mut().map(|numbers| &mut numbers[..]).collect();
-        self.execute(&sources, counting, &mut destinations, progress);
+        self.execute(&sources, counting, &mut destinations, Order::Shown, progress);
         let outputs = self.plan.inner.outputs.iter().zip(memory);
         outputs
             .map(|(output, numbers)| {
@@ -424,6 +425,7 @@ impl Session {
         inputs: &[Source<'_>],
         counting: Counting<'_>,
         outputs: &mut [Destination<'_>],
+        order: Order,
         progress: &mut dyn FnMut(usize, usize),
     ) {
         let longest = self.longest();
@@ -435,6 +437,7 @@ impl Session {
             max_time: self.max_time,
             rows: Rows::of(counting, &self.lists, longest),
             inputs,
+            order,
         };
         call.run(outputs, &mut self.states, &mut self.scratch, progress);
     }

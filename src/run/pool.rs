@@ -16,7 +16,7 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::Call;
-use super::frame::Source;
+use super::frame::{Order, Source};
 use super::rows::Rows;
 use super::scratch::{Scratch, Sizes};
 use super::state::{self, LayerState, RowSpan, State};
@@ -330,6 +330,7 @@ impl StreamPool {
             max_time: self.max_time,
             rows: Rows::All,
             inputs: &[Source::F32(x)],
+            order: Order::Shape,
         };
         call.run(&mut [y], &mut self.gathered, &mut self.scratch, &mut |_, _| {});
         for (rows, states) in self.gathered.iter().zip(&mut self.states) {

@@ -1,5 +1,6 @@
 //! Calls on arrays in the caller's memory, nothing of which is copied.
 
+use super::frame::Order;
 use super::{Counting, Session, once};
 use crate::{Array, ArrayView, Error, Mask};
 
@@ -55,7 +56,7 @@ impl Session {
         let sources = once::sources(&self.plan.inner, inputs, self.batch, &mut self.times)?;
         self.check_call(&sources, counting)?;
         self.check_memory(outputs)?;
-        self.execute(&sources, counting, outputs, &mut |_, _| {});
+        self.execute(&sources, counting, outputs, Order::Shown, &mut |_, _| {});
         Ok(())
     }
 }

@@ -4,7 +4,9 @@ use super::load_fixtures::fixture;
 use super::onnx_writer::{File, Message, Node, attribute_graph, attribute_int, attribute_ints};
 use super::{Random, damage, survive};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
+    "onnx-torch-lstm-loop-given",
+    "onnx-dynamo-gru-loop-fixed",
     "onnx-torch-lstm",
     "onnx-torch-classifier",
     "onnx-torch-pools",

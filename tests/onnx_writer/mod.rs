@@ -184,6 +184,26 @@ impl File {
         self.tensor(name, dims, numbers);
     }
 
+    /// A tensor of f32 whose numbers are in another file.
+    pub(crate) fn external(&mut self, name: &str, dims: &[i64], entries: &[(&str, &str)]) {
+        let mut tensor = Message::default();
+        dims.iter().for_each(|&length| tensor.integer(1, length));
+        tensor.integer(2, 1);
+        tensor.text(8, name);
+        for (key, value) in entries {
+            let mut entry = Message::default();
+            entry.text(1, key);
+            entry.text(2, value);
+            tensor.bytes(13, &entry.0);
+        }
+        tensor.integer(14, 1);
+        self.tensors.push((name.into(), tensor));
+    }
+
+    pub(crate) fn remove_tensor(&mut self, name: &str) {
+        self.tensors.retain(|(known, _)| known != name);
+    }
+
     pub(crate) fn make_external(&mut self, name: &str) {
         for (known, tensor) in &mut self.tensors {
             if known == name {

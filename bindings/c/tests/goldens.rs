@@ -88,6 +88,26 @@ fn expected(folder: &Path, case: &[(String, Array)]) -> (ritornello::Plan, Vec<(
     (plan, outputs)
 }
 
+/// The numbers of an output in the order of its shape: `Y` of a node of ONNX shows the directions
+/// between time and batch.
+fn in_order(axes: &[ShownAxis], array: &Array) -> Vec<f32> {
+    let numbers = array.as_f32().unwrap();
+    let (
+        [ShownAxis::Time, ShownAxis::Length(parts), ShownAxis::Batch, _],
+        &[_, _, batch, features],
+    ) = (axes, array.shape())
+    else {
+        return numbers.to_vec();
+    };
+    let rows = numbers.chunks(batch * features * parts).flat_map(|step| {
+        (0..batch * parts).map(move |place| {
+            let (row, part) = (place / parts, place % parts);
+            &step[(part * batch + row) * features..][..features]
+        })
+    });
+    rows.flatten().copied().collect()
+}
+
 /// The length of an axis of an input, if it has it.
 fn length_of(
     plan: &ritornello::Plan,
@@ -173,9 +193,10 @@ fn check(folder: &Path, model: *mut Model) {
         assert_ok(rit_run(session, inputs.0, inputs.1, outputs.0, outputs.1));
         rit_session_free(session);
     }
-    for ((output, array), numbers) in expected.iter().zip(&memory) {
+    for (((output, array), planned), numbers) in expected.iter().zip(rust.outputs()).zip(&memory) {
         let bits = |numbers: &[f32]| numbers.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(numbers), bits(array.as_f32().unwrap()), "{name}: {output}");
+        let expected = in_order(&planned.axes, array);
+        assert_eq!(bits(numbers), bits(&expected), "{name}: {output}");
     }
 }
 

@@ -3,6 +3,8 @@
 //! No reader allocates by a length that a file merely claims: claims are checked against the bytes
 //! that are there.
 
+#[cfg(feature = "onnx")]
+pub(super) mod external;
 #[cfg(feature = "keras")]
 pub(super) mod hdf5;
 #[cfg(any(feature = "npz", feature = "safetensors", feature = "keras", feature = "onnx"))]

@@ -2,6 +2,9 @@
 //!
 //! What is read here borrows from the file. Graphs inside of nodes are read to a fixed depth.
 
+use std::borrow::Cow;
+
+use super::external::Entries;
 use super::half;
 use super::protobuf::{Field, Message};
 use crate::Error;
@@ -65,11 +68,12 @@ pub(crate) struct Tensor<'a> {
     pub(crate) name: &'a str,
     pub(crate) dims: Vec<i64>,
     element: i64,
-    raw: Option<&'a [u8]>,
+    pub(super) raw: Option<Cow<'a, [u8]>>,
     floats: Vec<f32>,
     doubles: Vec<f64>,
     ints: Vec<i64>,
-    external: bool,
+    /// Where its numbers are, if that is in another file.
+    pub(super) external: Option<Entries<'a>>,
 }
 
 /// The numbers of a tensor.
@@ -266,26 +270,51 @@ fn tensor(bytes: &[u8]) -> Result<Tensor<'_>, Error> {
             4 => field.floats(&mut tensor.floats, WHAT)?,
             5 | 7 => field.integers(&mut tensor.ints, WHAT)?,
             8 => tensor.name = field.text(WHAT)?,
-            9 => tensor.raw = Some(field.bytes(WHAT)?),
+            9 => tensor.raw = Some(Cow::Borrowed(field.bytes(WHAT)?)),
             10 => field.doubles(&mut tensor.doubles, WHAT)?,
-            13 => tensor.external = true,
-            14 => tensor.external |= matches!(field, Field::Varint(1)),
+            13 => tensor.external.get_or_insert_default().push(entry(field.bytes(WHAT)?)?),
+            14 if !matches!(field, Field::Varint(0)) => {
+                tensor.external.get_or_insert_default();
+            }
             _ => {}
         }
     }
     Ok(tensor)
 }
 
+/// A key and its value.
+fn entry(bytes: &[u8]) -> Result<(&str, &str), Error> {
+    const WHAT: &str = "ONNX: where a tensor is";
+    let (mut key, mut value) = ("", "");
+    let mut message = Message::new(bytes, WHAT);
+    while let Some((number, field)) = message.next()? {
+        match number {
+            1 => key = field.text(WHAT)?,
+            2 => value = field.text(WHAT)?,
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
 impl Tensor<'_> {
+    /// Whether any numbers of it are in this file.
+    pub(super) fn has_numbers(&self) -> bool {
+        let listed = self.floats.len() + self.doubles.len() + self.ints.len();
+        listed > 0 || self.raw.as_ref().is_some_and(|raw| !raw.is_empty())
+    }
+
     /// Its shape and numbers: narrower floats are widened exactly, f64 is rounded once.
     pub(crate) fn read(&self) -> Result<(Vec<usize>, Numbers), Error> {
-        if self.external {
+        if self.external.is_some() {
             return Err(Error::Unsupported {
                 what: format!("tensor '{}', whose numbers are in another file", self.name),
-                advice: "save the model with all tensors inside: \
+                advice:
+                    "load it by its path, with that file beside it; or save the model with all \
+                         tensors inside: \
                          onnx.save(onnx.load(\"model.onnx\"), \"one-file.onnx\"), or \
                          torch.onnx.export(..., external_data=False)"
-                    .into(),
+                        .into(),
             });
         }
         let dims: Option<Vec<usize>> =
@@ -312,7 +341,7 @@ impl Tensor<'_> {
     fn numbers(&self) -> Result<Numbers, Error> {
         let bits =
             |&number: &i64| u16::from_le_bytes([number.to_le_bytes()[0], number.to_le_bytes()[1]]);
-        Ok(match (self.element, self.raw) {
+        Ok(match (self.element, self.raw.as_deref()) {
             (element::FLOAT, Some(raw)) => Numbers::F32(self.each(raw, f32::from_le_bytes)?),
             (element::FLOAT, None) => Numbers::F32(self.floats.clone()),
             (element::DOUBLE, Some(raw)) => {

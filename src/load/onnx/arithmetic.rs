@@ -4,6 +4,7 @@ use super::Reason;
 use super::axes::Role;
 use super::call::Call;
 use super::dims::Dim;
+use super::gelu;
 use super::head::vector;
 use super::known::Known;
 use super::lengths;
@@ -20,7 +21,7 @@ enum Operands {
     Constant(View, std::rc::Rc<Tensor>, bool),
 }
 
-fn operands(call: &Call<'_, '_>) -> Result<Operands, Reason> {
+fn operands<'a>(reader: &mut Reader<'_, 'a>, call: &Call<'_, 'a>) -> Result<Operands, Reason> {
     call.at_most(2)?;
     if call.int("broadcast")?.unwrap_or(0) != 0 || call.int("axis")?.is_some() {
         return Err(Reason("its broadcast is that of an opset before 7".into()));
@@ -33,7 +34,8 @@ fn operands(call: &Call<'_, '_>) -> Result<Operands, Reason> {
         Known::Filled(value, _) => Some(number(*value)),
         _ => None,
     };
-    match (call.input(0)?, call.input(1)?) {
+    let (a, b) = (beside(reader, call, 0, 1)?, beside(reader, call, 1, 0)?);
+    match (&a, &b) {
         (Known::Data(a), Known::Data(b)) => Ok(Operands::Both(a.clone(), b.clone())),
         (Known::Data(view), other) => match constant(other) {
             Some(tensor) => Ok(Operands::Constant(view.clone(), tensor, false)),
@@ -45,6 +47,25 @@ fn operands(call: &Call<'_, '_>) -> Result<Operands, Reason> {
         },
         (a, b) => Err(Reason(format!("it combines {} with {}", a.name(), b.name()))),
     }
+}
+
+/// An input; a constant of open shape is a vector if the other input is one of this shape.
+fn beside<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
+    index: usize,
+    other: usize,
+) -> Result<Known, Reason> {
+    let known = call.input(index)?;
+    if let (Known::Filled(_, dims) | Known::Repeated(_, dims), Known::Data(view)) =
+        (known, call.input(other)?)
+        && view.form == Form::Vector
+        && view.shape(&reader.axes)? == *dims
+        && let Some(rows) = reader.rows_of(call, known)?
+    {
+        return Ok(Known::Data(rows));
+    }
+    Ok(known.clone())
 }
 
 /// Two constants, element by element, where one has one number or both have one shape.
@@ -98,7 +119,10 @@ fn scale_shift(
     Ok(vec![Known::Data(View { value, sole: true, ..view })])
 }
 
-pub(super) fn add(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+pub(super) fn add<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
+) -> Result<Vec<Known>, Reason> {
     if let (Some(Known::Step(ahead)), Some(other)) = (call.optional(0), call.optional(1)) {
         return match other.integers().as_deref() {
             Some(&[more]) => Ok(vec![Known::Step(ahead.saturating_add(more))]),
@@ -113,7 +137,10 @@ pub(super) fn add(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Ve
     if let Some(result) = constants(reader, call, |a, b| a + b) {
         return result;
     }
-    match operands(call)? {
+    if let Some(result) = gelu::combined(reader, call) {
+        return result;
+    }
+    match operands(reader, call)? {
         Operands::Both(a, b) => both(reader, call, &a, &b, Op::Add),
         Operands::Constant(view, tensor, _) => match biased(reader, &view, &tensor)? {
             Some(view) => Ok(vec![Known::Data(view)]),
@@ -147,11 +174,14 @@ fn biased(
     Ok(Some(settled))
 }
 
-pub(super) fn sub(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+pub(super) fn sub<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
+) -> Result<Vec<Known>, Reason> {
     if let Some(result) = constants(reader, call, |a, b| a - b) {
         return result;
     }
-    match operands(call)? {
+    match operands(reader, call)? {
         Operands::Both(a, b) => {
             // b times -1, then the sum: both exact as a difference.
             let b = reader.settled(&b)?;
@@ -171,14 +201,20 @@ pub(super) fn sub(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Ve
     }
 }
 
-pub(super) fn mul(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+pub(super) fn mul<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
+) -> Result<Vec<Known>, Reason> {
     if let Some(result) = lengths::arithmetic(call, Dim::times) {
         return result;
     }
     if let Some(result) = constants(reader, call, |a, b| a * b) {
         return result;
     }
-    match operands(call)? {
+    if let Some(result) = gelu::combined(reader, call) {
+        return result;
+    }
+    match operands(reader, call)? {
         Operands::Both(a, b) => both(reader, call, &a, &b, Op::Multiply),
         Operands::Constant(view, tensor, _) => {
             scale_shift(reader, call, &view, &tensor, |number| (number, -0.0))
@@ -186,14 +222,17 @@ pub(super) fn mul(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Ve
     }
 }
 
-pub(super) fn div(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+pub(super) fn div<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
+) -> Result<Vec<Known>, Reason> {
     if let Some(result) = lengths::arithmetic(call, Dim::divided_by) {
         return result;
     }
     if let Some(result) = constants(reader, call, |a, b| a / b) {
         return result;
     }
-    match operands(call)? {
+    match operands(reader, call)? {
         Operands::Constant(view, tensor, false) => {
             scale_shift(reader, call, &view, &tensor, |number| (1.0 / number, -0.0))
         }

@@ -42,6 +42,8 @@ struct Axis<'a> {
     role: Option<Role>,
     /// What is supposed of it before anything else: entries were taken one by one.
     likely: Option<Role>,
+    /// Whether its meaning is only supposed.
+    supposed: bool,
 }
 
 /// All axes of all inputs, each known by its place here.
@@ -89,6 +91,7 @@ impl<'a> Axes<'a> {
                     label,
                     role: None,
                     likely: None,
+                    supposed: false,
                 });
             }
             if all.inputs.insert(info.name, (first, all.axes.len())).is_some() {
@@ -139,6 +142,26 @@ impl<'a> Axes<'a> {
         Dim::open(self.axes.iter().position(alike).unwrap_or(axis))
     }
 
+    /// The axis of the batch that has this length; before it is known which that is, any.
+    pub(super) fn batch(&self, length: &Dim) -> Option<usize> {
+        let with = |role: Option<Role>| {
+            let mut all = 0..self.axes.len();
+            all.find(|&axis| self.axes[axis].role == role && self.dim(axis) == *length)
+        };
+        with(Some(Role::Batch)).or_else(|| with(None))
+    }
+
+    /// An axis of so many steps; where no input has one, that of the node `name`.
+    pub(super) fn steps(&mut self, name: &'a str, count: usize) -> usize {
+        let known = |axis: &Axis<'_>| axis.role == Some(Role::Time) && axis.size == Some(count);
+        self.axes.iter().position(known).unwrap_or_else(|| {
+            let (role, size) = (Some(Role::Time), Some(count));
+            let (label, likely, supposed) = (None, None, false);
+            self.axes.push(Axis { input: name, place: 0, size, label, role, likely, supposed });
+            self.axes.len() - 1
+        })
+    }
+
     /// Notes what an axis means.
     pub(super) fn claim(&mut self, axis: usize, role: Role) -> Result<(), Reason> {
         match self.axes[axis].role {
@@ -160,6 +183,17 @@ impl<'a> Axes<'a> {
     /// Notes what an axis of unknown meaning may mean, of which single entries are taken.
     pub(super) fn suspect(&mut self, axis: usize, role: Role) {
         self.axes[axis].likely.get_or_insert(role);
+    }
+
+    /// Makes what is only supposed to be the states of an input its steps in time.
+    pub(super) fn suppose_time(&mut self, input: &str) {
+        for axis in self.of(input) {
+            let Axis { role, supposed, .. } = &mut self.axes[axis];
+            if *supposed && *role == Some(Role::States) {
+                (*role, *supposed) = (Some(Role::Time), false);
+                self.findings += 1;
+            }
+        }
     }
 
     /// Notes that an input holds the length of each row.
@@ -202,11 +236,14 @@ impl<'a> Axes<'a> {
         let batch = axes.iter().position(|axis| axis.role == Some(Role::Batch));
         let rank = axes.len();
         // Entries of the first of three axes: time, or of what is given as it is, states.
-        if let [Axis { role: first @ None, likely: Some(likely), .. }, Axis { likely: None, .. }, _] =
-            axes
+        if let [
+            Axis { role: first @ None, likely: Some(likely), supposed, .. },
+            Axis { likely: None, .. },
+            _,
+        ] = axes
             && batch.is_none()
         {
-            *first = Some(*likely);
+            (*first, *supposed) = (Some(*likely), true);
             axes[1].role.get_or_insert(Role::Batch);
             self.findings += 1;
             return true;

@@ -9,13 +9,14 @@ use super::view::{View, row};
 use crate::model::{Activation, Dense, Matrix, Op, ScaleShift};
 
 /// Puts a dense layer on the rows of a view.
-fn dense(
-    reader: &mut Reader<'_, '_>,
-    call: &Call<'_, '_>,
+fn dense<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
     weights: Matrix,
     bias: Option<Vec<f32>>,
 ) -> Result<Vec<Known>, Reason> {
-    let view = reader.rows(&call.data(0)?.clone())?;
+    let view = reader.data_or_rows(call, 0)?;
+    let view = reader.rows(&view)?;
     if view.index {
         return Err(Reason("it multiplies indices".into()));
     }
@@ -50,9 +51,9 @@ fn matrix(tensor: &Tensor, transposed: bool) -> Result<Matrix, Reason> {
     })
 }
 
-pub(super) fn matmul(
-    reader: &mut Reader<'_, '_>,
-    call: &Call<'_, '_>,
+pub(super) fn matmul<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
 ) -> Result<Vec<Known>, Reason> {
     call.at_most(2)?;
     let weights = call.constant(1)?;
@@ -61,7 +62,10 @@ pub(super) fn matmul(
     dense(reader, call, weights, None)
 }
 
-pub(super) fn gemm(reader: &mut Reader<'_, '_>, call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
+pub(super) fn gemm<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
+) -> Result<Vec<Known>, Reason> {
     call.at_most(3)?;
     let alpha = call.float("alpha")?.unwrap_or(1.0);
     let beta = call.float("beta")?.unwrap_or(1.0);

@@ -10,9 +10,9 @@ use super::unrolled;
 use super::view::{Atom, Form, View, row};
 use crate::model::{Op, Value};
 
-pub(super) fn concat(
-    reader: &mut Reader<'_, '_>,
-    call: &Call<'_, '_>,
+pub(super) fn concat<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
 ) -> Result<Vec<Known>, Reason> {
     let axis = call.int("axis")?.ok_or_else(|| Reason("it does not say its axis".into()))?;
     let inputs: Vec<&Known> =
@@ -74,9 +74,9 @@ fn fills(inputs: &[&Known], axis: i64) -> Result<Option<Known>, Reason> {
     Ok(filled.map(|(number, dims)| Known::Filled(number, dims)))
 }
 
-fn joined(
-    reader: &mut Reader<'_, '_>,
-    call: &Call<'_, '_>,
+fn joined<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
     views: &[View],
     axis: usize,
 ) -> Result<Vec<Known>, Reason> {
@@ -93,7 +93,7 @@ fn joined(
         views[0].axes.iter().position(|axis| axis.iter().any(|atom| matches!(atom, Atom::Axis(_))));
     let sequence = views.iter().any(|view| view.form == Form::Sequence);
     let states = batch.is_some_and(|batch| axis < batch) && !sequence;
-    if let Some(whole) = unrolled::recognised(reader, call, views, axis)? {
+    if let Some(whole) = unrolled::joined(reader, call, views, axis)? {
         return Ok(vec![reader.data(whole)?]);
     }
     if let Some(whole) = neighbours(views, axis) {

@@ -27,6 +27,8 @@ pub(super) enum Known {
     Running(i64, Dim),
     /// A part of what keeps indices from being negative.
     Wrapped(Part, View),
+    /// `erf(x / √2)` of this x, and whether 1 is added to it.
+    Erf(View, bool),
     /// One length for each row of the batch.
     Lengths(Dim),
     /// A part of a value of the model.
@@ -85,6 +87,7 @@ impl Known {
             Self::Less(..) | Self::Running(..) => "a truth value",
             Self::Step(_) => "the round of a loop",
             Self::Wrapped(..) => "indices, held against zero",
+            Self::Erf(..) => "a part of GELU",
             Self::Lengths(_) => "lengths of rows",
             Self::Data(_) => "data",
             Self::Refused => "the result of a refused node",

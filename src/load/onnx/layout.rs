@@ -57,7 +57,7 @@ fn cast(call: &Call<'_, '_>, known: &Known) -> Result<(), Reason> {
         Known::Filled(..) | Known::Repeated(..) => real,
         Known::Step(_) => integer || real,
         Known::Lengths(_) => integer,
-        Known::Wrapped(..) => false,
+        Known::Wrapped(..) | Known::Erf(..) => false,
         Known::Less(..) | Known::Running(..) => to == element::BOOL,
         Known::Refused => true,
     };

@@ -4,9 +4,11 @@
 use super::Reason;
 use super::call::{Call, place};
 use super::dims::Dim;
+use super::filled::repeated;
 use super::known::{Known, MOST_SIZES, Sizes};
 use super::reader::Reader;
 use super::tensor::Tensor;
+use super::view::View;
 use crate::load::container::onnx::Numbers;
 
 pub(super) fn constant(
@@ -41,7 +43,7 @@ fn dims(reader: &Reader<'_, '_>, known: &Known) -> Result<Vec<Dim>, Reason> {
         Known::Filled(_, dims) | Known::Repeated(_, dims) => dims.clone(),
         Known::Data(view) => view.shape(&reader.axes)?,
         Known::Step(_) | Known::Running(..) => Vec::new(),
-        Known::Wrapped(_, view) => view.shape(&reader.axes)?,
+        Known::Wrapped(_, view) | Known::Erf(view, _) => view.shape(&reader.axes)?,
         Known::Lengths(_) => return Err(Reason("it asks for the number of lengths".into())),
         Known::Refused => return Err(Reason("the node before it is refused".into())),
     })
@@ -115,9 +117,9 @@ pub(super) fn sizes_of(call: &Call<'_, '_>, index: usize) -> Result<Sizes, Reaso
     })
 }
 
-pub(super) fn expand(
-    reader: &mut Reader<'_, '_>,
-    call: &Call<'_, '_>,
+pub(super) fn expand<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
 ) -> Result<Vec<Known>, Reason> {
     let target = sizes_of(call, 1)?.dims;
     let input = call.input(0)?.clone();
@@ -142,8 +144,12 @@ pub(super) fn expand(
             _ => return Err(Reason(format!("a length of {from} cannot become {to}"))),
         });
     }
+    // A length for each row of the batch.
+    let length = input.integers().filter(|length| length.len() == 1 && shape.len() == 1);
     Ok(vec![match input {
         _ if found == shape => input,
+        Known::Data(view) => along(reader, call, &view, &found, &shape)?,
+        _ if length.is_some() => Known::Lengths(Dim::number(length.map_or(0, |length| length[0]))),
         Known::Constant(tensor) => match tensor.only() {
             Some(number) => reader.filled(number, shape)?,
             None => Known::Repeated(tensor, shape),
@@ -151,6 +157,28 @@ pub(super) fn expand(
         Known::Filled(number, _) => reader.filled(number, shape)?,
         _ => return Err(Reason("only constants are repeated along an axis".into())),
     }])
+}
+
+/// A vector that is repeated along a new axis, the only one that becomes longer.
+fn along<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
+    view: &View,
+    found: &[Dim],
+    shape: &[Dim],
+) -> Result<Known, Reason> {
+    let mut axes = view.axes.clone();
+    axes.splice(..0, vec![Vec::new(); shape.len() - found.len()]);
+    let missing = axes.len() - found.len();
+    let longer = |&axis: &usize| axis < missing || found[axis - missing] != shape[axis];
+    let longer: Vec<usize> = (0..shape.len()).filter(longer).collect();
+    let [axis] = longer[..] else {
+        return Err(Reason("it repeats along several axes".into()));
+    };
+    let steps = shape[axis].as_number().and_then(|steps| usize::try_from(steps).ok());
+    let steps = steps.filter(|steps| (1..=i32::MAX as usize).contains(steps));
+    let steps = steps.ok_or_else(|| Reason("it repeats an open number of times".into()))?;
+    repeated(reader, call, &View { axes, ..view.clone() }, axis, steps)
 }
 
 pub(super) fn product(call: &Call<'_, '_>) -> Result<Vec<Known>, Reason> {
@@ -209,6 +237,9 @@ pub(super) fn equal(
     reader: &mut Reader<'_, '_>,
     call: &Call<'_, '_>,
 ) -> Result<Vec<Known>, Reason> {
+    if call.inputs.iter().flatten().any(|known| matches!(known, Known::Data(_))) {
+        return Err(Reason("it compares data with a number, as masks do".into()));
+    }
     let (a, b) = (sizes_of(call, 0)?, sizes_of(call, 1)?);
     let same = |(a, b): (&Dim, &Dim)| match (a.as_number(), b.as_number()) {
         (Some(a), Some(b)) => Some(i64::from(a == b)),

@@ -1,17 +1,17 @@
-//! `Loop` as tf2onnx writes Keras' `SimpleRNN` and `GRU`: a step of the sequence, a cell, and a
+//! `Loop` as tf2onnx writes Keras' `SimpleRNN`, `GRU` and, with activations of its own, `LSTM`: a step of the sequence, a cell, and a
 //! condition that holds for as many steps as there are.
 
 use super::Reason;
 use super::axes::Role;
 use super::call::Call;
-use super::cells::Step;
+use super::cells::{Found, Step};
 use super::dims::Dim;
 use super::known::{Known, Sizes};
 use super::reader::Reader;
 use super::tensor::Tensor;
 use super::view::{Atom, Form, View, row};
 use crate::load::container::onnx::{Graph, Numbers};
-use crate::model::{Constant, Direction, Matrix, Op, Port, Select, Value};
+use crate::model::{Constant, Direction, Matrix, Node, Op, Port, Select, Value};
 
 /// The sequence that a loop goes through.
 struct Source {
@@ -36,12 +36,15 @@ pub(super) fn read<'g, 'a>(
     if source.view.form == Form::Open {
         return Err(Reason("the axes of its sequence are not known".into()));
     }
-    let state = state(call, carried)?;
-    let units = units(reader, call.input(2 + state)?)?;
-    // Stand-ins for a step and for the state before it.
+    let states = states(call, carried)?;
+    let units = units(reader, call.input(2 + states[0])?)?;
+    // Stand-ins for a step and for the states before it, none of them zero.
     let step = reader.emit("step", Op::Select(Select::Step(0)), &[source.view.value]);
-    let hidden = Op::Constant(Constant::vector(vec![0.0; units]));
-    let hidden = reader.emit("state", hidden, &[]);
+    let mut stand_ins = Vec::new();
+    for _ in &states {
+        let stand_in = Op::Constant(Constant::vector(vec![1.0; units]));
+        stand_ins.push(reader.emit("state", stand_in, &[]));
+    }
     let vector = |value: Value, units: usize| {
         let axes = vec![source.batch.clone(), row(units, 1)];
         Known::Data(View { sole: false, ..View::new(value, Form::Vector, units, axes) })
@@ -50,11 +53,11 @@ pub(super) fn read<'g, 'a>(
     for index in 0..carried {
         let known = call.input(2 + index)?.clone();
         let unchanged = body.outputs[1 + index].name == body.inputs[2 + index].name;
-        scope.push(match known {
-            _ if index == state => vector(hidden, units),
-            known if unchanged => known,
-            known if known.integers().as_deref() == Some(&[0]) => Known::Step(0),
-            other => return Err(Reason(format!("it carries {} from step to step", other.name()))),
+        scope.push(match states.iter().position(|&state| state == index) {
+            Some(place) => vector(stand_ins[place], units),
+            None if unchanged => known,
+            None if known.integers().as_deref() == Some(&[0]) => Known::Step(0),
+            None => return Err(Reason(format!("it carries {} from step to step", known.name()))),
         });
     }
     let current = vector(step, source.view.features);
@@ -62,37 +65,51 @@ pub(super) fn read<'g, 'a>(
     if !matches!(&results[0], Known::Running(ahead, time) if *ahead <= 1 && *time == source.time) {
         return Err(Reason("it may stop before the end of the sequence".into()));
     }
-    let Known::Data(new) = &results[1 + state] else {
-        return Err(Reason("its new state is no data".into()));
-    };
+    let round = Round { states: &states, stand_ins: &stand_ins, step, results: &results };
+    let (found, order) = round.cell(&reader.nodes)?;
     let direction = if source.view.reversed { Direction::Reverse } else { Direction::Forward };
-    let layer =
-        Step { nodes: &reader.nodes, input: step, state: hidden }.layer(new.value, direction)?;
+    let layer = found.layer(direction)?;
     if layer.input_size() != source.view.features || layer.hidden_size() != units {
         return Err(Reason("its weights do not fit its sequence and state".into()));
     }
+    let mut starts = Vec::new();
+    for &state in &order {
+        starts.push(start(reader, call, call.input(2 + state)?, units)?);
+    }
     let mut inputs = vec![source.view.value];
-    inputs.extend(start(reader, call, call.input(2 + state)?, units)?);
+    if starts.iter().any(Option::is_some) {
+        for start in starts {
+            inputs.push(start.unwrap_or_else(|| {
+                let zero = Op::Constant(Constant::vector(vec![0.0; units]));
+                reader.emit(&format!("{}.zero", call.name()), zero, &[])
+            }));
+        }
+    }
     let value = reader.emit(call.name(), Op::Recurrent(layer), &inputs);
+    let Value::Node { node, .. } = value else { return Ok(Vec::new()) };
+    let is_new = |known: &Known, state: usize| matches!((known, &results[1 + state]), (Known::Data(a), Known::Data(b)) if a.value == b.value);
     let mut known = Vec::new();
     for (index, result) in results.iter().enumerate().skip(1) {
         let carries = index <= carried;
-        known.push(match result {
-            Known::Data(view) if view.value == new.value && carries => {
-                let Value::Node { node, .. } = value else { continue };
-                let last = Value::Node { node, port: Port::FinalHidden };
+        let last = order.iter().position(|&state| is_new(result, state)).filter(|_| carries);
+        known.push(match (last, result) {
+            (Some(place), _) => {
+                let port = [Port::FinalHidden, Port::FinalCell][place];
                 let axes = vec![source.batch.clone(), row(units, 1)];
-                Known::Data(View { sole: false, ..View::new(last, Form::States(1), units, axes) })
+                let view = View::new(Value::Node { node, port }, Form::States(1), units, axes);
+                Known::Data(View { sole: false, ..view })
             }
-            Known::Data(view) if view.value == new.value && view.rank() == 2 => {
+            (None, Known::Data(view)) if is_new(result, order[0]) && view.rank() == 2 => {
                 let axes = vec![source.view.axes[0].clone(), source.batch.clone(), row(units, 1)];
                 let view = View::new(value, Form::Sequence, units, axes);
                 Known::Data(View { sole: false, reversed: source.view.reversed, ..view })
             }
-            Known::Step(1) if carries => {
+            (None, Known::Step(1)) if carries => {
                 Known::of_sizes(Sizes { dims: vec![source.time.clone()], scalar: true })
             }
-            _ if carries && index != 1 + state => call.input(1 + index)?.clone(),
+            (None, _) if carries && !states.contains(&(index - 1)) => {
+                call.input(1 + index)?.clone()
+            }
             _ => return Err(Reason("it collects other than its state from step to step".into())),
         });
     }
@@ -149,8 +166,8 @@ fn check_start(call: &Call<'_, '_>, source: &Source) -> Result<(), Reason> {
     Err(Reason("it may not start at all".into()))
 }
 
-/// Which of the carried values is the state: the only one that is real numbers and changes.
-fn state(call: &Call<'_, '_>, carried: usize) -> Result<usize, Reason> {
+/// Which of the carried values are states: those that are real numbers and change, h, or h and c.
+fn states(call: &Call<'_, '_>, carried: usize) -> Result<Vec<usize>, Reason> {
     let body = call.graph("body")?;
     let changes = |index: &usize| body.outputs[1 + index].name != body.inputs[2 + index].name;
     let real = |index: &usize| match call.optional(2 + index) {
@@ -159,9 +176,49 @@ fn state(call: &Call<'_, '_>, carried: usize) -> Result<usize, Reason> {
         _ => false,
     };
     let states: Vec<usize> = (0..carried).filter(changes).filter(real).collect();
-    match states[..] {
-        [state] => Ok(state),
-        _ => Err(Reason(format!("it carries {} states, not one", states.len()))),
+    if (1..=2).contains(&states.len()) {
+        return Ok(states);
+    }
+    Err(Reason(format!("it carries {} states, not h, or h and c", states.len())))
+}
+
+/// What one round of a loop makes of its states.
+struct Round<'r> {
+    /// The places of the states among what is carried.
+    states: &'r [usize],
+    stand_ins: &'r [Value],
+    step: Value,
+    results: &'r [Known],
+}
+
+impl Round<'_> {
+    /// The cell, and which of the states is h and which c.
+    fn cell(&self, nodes: &[Node]) -> Result<(Found, Vec<usize>), Reason> {
+        for (place, &state) in self.states.iter().enumerate() {
+            let Known::Data(new) = &self.results[1 + state] else {
+                return Err(Reason("its new state is no data".into()));
+            };
+            let step = Step { nodes, input: Some(self.step), state: Some(self.stand_ins[place]) };
+            let Some(found) = step.cell(new.value) else { continue };
+            let Some(other) = (0..self.states.len()).find(|&other| other != place) else {
+                if found.new_cell.is_none() {
+                    return Ok((found, vec![state]));
+                }
+                continue;
+            };
+            let cell = self.states[other];
+            let new_cell = match &self.results[1 + cell] {
+                Known::Data(view) => Some(view.value),
+                _ => None,
+            };
+            if new_cell.is_some()
+                && found.new_cell == new_cell
+                && found.old_cell == Some(self.stand_ins[other])
+            {
+                return Ok((found, vec![state, cell]));
+            }
+        }
+        Err(Reason("what it computes is no step of a cell that is known".into()))
     }
 }
 

@@ -10,6 +10,8 @@ mod axes;
 mod call;
 mod cells;
 mod dims;
+mod filled;
+mod gelu;
 mod head;
 mod joining;
 mod known;
@@ -31,9 +33,13 @@ mod view;
 mod wrapping;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::rc::Rc;
 
+use super::container::external;
 use super::container::onnx::{self, File, element};
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+use super::tensors::{Data, Tensors};
 use crate::{Error, Model};
 use axes::Axes;
 use reader::Reader;
@@ -52,9 +58,27 @@ impl From<Error> for Reason {
 /// The versions of the operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=22;
 
-/// Reads the bytes of a `.onnx` file.
-pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
-    let file = onnx::parse(bytes)?;
+/// The tensors that a `.onnx` file stores beside its graph, whatever is done with them.
+#[cfg(any(feature = "safetensors", feature = "audio"))]
+pub(super) fn tensors(bytes: &[u8], path: Option<&Path>) -> Result<Tensors, Error> {
+    let mut file = onnx::parse(bytes)?;
+    path.map_or(Ok(0), |path| external::attach(&mut file.graph, path))?;
+    let mut tensors = Tensors::default();
+    for stored in &file.graph.initializers {
+        let (dims, numbers) = stored.read()?;
+        let data = match numbers {
+            onnx::Numbers::F32(numbers) => Data::F32(numbers),
+            onnx::Numbers::I64(_) => Data::Other("integer".into()),
+        };
+        tensors.insert(stored.name.into(), dims, data)?;
+    }
+    Ok(tensors)
+}
+
+/// Reads the bytes of a `.onnx` file, and, where it is at a path, the files beside it that it names.
+pub(super) fn read(bytes: &[u8], path: Option<&Path>) -> Result<Model, Error> {
+    let mut file = onnx::parse(bytes)?;
+    let beside = path.map_or(Ok(0), |path| external::attach(&mut file.graph, path))?;
     let opset = opset(&file)?;
     let graph = &file.graph;
     let mut constants: HashMap<&str, Rc<Tensor>> = HashMap::new();
@@ -72,7 +96,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, Error> {
         .collect();
     let mut axes = Axes::new(&given)?;
     // What is copied and joined stays near the size of what is there.
-    let budget = bytes.len().saturating_mul(8).saturating_add(1 << 16);
+    let budget = bytes.len().saturating_add(beside).saturating_mul(8).saturating_add(1 << 16);
     loop {
         let findings = axes.findings;
         let reader = Reader::read(graph, &constants, opset, axes, budget)?;

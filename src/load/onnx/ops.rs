@@ -4,8 +4,8 @@ use super::call::Call;
 use super::known::Known;
 use super::reader::Reader;
 use super::{
-    Reason, activation, arithmetic, head, joining, layout, lengths, loops, pooling, recurrent,
-    slicing, wrapping,
+    Reason, activation, arithmetic, filled, gelu, head, joining, layout, lengths, loops, pooling,
+    recurrent, slicing, wrapping,
 };
 use crate::load::container::onnx::Node;
 
@@ -51,6 +51,8 @@ pub(super) fn read<'g, 'a>(
         "Slice" => slicing::slice(reader, call),
         "Gather" => slicing::gather(reader, call),
         "Split" => slicing::split(reader, call),
+        "Tile" => filled::tile(reader, call),
+        "Erf" => gelu::erf(reader, call),
         "Concat" => joining::concat(reader, call),
         "MatMul" => head::matmul(reader, call),
         "Gemm" => head::gemm(reader, call),
@@ -78,7 +80,7 @@ const RECURRENT: [&str; 3] = ["LSTM", "GRU", "RNN"];
 
 /// Whether there is a file for an operator.
 pub(super) fn is_read(node: &Node<'_>) -> bool {
-    const OTHERS: [&str; 35] = [
+    const OTHERS: [&str; 37] = [
         "Constant",
         "Shape",
         "Size",
@@ -98,6 +100,8 @@ pub(super) fn is_read(node: &Node<'_>) -> bool {
         "Slice",
         "Gather",
         "Split",
+        "Tile",
+        "Erf",
         "Concat",
         "MatMul",
         "Gemm",

@@ -4,6 +4,7 @@ use super::Reason;
 use super::axes::Role::{Batch, Time};
 use super::known::Known;
 use super::reader::Reader;
+use super::unrolled;
 use super::view::{Atom, Form, View};
 use crate::Error;
 use crate::model::{
@@ -21,6 +22,7 @@ struct Shown {
 /// Makes the model of what was read.
 pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
     let (mut outputs, mut shown_outputs, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+    unrolled::collapse(&mut reader);
     let infos: Vec<&str> = reader.graph.outputs.iter().map(|info| info.name).collect();
     for name in infos {
         let view = match reader.known(name) {
@@ -58,6 +60,7 @@ pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
         );
         return Err(refused(other, &what));
     }
+    unrolled::sort(&mut reader.nodes, &mut outputs);
     prune(&mut reader.nodes, &mut outputs);
     let (named, unlike) = (reader.axes.lengths, reader.unlike_lengths);
     let Reader { inputs, nodes, .. } = reader;
@@ -105,7 +108,8 @@ fn refused(name: &str, what: &str) -> Error {
         what: format!("'{name}', which is {what}"),
         advice: "inputs and outputs are [batch, time, features] or [time, batch, features], \
                  [batch, features], and states [count, batch, features]; features may be several \
-                 axes, behind the batch and time"
+                 axes behind the batch and time, of outputs the first of them also right before the \
+                 second of batch and time"
             .into(),
     }
 }
@@ -125,11 +129,31 @@ fn whole(reader: &mut Reader<'_, '_>, view: &View) -> Result<View, Reason> {
     Ok(view)
 }
 
+/// From which nodes anything goes to an output.
+fn used(reader: &Reader<'_, '_>) -> Vec<bool> {
+    let mut used = vec![false; reader.nodes.len()];
+    let outputs = reader.graph.outputs.iter().filter_map(|info| match reader.known(info.name) {
+        Some(Known::Data(view)) => Some(view.value),
+        _ => None,
+    });
+    let mut waiting: Vec<Value> = outputs.collect();
+    while let Some(value) = waiting.pop() {
+        if let Value::Node { node, .. } = value
+            && !std::mem::replace(&mut used[node], true)
+        {
+            waiting.extend(&reader.nodes[node].inputs);
+        }
+    }
+    used
+}
+
 /// Lets a layer hand out its steps in the order in which it takes them, if that is what an output
 /// shows, and nothing else looks at them.
 fn in_order_of_steps(reader: &mut Reader<'_, '_>, view: &mut View) {
     let Value::Node { node, port: Port::Main } = view.value else { return };
-    let users = reader.nodes.iter().flat_map(|node| &node.inputs).filter(|&&v| v == view.value);
+    let used = used(reader);
+    let nodes = reader.nodes.iter().zip(&used).filter(|(_, used)| **used).map(|(node, _)| node);
+    let users = nodes.flat_map(|node| &node.inputs).filter(|&&v| v == view.value);
     let outputs = reader.graph.outputs.iter().filter_map(|info| reader.known(info.name));
     let shown = outputs.filter(|k| matches!(k, Known::Data(other) if other.value == view.value));
     if !view.reversed || users.count() > 0 || shown.count() > 1 {
@@ -146,6 +170,11 @@ fn in_order_of_steps(reader: &mut Reader<'_, '_>, view: &mut View) {
 /// The axes of a caller's array.
 fn shown(reader: &Reader<'_, '_>, name: &str, axes: &[Vec<Atom>]) -> Result<Shown, Error> {
     let (mut result, mut order) = (Vec::new(), Vec::new());
+    let is_row = |atom: &&Atom| matches!(atom, Atom::Row { .. });
+    let rows = axes.iter().flatten().take_while(is_row).count();
+    if rows > 0 && axes.iter().flatten().filter(|atom| !is_row(atom)).count() > 1 {
+        return Err(refused(name, "a tensor with features in front of its batch, time and states"));
+    }
     for atoms in axes {
         let mut length = 1_usize;
         for &atom in atoms {
@@ -185,6 +214,24 @@ fn shown(reader: &Reader<'_, '_>, name: &str, axes: &[Vec<Atom>]) -> Result<Show
     Ok(Shown { axes: result, order })
 }
 
+/// Which nodes give sequences of layers, several behind each other, or parts of these: zero in the
+/// padding.
+fn of_layers(model: &Model) -> Vec<bool> {
+    let mut found = Vec::with_capacity(model.nodes().len());
+    for Node { op, inputs, .. } in model.nodes() {
+        let zero = |value: &Value| match *value {
+            Value::Node { node, .. } => found[node],
+            Value::Input(_) => false,
+        };
+        found.push(match op {
+            Op::Recurrent(_) => true,
+            Op::Concat | Op::Select(Select::Features { .. }) => inputs.iter().all(zero),
+            _ => false,
+        });
+    }
+    found
+}
+
 /// Holds `sequence_lens` against what the lengths of a run do to everything else; `unlike` says that a
 /// recurrent node takes all steps.
 fn lengths(model: &Model, name: &str, unlike: bool) -> Result<(), Error> {
@@ -206,13 +253,14 @@ fn lengths(model: &Model, name: &str, unlike: bool) -> Result<(), Error> {
             return Err(wrong(format!("'{}' works over time, padding too", node.name)));
         }
     }
+    let zero = of_layers(model);
     for output in model.outputs() {
-        let layer = match output.value {
-            Value::Node { node, .. } => matches!(model.nodes()[node].op, Op::Recurrent(_)),
+        let zero = match output.value {
+            Value::Node { node, .. } => zero[node],
             Value::Input(_) => true,
         };
         let sequence = matches!(model.shape(output.value)?, Shape::Sequence { .. });
-        if sequence && !layer {
+        if sequence && !zero {
             return Err(wrong(format!("output '{}' is computed from padding too", output.name)));
         }
     }

@@ -9,6 +9,7 @@ use super::dims::Dim;
 use super::known::{Known, MOST_SIZES};
 use super::refusal::Refused;
 use super::tensor::Tensor;
+use super::unrolled::Unrolled;
 use super::view::{Atom, Form, View, row};
 use super::{Reason, ops};
 use crate::Error;
@@ -35,6 +36,9 @@ pub(super) struct Reader<'g, 'a> {
     budget: usize,
     /// The sequence that the loop goes through whose body is being read, and its step.
     pub(super) step: Option<(Value, Known)>,
+    /// Constants that are data, by their bits and the batch.
+    pub(super) constants: HashMap<(Vec<u32>, usize), Value>,
+    pub(super) unrolled: Unrolled,
     /// Whether a recurrent node takes all steps where the input of lengths is known.
     pub(super) unlike_lengths: bool,
     pub(super) refused: Vec<Refused>,
@@ -76,6 +80,8 @@ impl<'g, 'a> Reader<'g, 'a> {
             selected: HashMap::new(),
             budget,
             step: None,
+            constants: HashMap::new(),
+            unrolled: Unrolled::default(),
             unlike_lengths: false,
             refused: Vec::new(),
         };
@@ -265,19 +271,6 @@ impl<'g, 'a> Reader<'g, 'a> {
             None => Ok(()),
             Some(_) => Err(Reason(format!("two values are named '{name}'"))),
         }
-    }
-
-    /// The axis of time of a value of the model, from what is known of any that looks at it.
-    pub(super) fn time_of(&self, value: Value) -> Option<usize> {
-        let views = self.known.values().filter_map(|known| match known {
-            Known::Data(view) if view.value == value => Some(view),
-            _ => None,
-        });
-        let mut times = views.flat_map(View::atoms).filter_map(|atom| match atom {
-            Atom::Axis(axis) if self.axes.role(axis) == Some(Role::Time) => Some(axis),
-            _ => None,
-        });
-        times.next()
     }
 
     /// Puts one value of the model in the place of another, which has the same numbers.

@@ -47,9 +47,17 @@ fn advice(refused: &[Refused]) -> &'static str {
     let has = |op: &str| refused.iter().any(|node| node.op == op);
     if has("If") {
         "branches are not read; export the model without them, and only its recurrent part"
+    } else if refused.iter().any(|node| node.op == "Equal" && node.reason.contains("masks")) {
+        "masks, as Keras' Masking and mask_zero=True make them, are not read from ONNX; load the \
+         `.keras` file itself, which says them, or export the model without them and give the \
+         lengths of rows to run_lengths"
+    } else if refused.iter().any(|node| node.name.contains("time_distributed")) {
+        "Keras' TimeDistributed over a time that is open is exported as a loop, whose numbers are not \
+         those of Keras: give the model a fixed time, Input((10, 5)), or use Dense without it, which \
+         does the same at every step; or load the `.keras` file itself"
     } else if has("Loop") || has("Scan") {
-        "of loops only those are read that tf2onnx makes of Keras' SimpleRNN and GRU; load the \
-         `.keras` file itself, or export PyTorch with dynamo=False"
+        "of loops only those are read that tf2onnx makes of Keras' SimpleRNN, GRU and LSTM without \
+         masks; load the `.keras` file itself, or export PyTorch with dynamo=False"
     } else if refused.iter().any(|node| node.reason.contains("hidden_size is not")) {
         "the file is broken; save the state_dict as .safetensors and describe the layer in a spec \
          with proj_size"

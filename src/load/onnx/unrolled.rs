@@ -1,159 +1,437 @@
-//! An Elman network written out step by step, as PyTorch's dynamo exporter does for `nn.RNN` over a
-//! fixed number of steps: recognised where its steps are joined along time.
+//! Sequences written out step by step: PyTorch's cells in a Python loop, `nn.RNN` by its dynamo
+//! exporter, Keras' `unroll=True` and `TimeDistributed`.
+//!
+//! Values that are one for each step of a sequence are recognised as a sequence: the steps of one, or
+//! what the same node makes of each step of others, or the states of one cell, which are a layer.
+//! Where that is not proven, the graph stays what it is.
+
+use std::collections::{HashMap, VecDeque};
 
 use super::Reason;
 use super::call::Call;
+use super::cells::{Found, Step, is_zero};
 use super::reader::Reader;
-use super::view::{Atom, Form, View, row};
-use crate::model::{
-    Activation, Cell, CellWeights, Dense, Direction, Node, Op, Port, Recurrent, RecurrentWeights,
-    Select, Value,
-};
+use super::view::{Atom, Form, View};
+use crate::model::{Activation, Direction, Extent, Node, Op, Output, Port, Select, Shape, Value};
 
-/// One step: `activation(step of a sequence + U h + b)`.
-struct Link<'m> {
-    activation: Activation,
-    sequence: Value,
-    step: isize,
-    before: Before<'m>,
+/// Nodes between a sequence and the values for its steps, layers counted as one.
+const DEEPEST: usize = 24;
+/// So many values are looked at in search of the old state of a step.
+const WIDEST: usize = 48;
+
+/// What was recognised of a graph.
+#[derive(Debug, Default)]
+pub(super) struct Unrolled {
+    /// States that are steps of layers.
+    steps: HashMap<Value, (Value, usize)>,
+    /// What stands in the place of values.
+    replaced: HashMap<Value, Value>,
+    /// Values that were looked at.
+    seen: usize,
 }
 
-/// The state that a step starts from.
-enum Before<'m> {
-    /// A state, and what it is multiplied by.
-    State(Value, &'m Dense),
-    /// Zero: of its product the bias is left.
-    Zero(&'m [f32]),
+/// The steps of one cell, in the order in which they are taken.
+struct Chain {
+    found: Found,
+    states: Vec<Value>,
+    inputs: Vec<Value>,
+    /// Where it starts: h, and c of an LSTM; none where these are zero.
+    start: Vec<Value>,
 }
 
-/// The sequence that the joined steps of a network are, if that is what they are.
-pub(super) fn recognised(
-    reader: &mut Reader<'_, '_>,
-    call: &Call<'_, '_>,
+/// The joined values as a sequence, if they are recognised as one.
+pub(super) fn joined<'a>(
+    reader: &mut Reader<'_, 'a>,
+    call: &Call<'_, 'a>,
     views: &[View],
     axis: usize,
 ) -> Result<Option<View>, Reason> {
     let plain = |view: &View| {
-        view.form == Form::Vector
-            && view.axes[axis].is_empty()
-            && view.start == 0
-            && view.rank() == 3
+        view.form == Form::Vector && view.axes[axis].is_empty() && !view.index && !view.reversed
     };
     if views.len() < 2 || !views.iter().all(plain) {
         return Ok(None);
     }
+    let views: Vec<View> =
+        views.iter().map(|view| reader.settled(view)).collect::<Result<_, _>>()?;
+    if views.iter().any(|view| view.axes != views[0].axes) {
+        return Ok(None);
+    }
     let values: Vec<Value> = views.iter().map(|view| view.value).collect();
-    let Some((layer, input, initial)) = chain(&reader.nodes, &values) else { return Ok(None) };
-    let Some(time) = time_axis(reader, input, views.len()) else { return Ok(None) };
-    let units = layer.hidden_size();
-    let mut inputs = vec![input];
-    inputs.extend(initial);
-    let backwards = layer.direction() == Direction::Reverse;
-    let value = reader.emit(call.name(), Op::Recurrent(layer), &inputs);
-    // What looks at single steps looks at the layer from now on.
-    for (step, &old) in values.iter().enumerate() {
-        let last = if backwards { step == 0 } else { step + 1 == values.len() };
-        let new = match value {
-            Value::Node { node, .. } if last => Value::Node { node, port: Port::Last },
-            _ => reader.select(value, Select::Step(isize::try_from(step).unwrap_or(isize::MAX))),
-        };
-        reader.replace(old, new);
-    }
-    let mut axes = views[0].axes.clone();
-    axes[axis] = vec![Atom::Axis(time)];
-    if let Some(last) = axes.last_mut() {
-        *last = row(units, 1);
-    }
-    Ok(Some(View { sole: false, ..View::new(value, Form::Sequence, units, axes) }))
-}
-
-/// The axis of time of the sequence `input`, if it has so many steps.
-fn time_axis(reader: &Reader<'_, '_>, input: Value, steps: usize) -> Option<usize> {
-    let time = reader.time_of(input)?;
-    (reader.axes.size(time) == Some(steps)).then_some(time)
-}
-
-/// The layer that gives these values, its sequence, and where it starts if that is not zero.
-fn chain(nodes: &[Node], values: &[Value]) -> Option<(Recurrent, Value, Option<Value>)> {
-    let links: Vec<Link<'_>> =
-        values.iter().map(|&value| link(nodes, value)).collect::<Option<_>>()?;
-    let follows = |link: &Link<'_>, before: Value| matches!(link.before, Before::State(state, _) if state == before);
-    let count = links.len();
-    let forward = (1..count).all(|step| follows(&links[step], values[step - 1]));
-    let reverse = (1..count).all(|step| follows(&links[step - 1], values[step]));
-    let (direction, first, second) = match (forward, reverse) {
-        (true, false) => (Direction::Forward, &links[0], &links[1]),
-        (false, true) => (Direction::Reverse, &links[count - 1], &links[count - 2]),
-        _ => return None,
+    let backwards: Vec<Value> = values.iter().rev().copied().collect();
+    let found = match reader.lifted(call.name(), &values, 0) {
+        Some(value) => Some((value, false)),
+        // A layer can hand out its steps in the order in which it takes them.
+        None => reader.layer_of(&backwards, 0).map(|value| (value, true)),
     };
-    let Before::State(_, recurrent) = second.before else { return None };
-    for (step, link) in links.iter().enumerate() {
-        let place = isize::try_from(step).ok()?;
-        let last = step + 1 == count && link.step == -1;
-        let alike = match link.before {
-            Before::State(_, dense) => dense == recurrent,
-            Before::Zero(_) => std::ptr::eq(link, first),
-        };
-        let same = link.activation == first.activation && link.sequence == first.sequence;
-        if !(alike && same && (link.step == place || last)) {
+    let Some((value, reversed)) = found else { return Ok(None) };
+    let mut axes = views[0].axes.clone();
+    axes[axis] = vec![Atom::Axis(reader.axes.steps(call.name(), values.len()))];
+    let view = View::new(value, Form::Sequence, views[0].features, axes);
+    Ok(Some(View { sole: false, reversed, ..view }))
+}
+
+/// Recognises the layers of which only last states are used, and puts all in an order in which it can
+/// run. What the outputs show is looked up after this.
+pub(super) fn collapse(reader: &mut Reader<'_, '_>) {
+    for node in (0..reader.nodes.len()).rev() {
+        let value = Value::Node { node, port: Port::Main };
+        let may_be = matches!(reader.nodes[node].op, Op::Activation(_) | Op::Add | Op::Multiply);
+        if may_be && !reader.unrolled.steps.contains_key(&value) {
+            reader.layer_to(value);
+        }
+    }
+    let replaced = std::mem::take(&mut reader.unrolled.replaced);
+    for value in reader.nodes.iter_mut().flat_map(|node| &mut node.inputs) {
+        *value = replaced.get(value).copied().unwrap_or(*value);
+    }
+}
+
+impl Reader<'_, '_> {
+    /// One value for each step as a sequence of these.
+    fn lifted(&mut self, name: &str, values: &[Value], depth: usize) -> Option<Value> {
+        self.unrolled.seen += values.len();
+        let many = 4096 + 256 * self.graph.nodes.len();
+        if depth > DEEPEST || self.unrolled.seen > many {
             return None;
         }
+        if let Some(sequence) = self.sequence_of(values) {
+            return Some(sequence);
+        }
+        if values.iter().all(|value| *value == values[0]) && self.is_vector(values[0]) {
+            return Some(self.emit(name, Op::Repeat { steps: values.len() }, &values[..1]));
+        }
+        self.layer_of(values, depth).or_else(|| self.alike(values, depth))
     }
-    let initial = match first.before {
-        Before::State(state, _) => Some(state),
-        // The product with zero leaves the bias.
-        Before::Zero(bias) if recurrent.bias().unwrap_or_default() == bias => None,
-        Before::Zero(bias) if recurrent.bias().is_none() && bias.iter().all(|&b| b == 0.0) => None,
-        Before::Zero(_) => return None,
-    };
-    let Value::Node { node, port: Port::Main } = first.sequence else { return None };
-    let Node { op: Op::Dense(input), inputs, .. } = &nodes[node] else { return None };
-    let linear = |dense: &Dense| dense.activation() == Activation::Linear;
-    if !linear(input) || !linear(recurrent) {
-        return None;
-    }
-    let weights = CellWeights {
-        bias: input.bias().map(<[f32]>::to_vec),
-        recurrent_bias: recurrent.bias().map(<[f32]>::to_vec),
-        ..CellWeights::new(
-            input.weights().clone(),
-            RecurrentWeights::Matrix(recurrent.weights().clone()),
-        )
-    };
-    let cell = Cell::simple_rnn(first.activation);
-    let layer = Recurrent::new(cell, direction, vec![weights]).ok()?;
-    Some((layer, inputs[0], initial))
-}
 
-fn node(nodes: &[Node], value: Value) -> Option<&Node> {
-    match value {
-        Value::Node { node, port: Port::Main } => nodes.get(node),
-        _ => None,
+    /// The sequence of which the values are all steps in order.
+    fn sequence_of(&mut self, values: &[Value]) -> Option<Value> {
+        let place = |value: Value| match self.unrolled.steps.get(&value) {
+            Some(&(sequence, step)) => Some((sequence, isize::try_from(step).ok()?)),
+            None => match self.node_of(value)? {
+                Node { op: Op::Select(Select::Step(step)), inputs, .. } => Some((inputs[0], *step)),
+                // Entries of an input in time, as it may turn out.
+                Node { op: Op::Select(Select::State(state)), inputs, .. } => {
+                    Some((inputs[0], isize::try_from(*state).ok()?))
+                }
+                _ => None,
+            },
+        };
+        let (sequence, _) = place(values[0])?;
+        let last = values.len() - 1;
+        for (step, &value) in values.iter().enumerate() {
+            let (other, found) = place(value)?;
+            let here = isize::try_from(step) == Ok(found) || (step == last && found == -1);
+            if other != sequence || !here {
+                return None;
+            }
+        }
+        if let Value::Input(input) = sequence
+            && let Shape::States { count, .. } = self.inputs[input].shape
+            && count == values.len()
+        {
+            self.axes.suppose_time(&self.inputs[input].name);
+        }
+        (self.steps_of(sequence) == Some(values.len())).then_some(sequence)
     }
-}
 
-fn link(nodes: &[Node], value: Value) -> Option<Link<'_>> {
-    let Node { op: Op::Activation(activation), inputs, .. } = node(nodes, value)? else {
-        return None;
-    };
-    let sum = node(nodes, inputs[0])?;
-    let (step, before) = match (&sum.op, &sum.inputs[..]) {
-        (Op::Add, &[a, b]) => {
-            let (dense, step) = match (node(nodes, a), node(nodes, b)) {
-                (Some(Node { op: Op::Dense(dense), inputs, .. }), _) => ((inputs[0], dense), b),
-                (_, Some(Node { op: Op::Dense(dense), inputs, .. })) => ((inputs[0], dense), a),
+    /// The number of steps of a sequence, if it is fixed.
+    fn steps_of(&self, mut value: Value) -> Option<usize> {
+        while let Value::Node { node, port: Port::Main } = value {
+            let Node { op, inputs, .. } = &self.nodes[node];
+            match op {
+                Op::Repeat { steps } | Op::Unroll { steps } => return Some(*steps),
+                Op::Recurrent(_)
+                | Op::Dense(_)
+                | Op::Activation(_)
+                | Op::Embedding(_)
+                | Op::ScaleShift(_)
+                | Op::Concat
+                | Op::Add
+                | Op::Multiply
+                | Op::Select(Select::Features { .. }) => value = inputs[0],
                 _ => return None,
+            }
+        }
+        match value {
+            Value::Input(input) => match self.inputs[input].shape {
+                Shape::Sequence { time: Extent::Fixed(steps), .. } => Some(steps),
+                _ => None,
+            },
+            Value::Node { .. } => None,
+        }
+    }
+
+    /// Whether a value is known to be a row for each of the batch, and no states.
+    fn is_vector(&self, mut value: Value) -> bool {
+        loop {
+            let (node, port) = match value {
+                Value::Input(input) => {
+                    return matches!(self.inputs[input].shape, Shape::Vector { .. });
+                }
+                Value::Node { node, port } => (node, port),
             };
-            (step, Before::State(dense.0, dense.1))
+            let Node { op, inputs, .. } = &self.nodes[node];
+            match op {
+                _ if port == Port::Last => return true,
+                Op::Select(Select::Step(_) | Select::State(_)) => return true,
+                Op::Constant(constant) => {
+                    return matches!(constant.shape(), Shape::Vector { .. });
+                }
+                Op::Dense(_)
+                | Op::Activation(_)
+                | Op::ScaleShift(_)
+                | Op::Concat
+                | Op::Add
+                | Op::Multiply
+                | Op::Select(Select::Features { .. })
+                    if port == Port::Main =>
+                {
+                    value = inputs[0];
+                }
+                _ => return false,
+            }
         }
-        (Op::ScaleShift(affine), &[of]) if affine.scale().iter().all(|&s| s == 1.0) => {
-            (of, Before::Zero(affine.shift()))
+    }
+
+    /// What one node makes of each step.
+    fn alike(&mut self, values: &[Value], depth: usize) -> Option<Value> {
+        let first = self.node_of(values[0])?;
+        let by_steps = matches!(
+            first.op,
+            Op::Dense(_)
+                | Op::Activation(_)
+                | Op::ScaleShift(_)
+                | Op::Concat
+                | Op::Add
+                | Op::Multiply
+                | Op::Select(Select::Features { .. })
+        );
+        let count = first.inputs.len();
+        let same = |value: &Value| {
+            self.node_of(*value)
+                .is_some_and(|node| node.op == first.op && node.inputs.len() == count)
+        };
+        if !by_steps || !values.iter().all(same) {
+            return None;
         }
-        (Op::Select(_), _) => (inputs[0], Before::Zero(&[])),
-        _ => return None,
+        let (name, op) = (first.name.clone(), first.op.clone());
+        let mut inputs = Vec::with_capacity(count);
+        for input in 0..count {
+            let each = values.iter().map(|&value| self.node_of(value).map(|n| n.inputs[input]));
+            let each: Vec<Value> = each.collect::<Option<_>>()?;
+            inputs.push(self.lifted(&name, &each, depth + 1)?);
+        }
+        Some(self.emit(&name, op, &inputs))
+    }
+
+    /// The layer whose states the values are.
+    fn layer_of(&mut self, values: &[Value], depth: usize) -> Option<Value> {
+        let (&first, &last) = (values.first()?, values.last()?);
+        for (direction, end) in [(Direction::Forward, last), (Direction::Reverse, first)] {
+            let Some(chain) = self.chain(end) else { continue };
+            let mut states = chain.states.clone();
+            if direction == Direction::Reverse {
+                states.reverse();
+            }
+            if states == values {
+                return self.layer(&chain, direction, depth);
+            }
+        }
+        None
+    }
+
+    /// Recognises the layer whose last state a value is.
+    fn layer_to(&mut self, value: Value) {
+        let Some(chain) = self.chain(value) else { return };
+        let forward = self.layer(&chain, Direction::Forward, 0);
+        if forward.is_none() {
+            self.layer(&chain, Direction::Reverse, 0);
+        }
+    }
+
+    /// Puts a layer in the place of its steps.
+    fn layer(&mut self, chain: &Chain, direction: Direction, depth: usize) -> Option<Value> {
+        let (mut states, mut steps) = (chain.states.clone(), chain.inputs.clone());
+        if direction == Direction::Reverse {
+            states.reverse();
+            steps.reverse();
+        }
+        let layer = chain.found.layer(direction).ok()?;
+        let name = self.node_of(states[0])?.name.clone();
+        let mut sequence = self.lifted(&name, &steps, depth + 1)?;
+        if chain.found.input().1 {
+            let Node { op: Op::Dense(_), inputs, .. } = self.node_of(sequence)? else {
+                return None;
+            };
+            sequence = inputs[0];
+        }
+        let inputs = [&[sequence][..], &chain.start].concat();
+        let value = self.emit(&name, Op::Recurrent(layer), &inputs);
+        let Value::Node { node, .. } = value else { return None };
+        for (step, &old) in states.iter().enumerate() {
+            let new = match Some(&old) == chain.states.last() {
+                true => Value::Node { node, port: Port::Last },
+                false => self.select(value, Select::Step(isize::try_from(step).ok()?)),
+            };
+            self.unrolled.steps.insert(old, (value, step));
+            self.unrolled.steps.insert(new, (value, step));
+            self.put(old, new);
+        }
+        if let Some(old) = chain.found.new_cell {
+            let last = Value::Node { node, port: Port::FinalCell };
+            let new = self.select(last, Select::State(0));
+            self.put(old, new);
+        }
+        Some(value)
+    }
+
+    /// Puts one value in the place of another, in what was read and in what will be.
+    fn put(&mut self, old: Value, new: Value) {
+        self.unrolled.replaced.insert(old, new);
+        self.replace(old, new);
+    }
+
+    /// The steps of one cell, two at least, of which a value is the last state.
+    fn chain(&mut self, last: Value) -> Option<Chain> {
+        for state in operands(&self.nodes, last) {
+            self.unrolled.seen += 1;
+            let step = Step { nodes: &self.nodes, input: None, state: Some(state) };
+            let Some(found) = step.cell(last) else { continue };
+            if let Some(chain) = self.chain_of(last, state, found) {
+                return Some(chain);
+            }
+        }
+        None
+    }
+
+    /// The same where the state before the last is known.
+    fn chain_of(&mut self, last: Value, before: Value, found: Found) -> Option<Chain> {
+        let (mut states, mut inputs) = (vec![last], vec![found.input().0]);
+        let (mut state, mut cell) = (before, found.old_cell);
+        let start = loop {
+            self.unrolled.seen += 1;
+            let many = 4096 + 256 * self.graph.nodes.len();
+            if self.unrolled.seen > many {
+                return None;
+            }
+            if let Some((step, older)) = self.step_before(&found, state, cell) {
+                states.push(state);
+                inputs.push(step.input().0);
+                let Some(older) = older else { break Vec::new() };
+                (state, cell) = (older, step.old_cell);
+                continue;
+            }
+            let lstm = found.new_cell.is_some();
+            let zero = |value: Option<Value>| value.is_none_or(|value| is_zero(&self.nodes, value));
+            match cell {
+                _ if zero(Some(state)) && zero(cell) => break Vec::new(),
+                Some(cell) if lstm => break vec![state, cell],
+                None if !lstm => break vec![state],
+                _ => return None,
+            }
+        };
+        if states.len() < 2 {
+            return None;
+        }
+        states.reverse();
+        inputs.reverse();
+        Some(Chain { found, states, inputs, start })
+    }
+
+    /// The step of the same cell that gives a state, and the state before it; none if that is zero and
+    /// left out.
+    fn step_before(
+        &self,
+        found: &Found,
+        state: Value,
+        cell: Option<Value>,
+    ) -> Option<(Found, Option<Value>)> {
+        let fits = |step: &Found| step.new_cell == cell && step.input().1 == found.input().1;
+        for older in operands(&self.nodes, state) {
+            let step = Step { nodes: &self.nodes, input: None, state: Some(older) };
+            let step = step.cell(state).filter(|step| fits(step) && step.is_same(found));
+            if let Some(step) = step {
+                return Some((step, Some(older)));
+            }
+        }
+        let first = Step { nodes: &self.nodes, input: None, state: None }.cell(state)?;
+        let zero = first.old_cell.is_none_or(|cell| is_zero(&self.nodes, cell));
+        (fits(&first) && zero && first.is_first_of(found)).then_some((first, None))
+    }
+
+    fn node_of(&self, value: Value) -> Option<&Node> {
+        match value {
+            Value::Node { node, port: Port::Main } => self.nodes.get(node),
+            _ => None,
+        }
+    }
+}
+
+/// Values near a new state that are multiplied by weights: its old state is one of the first.
+fn operands(nodes: &[Node], new: Value) -> Vec<Value> {
+    const MOST: usize = 4;
+    let (mut found, mut queue, mut seen) = (Vec::new(), VecDeque::from([new]), 0);
+    while let Some(value) = queue.pop_front() {
+        let Value::Node { node, port: Port::Main } = value else { continue };
+        let Node { op, inputs, .. } = &nodes[node];
+        match op {
+            Op::Dense(dense)
+                if dense.activation() == Activation::Linear && !found.contains(&inputs[0]) =>
+            {
+                found.push(inputs[0]);
+            }
+            Op::Activation(_) | Op::Add | Op::Multiply | Op::ScaleShift(_) => {
+                queue.extend(inputs);
+            }
+            Op::Select(Select::Features { .. }) => queue.extend(inputs),
+            _ => {}
+        }
+        seen += 1;
+        if seen > WIDEST || found.len() == MOST {
+            break;
+        }
+    }
+    found
+}
+
+/// Puts nodes behind those that they use, in the order in which they are otherwise.
+pub(super) fn sort(nodes: &mut Vec<Node>, outputs: &mut [Output]) {
+    let in_order = |(place, node): (usize, &Node)| {
+        node.inputs.iter().all(|value| !matches!(value, Value::Node { node, .. } if *node >= place))
     };
-    let Node { op: Op::Select(Select::Step(place)), inputs, .. } = node(nodes, step)? else {
-        return None;
+    if nodes.iter().enumerate().all(in_order) {
+        return;
+    }
+    let (mut places, mut open) = (vec![None; nodes.len()], vec![false; nodes.len()]);
+    let mut order = Vec::with_capacity(nodes.len());
+    for first in 0..nodes.len() {
+        // Nodes to place, each with the input that is looked at next.
+        let mut waiting = vec![(first, 0)];
+        while let Some((node, input)) = waiting.pop() {
+            if input == 0 && std::mem::replace(&mut open[node], true) {
+                continue;
+            }
+            match nodes[node].inputs.get(input) {
+                Some(&Value::Node { node: before, .. }) => {
+                    waiting.push((node, input + 1));
+                    waiting.push((before, 0));
+                }
+                Some(Value::Input(_)) => waiting.push((node, input + 1)),
+                None => {
+                    places[node] = Some(order.len());
+                    order.push(node);
+                }
+            }
+        }
+    }
+    let mut all: Vec<Option<Node>> = std::mem::take(nodes).into_iter().map(Some).collect();
+    nodes.extend(order.into_iter().filter_map(|node| all[node].take()));
+    let moved = |value: &mut Value| {
+        if let Value::Node { node, .. } = value {
+            *node = places[*node].unwrap_or(*node);
+        }
     };
-    Some(Link { activation: *activation, sequence: inputs[0], step: *place, before })
+    nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(&moved);
+    outputs.iter_mut().for_each(|output| moved(&mut output.value));
 }
