@@ -110,12 +110,9 @@ fn exact_step(model: &Model, x: &[f32], state: &[f32]) -> [Vec<f64>; 2] {
         h.clone_from(&step.state.hidden);
         after.extend(h.iter().zip(&step.state.cell).flat_map(|(&h, &c)| [h, c]));
     }
-    let ops = || model.nodes().iter().map(|node| &node.op);
-    let dense = ops().find_map(|op| if let Op::Dense(dense) = op { Some(dense) } else { None });
-    let bias = ops().find_map(|op| if let Op::ScaleShift(bias) = op { Some(bias) } else { None });
-    let (dense, bias) = (dense.expect("a dense layer"), bias.expect("its bias"));
-    assert!(dense.bias().is_none() && bias.scale().iter().all(|&scale| scale == 1.0));
-    let bias = widen(bias.shift());
+    let head = model.nodes().iter().find(|node| node.name == "dense_2").expect("the head");
+    let Op::Dense(dense) = &head.op else { panic!("{:?}", head.op.name()) };
+    let bias = widen(dense.bias().expect("its bias"));
     let mask = dense_of(&widen(dense.weights().values()), &h, &bias, Activation::Sigmoid);
     [mask, after]
 }

@@ -198,8 +198,6 @@ fn kinds_that_are_known_and_not_read() {
     let spec = r#"{"ritornello": 1, "inputs": [{"name": "x", "axes": ["batch", 2]}], "nodes": [],
                    "outputs": ["x"]}"#;
     let spec = Spec::from_json(spec).unwrap();
-    let onnx = fixture("onnx-node-gru", "model.onnx");
-    refused(load_with_spec(onnx, &spec), &["a spec beside an ONNX file", "load it without"]);
     let json = fixture("audio-rtneural", "model.json");
     refused(load_with_spec(json, &spec), &["a spec beside this JSON", "load it without"]);
     refused(

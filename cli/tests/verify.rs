@@ -6,7 +6,8 @@ use ritornello::Array;
 use support::{Room, array, chain, fixture, two_inputs};
 
 /// Fixtures without a model of their own.
-const NOT_VERIFIED: [&str; 4] = ["cells", "dtln", "keras-files", "torch-files"];
+const NOT_VERIFIED: [&str; 6] =
+    ["cells", "dtln", "keras-files", "onnx-refused", "silero", "torch-files"];
 
 #[test]
 fn every_fixture_passes() {

@@ -110,6 +110,36 @@ fn constants_that_grow() {
     }
 }
 
+/// Steps of a cell as far as a file goes, which are no sequence, and are looked at again and again.
+#[test]
+fn steps_without_end() {
+    for joined in [0, 400] {
+        let mut file = File::new(14);
+        file.input("x", &["b", "3", "2"]);
+        file.tensor("W", &[2, 2], &[0.5; 4]);
+        file.integers("first", &[0]);
+        file.integers("one", &[1]);
+        let gather = Node::new("Gather", &["x", "first"], &["part"]);
+        file.node(gather.with(attribute_int("axis", 1)));
+        file.node(Node::new("Squeeze", &["part", "one"], &["h0"]));
+        file.node(Node::new("MatMul", &["h0", "W"], &["Wx"]));
+        for round in 1..3000 {
+            let name = |what: &str| format!("{what}{round}");
+            file.node(Node::new("MatMul", &[&format!("h{}", round - 1), "W"], &[&name("Uh")]));
+            file.node(Node::new("Add", &["Wx", &name("Uh")], &[&name("sum")]));
+            file.node(Node::new("Tanh", &[&name("sum")], &[&name("h")]));
+            file.node(Node::new("Unsqueeze", &[&name("h"), "one"], &[&name("u")]));
+        }
+        for end in 3000 - joined..3000 {
+            let (last, before) = (format!("u{}", end - 1), format!("u{}", end - 2));
+            let both = Node::new("Concat", &[&before, &last], &[&format!("both{end}")]);
+            file.node(both.with(attribute_int("axis", 1)));
+        }
+        file.output("h2999");
+        assert!(survives(&file, &format!("{joined} joined")), "{joined}");
+    }
+}
+
 #[test]
 fn axes_that_grow() {
     let mut file = File::new(11);

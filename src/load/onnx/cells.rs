@@ -5,7 +5,7 @@
 
 use super::Reason;
 use crate::model::{
-    Activation, Cell, CellWeights, Direction, Gru, GruReset, Lstm, Matrix, Node, Op, Port,
+    Activation, Cell, CellWeights, Dense, Direction, Gru, GruReset, Lstm, Matrix, Node, Op, Port,
     Recurrent, RecurrentWeights, Select, Value,
 };
 
@@ -195,42 +195,49 @@ impl Step<'_> {
         if self.starts() { self.scaled(value, 0.0, 0.0) } else { None }
     }
 
-    /// A value as products with weights, summed.
-    fn products(&self, value: Value, depth: usize) -> Option<Vec<Product>> {
+    /// A value as products with weights, summed; of all features, or of those in a range.
+    fn products(
+        &self,
+        value: Value,
+        range: Option<[usize; 2]>,
+        depth: usize,
+    ) -> Option<Vec<Product>> {
         let (op, inputs) = self.op(value).filter(|_| depth < DEEPEST)?;
+        let part = |numbers: &[f32]| match range {
+            Some([start, end]) => numbers[start..end].to_vec(),
+            None => numbers.to_vec(),
+        };
+        let product = |of: Value, whole: bool, dense: &Dense| {
+            let weights = match range {
+                Some([start, end]) => dense.weights().row_block(start, end),
+                None => dense.weights().clone(),
+            };
+            vec![Product { of, whole, weights: Some(weights), bias: dense.bias().map(part) }]
+        };
         match (op, inputs) {
             (Op::Dense(dense), &[of]) if dense.activation() == Activation::Linear => {
-                let bias = dense.bias().map(<[f32]>::to_vec);
-                let weights = Some(dense.weights().clone());
-                Some(vec![Product { of, whole: false, weights, bias }])
+                Some(product(of, false, dense))
             }
             // A step of a sequence that was multiplied before it was taken apart.
             (Op::Select(Select::Step(_)), &[of]) => match self.op(of)? {
                 (Op::Dense(dense), _) if dense.activation() == Activation::Linear => {
-                    let bias = dense.bias().map(<[f32]>::to_vec);
-                    let weights = Some(dense.weights().clone());
-                    Some(vec![Product { of: value, whole: true, weights, bias }])
+                    Some(product(value, true, dense))
                 }
                 _ => None,
             },
             (Op::Add, &[a, b]) => {
-                let (mut a, b) = (self.products(a, depth + 1)?, self.products(b, depth + 1)?);
-                a.extend(b);
-                (a.len() <= 4).then_some(a)
+                let mut sum = self.products(a, range, depth + 1)?;
+                sum.extend(self.products(b, range, depth + 1)?);
+                (sum.len() <= 4).then_some(sum)
             }
             (Op::Select(Select::Features { start, end }), &[of]) => {
-                let rows = |Product { of, whole, weights, bias }: Product| Product {
-                    of,
-                    whole,
-                    weights: weights.map(|weights| weights.row_block(*start, *end)),
-                    bias: bias.map(|bias| bias[*start..*end].to_vec()),
-                };
-                Some(self.products(of, depth + 1)?.into_iter().map(rows).collect())
+                let [first, last] = range.unwrap_or([0, end - start]);
+                self.products(of, Some([start + first, start + last]), depth + 1)
             }
             (Op::ScaleShift(affine), &[of]) if affine.scale().iter().all(|&s| s == 1.0) => {
-                let mut products = self.products(of, depth + 1)?;
+                let mut products = self.products(of, range, depth + 1)?;
                 let first = products.first_mut()?;
-                first.bias = summed(&first.bias, &Some(affine.shift().to_vec()));
+                first.bias = summed(&first.bias, &Some(part(affine.shift())));
                 Some(products)
             }
             _ => None,
@@ -239,7 +246,7 @@ impl Step<'_> {
 
     /// Exactly one product with the input and one with `state`; that is left out where it is none.
     fn gate(&self, value: Value, state: Option<Value>) -> Option<[Product; 2]> {
-        let products = self.products(value, 0)?;
+        let products = self.products(value, None, 0)?;
         let (a, b) = match (<[Product; 2]>::try_from(products), state) {
             (Ok([a, b]), Some(_)) => (a, b),
             (Err(products), None) => {
@@ -352,7 +359,7 @@ impl Step<'_> {
 
     /// r and the products of `(W x + b) + r ⊙ (U h + b')`.
     fn after(&self, input: Value, gated: Value) -> Option<(Value, [Product; 2])> {
-        let alone = |value: Value| <[Product; 1]>::try_from(self.products(value, 0)?).ok();
+        let alone = |value: Value| <[Product; 1]>::try_from(self.products(value, None, 0)?).ok();
         let [x] = alone(input)?;
         let Some(state) = self.state else {
             // Of U h + b' the bias is left.
@@ -372,7 +379,7 @@ impl Step<'_> {
 
     /// r and the products of `W x + b + U (r ⊙ h)`.
     fn before(&self, sum: Value, input: Value) -> Option<(Value, [Product; 2])> {
-        let products = self.products(sum, 0)?;
+        let products = self.products(sum, None, 0)?;
         let gated = products.iter().find(|product| product.of != input)?.of;
         let r = self.times_state(gated)?;
         Some((r, self.gate(sum, Some(gated))?))

@@ -5,7 +5,7 @@
 //! what the same node makes of each step of others, or the states of one cell, which are a layer.
 //! Where that is not proven, the graph stays what it is.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::Reason;
 use super::call::Call;
@@ -26,6 +26,8 @@ pub(super) struct Unrolled {
     steps: HashMap<Value, (Value, usize)>,
     /// What stands in the place of values.
     replaced: HashMap<Value, Value>,
+    /// States of cells that are no layer.
+    tried: HashSet<Value>,
     /// Values that were looked at.
     seen: usize,
 }
@@ -77,7 +79,8 @@ pub(super) fn collapse(reader: &mut Reader<'_, '_>) {
     for node in (0..reader.nodes.len()).rev() {
         let value = Value::Node { node, port: Port::Main };
         let may_be = matches!(reader.nodes[node].op, Op::Activation(_) | Op::Add | Op::Multiply);
-        if may_be && !reader.unrolled.steps.contains_key(&value) {
+        let known = reader.unrolled.steps.contains_key(&value);
+        if may_be && !known && !reader.unrolled.tried.contains(&value) {
             reader.layer_to(value);
         }
     }
@@ -91,8 +94,7 @@ impl Reader<'_, '_> {
     /// One value for each step as a sequence of these.
     fn lifted(&mut self, name: &str, values: &[Value], depth: usize) -> Option<Value> {
         self.unrolled.seen += values.len();
-        let many = 4096 + 256 * self.graph.nodes.len();
-        if depth > DEEPEST || self.unrolled.seen > many {
+        if depth > DEEPEST || self.unrolled.seen > self.most_seen() {
             return None;
         }
         if let Some(sequence) = self.sequence_of(values) {
@@ -102,6 +104,11 @@ impl Reader<'_, '_> {
             return Some(self.emit(name, Op::Repeat { steps: values.len() }, &values[..1]));
         }
         self.layer_of(values, depth).or_else(|| self.alike(values, depth))
+    }
+
+    /// So many values are looked at in a graph.
+    fn most_seen(&self) -> usize {
+        4096 + 64 * self.graph.nodes.len()
     }
 
     /// The sequence of which the values are all steps in order.
@@ -229,7 +236,7 @@ impl Reader<'_, '_> {
     fn layer_of(&mut self, values: &[Value], depth: usize) -> Option<Value> {
         let (&first, &last) = (values.first()?, values.last()?);
         for (direction, end) in [(Direction::Forward, last), (Direction::Reverse, first)] {
-            let Some(chain) = self.chain(end) else { continue };
+            let Some(chain) = self.chain(end, values.len()) else { continue };
             let mut states = chain.states.clone();
             if direction == Direction::Reverse {
                 states.reverse();
@@ -243,10 +250,11 @@ impl Reader<'_, '_> {
 
     /// Recognises the layer whose last state a value is.
     fn layer_to(&mut self, value: Value) {
-        let Some(chain) = self.chain(value) else { return };
+        let Some(chain) = self.chain(value, usize::MAX) else { return };
         let forward = self.layer(&chain, Direction::Forward, 0);
-        if forward.is_none() {
-            self.layer(&chain, Direction::Reverse, 0);
+        if forward.is_none() && self.layer(&chain, Direction::Reverse, 0).is_none() {
+            // Nor is what ends before the last of them.
+            self.unrolled.tried.extend(chain.states);
         }
     }
 
@@ -292,13 +300,13 @@ impl Reader<'_, '_> {
         self.replace(old, new);
     }
 
-    /// The steps of one cell, two at least, of which a value is the last state.
-    fn chain(&mut self, last: Value) -> Option<Chain> {
+    /// The steps of one cell, from two to `most`, of which a value is the last state.
+    fn chain(&mut self, last: Value, most: usize) -> Option<Chain> {
         for state in operands(&self.nodes, last) {
             self.unrolled.seen += 1;
             let step = Step { nodes: &self.nodes, input: None, state: Some(state) };
             let Some(found) = step.cell(last) else { continue };
-            if let Some(chain) = self.chain_of(last, state, found) {
+            if let Some(chain) = self.chain_of(last, state, found, most) {
                 return Some(chain);
             }
         }
@@ -306,13 +314,12 @@ impl Reader<'_, '_> {
     }
 
     /// The same where the state before the last is known.
-    fn chain_of(&mut self, last: Value, before: Value, found: Found) -> Option<Chain> {
+    fn chain_of(&mut self, last: Value, before: Value, found: Found, most: usize) -> Option<Chain> {
         let (mut states, mut inputs) = (vec![last], vec![found.input().0]);
         let (mut state, mut cell) = (before, found.old_cell);
         let start = loop {
             self.unrolled.seen += 1;
-            let many = 4096 + 256 * self.graph.nodes.len();
-            if self.unrolled.seen > many {
+            if self.unrolled.seen > self.most_seen() || states.len() > most {
                 return None;
             }
             if let Some((step, older)) = self.step_before(&found, state, cell) {
