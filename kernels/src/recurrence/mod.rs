@@ -22,6 +22,7 @@ mod gru;
 mod lstm;
 mod packed;
 mod simple;
+mod sums;
 mod sweep;
 
 pub(crate) use general::{ProductArgs, activate_vectors, general, product};

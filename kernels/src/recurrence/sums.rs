@@ -1,0 +1,235 @@
+//! The sums of one tile: a chain for each, or several that are added at the end, of panels in one piece
+//! or in two parts.
+//!
+//! ```text
+//! for each chain c of p
+//!     part[c] = (start if c = 0 else 0) + row[c] panel[c] + row[c + p] panel[c + p] + ...
+//! sum = (part[0] + part[1]) + (part[2] + part[3])
+//! ```
+//!
+//! 1. All sums of a tile are registers: where there are more, chains or parts go one after the other, and
+//!    those that wait are in memory.
+//! 2. Chains of a small tile run side by side, so that they hide each other's latency.
+
+use crate::gemm::tile::{Ahead, Panels, Sums, accumulate, accumulate_one};
+use crate::simd::Simd;
+use crate::tuning::SUMS_AT_ONCE;
+
+/// Panels in one piece.
+type Whole<const BLOCKS: usize, const VECTORS: usize> = Panels<BLOCKS, VECTORS, VECTORS>;
+
+/// The sums of some panels, each in one piece.
+///
+/// # Safety
+///
+/// Each of `rows` is valid for reading `depth` numbers, and there are as many weights.
+#[inline(always)]
+pub(super) unsafe fn all_at_once<
+    S: Simd,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+>(
+    s: S,
+    mut start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: [*const f32; BLOCKS],
+    [depth, chains]: [usize; 2],
+    ahead: Ahead,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let panels = Whole { starts: panels, depth };
+    // SAFETY: passed on.
+    unsafe {
+        match chains {
+            1 => {
+                accumulate(s, &mut start, rows, panels, [0, depth, 1], ahead);
+                start
+            }
+            2 if const { ROWS * BLOCKS * VECTORS * 2 <= sums_together::<S>(ROWS) } => {
+                let [a, b] = together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth);
+                add(s, a, b)
+            }
+            4 if const { ROWS * BLOCKS * VECTORS * 4 <= sums_together::<S>(ROWS) } => {
+                let [a, b, c, d] =
+                    together::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth);
+                add(s, add(s, a, b), add(s, c, d))
+            }
+            2 => in_turn::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth),
+            4 => in_turn::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth),
+            other => unreachable!("sums are 1, 2 or 4 chains, not {other}"),
+        }
+    }
+}
+
+/// The sums of one part of a panel, then those of the other: for more rows than the registers hold
+/// the sums of a whole panel of.
+///
+/// # Safety
+///
+/// As [`all_at_once`], of a panel of four vectors in two parts.
+#[inline(always)]
+pub(super) unsafe fn part_by_part<
+    S: Simd,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+>(
+    s: S,
+    mut sums: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panel: *const f32,
+    depth: usize,
+    ahead: Ahead,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    for part in 0..2 {
+        let (one, other) = (2 * part, 2 * part + 1);
+        let mut of_part = [[[s.splat(0.0); 2]; 1]; ROWS];
+        for row in 0..ROWS {
+            of_part[row][0] = [sums[row][0][one], sums[row][0][other]];
+        }
+        let weights = panel.wrapping_add(one * depth * S::LANES);
+        let vectors = Panels::<1, 2, 2> { starts: [weights], depth };
+        let (steps, ahead) = ([0, depth, 1], ahead.share(part, part + 1, 2));
+        // SAFETY: passed on.
+        unsafe {
+            accumulate(s, &mut of_part, rows, vectors, steps, ahead);
+        }
+        for row in 0..ROWS {
+            [sums[row][0][one], sums[row][0][other]] = of_part[row][0];
+        }
+        sums = parked(s, sums);
+    }
+    sums
+}
+
+/// Sums of all chains that a tile may have in [`together`]: a row alone all that there is room for,
+/// rows together no more than hide each other's latency.
+const fn sums_together<S: Simd>(rows: usize) -> usize {
+    if rows == 1 { S::ACCUMULATORS } else { SUMS_AT_ONCE }
+}
+
+/// The partial sums of all chains in one loop, so that they overlap: for tiles so small that the
+/// registers hold them all. Chain 0 starts from `start`, the others from zero.
+///
+/// # Safety
+///
+/// Each of `rows` is valid for reading `depth` numbers, and there are as many weights.
+#[inline(always)]
+unsafe fn together<
+    S: Simd,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const CHAINS: usize,
+>(
+    s: S,
+    start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: Whole<BLOCKS, VECTORS>,
+    depth: usize,
+) -> [Sums<S::V, ROWS, BLOCKS, VECTORS>; CHAINS] {
+    let mut parts = [[[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]; CHAINS];
+    parts[0] = start;
+    let mut k = 0;
+    while k + CHAINS <= depth {
+        for chain in 0..CHAINS {
+            // SAFETY: k + chain < depth, for which the caller vouches.
+            unsafe { accumulate_one(s, &mut parts[chain], rows, panels, k + chain) };
+        }
+        k += CHAINS;
+    }
+    for chain in 0..CHAINS - 1 {
+        if k + chain < depth {
+            // SAFETY: k + chain < depth, for which the caller vouches.
+            unsafe { accumulate_one(s, &mut parts[chain], rows, panels, k + chain) };
+        }
+    }
+    parts
+}
+
+/// The sum of 2 or 4 chains, one after the other: for tiles whose own sums overlap already. The
+/// same bits as [`together`].
+///
+/// # Safety
+///
+/// As [`together`].
+#[inline(always)]
+unsafe fn in_turn<
+    S: Simd,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const CHAINS: usize,
+>(
+    s: S,
+    start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: Whole<BLOCKS, VECTORS>,
+    depth: usize,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let steps = [0, depth, CHAINS];
+    // SAFETY: passed on.
+    let total = unsafe { two_in_turn(s, start, rows, panels, steps) };
+    if const { CHAINS == 2 } {
+        return total;
+    }
+    let total = parked(s, total);
+    let zero = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
+    // SAFETY: passed on.
+    add(s, total, unsafe { two_in_turn(s, zero, rows, panels, [2, depth, CHAINS]) })
+}
+
+/// The sum of a chain from `start` on, and of the one after it.
+///
+/// # Safety
+///
+/// As [`together`].
+#[inline(always)]
+unsafe fn two_in_turn<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: Whole<BLOCKS, VECTORS>,
+    [chain, depth, chains]: [usize; 3],
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let (mut even, mut odd) = (start, [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]);
+    // SAFETY: passed on.
+    unsafe {
+        accumulate(s, &mut even, rows, panels, [chain, depth, chains], Ahead::NOTHING);
+        let even = parked(s, even);
+        accumulate(s, &mut odd, rows, panels, [chain + 1, depth, chains], Ahead::NOTHING);
+        add(s, even, odd)
+    }
+}
+
+/// The sums as they are, in memory: while they wait for others they take no registers.
+#[inline(always)]
+fn parked<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    mut sums: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    for row in 0..ROWS {
+        for block in 0..BLOCKS {
+            for vector in 0..VECTORS {
+                s.parked(&mut sums[row][block][vector]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn add<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+    s: S,
+    mut a: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    b: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    for row in 0..ROWS {
+        for block in 0..BLOCKS {
+            for vector in 0..VECTORS {
+                a[row][block][vector] = s.add(a[row][block][vector], b[row][block][vector]);
+            }
+        }
+    }
+    a
+}
