@@ -61,11 +61,8 @@ impl ProjectArgs<'_> {
 /// `args.check()` has passed, and the weights are packed for `S`.
 #[inline(always)]
 pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
-    debug_assert_eq!(
-        args.weights.layout.registers,
-        Registers::of::<S>(),
-        "packed for another level"
-    );
+    let registers = args.weights.layout.registers;
+    debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
     if args.weights.order == Order::Whole {
         matmul::project_by_matrixmultiply(args);
         return;
@@ -128,8 +125,11 @@ unsafe fn project_columns<S: Simd, const VECTORS: usize>(
 ) {
     let rows = args.input.time() * args.input.batch();
     let mut row = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
-    let next =
-        if rows >= ROWS_TO_FETCH { Next::of(args, columns, start, end) } else { Next::NOTHING };
+    let next = if rows >= ROWS_TO_FETCH {
+        Next::of(args, columns.panel, start, end)
+    } else {
+        Next::NOTHING
+    };
     let mut done = 0;
     while done < rows {
         let height = tile_height::<S>(rows - done, VECTORS);
@@ -158,12 +158,7 @@ impl Next {
     const NOTHING: Self = Self { parts: [Ahead::NOTHING; 2] };
 
     #[inline(always)]
-    fn of(
-        args: &ProjectArgs<'_>,
-        Columns { panel, .. }: Columns,
-        start: usize,
-        end: usize,
-    ) -> Self {
+    fn of(args: &ProjectArgs<'_>, panel: usize, start: usize, end: usize) -> Self {
         let (weights, layout) = (args.weights, &args.weights.layout);
         let panel = panel + 1;
         if panel >= args.panels.end || weights.weights.len() < WEIGHTS_TO_FETCH {

@@ -7,7 +7,8 @@
 //! The units are plain outputs: a panel is up to 4 vectors of them.
 //!
 //! Registers of a tile on AVX2: 12 sums (6 rows × 2 vectors, then the other 2), 2 weights, 1 broadcast,
-//! or (3 rows × 4 vectors), 3 broadcasts, 1 weight; on AVX-512: 24 sums (6 rows × 4 vectors), 4 weights, 1 broadcast. A row alone: 8 sums of 2 panels.
+//! or (3 rows × 4 vectors), 3 broadcasts, 1 weight; on AVX-512: 24 sums (6 rows × 4 vectors), 4 weights,
+//! 1 broadcast. A row alone: 8 sums of 2 panels.
 
 use super::{
     Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,

@@ -176,7 +176,7 @@ impl<T> Walk<'_, '_, T> {
         let next = self.next_panels::<S, BLOCKS, VECTORS>();
         let mut row = 0;
         while row < batch {
-            let height = tile_height::<S>(batch - row, at_once(BLOCKS, VECTORS, PART));
+            let height = tile_height::<S>(batch - row, vectors_at_once(BLOCKS, VECTORS, PART));
             let ahead = next.share(row, row + height, batch);
             match height {
                 1 => s.fenced(self.tile_of::<1, BLOCKS, VECTORS, PART>(row, first_panel, ahead)),
@@ -219,7 +219,7 @@ impl<T> Walk<'_, '_, T> {
 }
 
 /// The vectors that a tile sums at once for each row: all of several panels, or a part of one.
-const fn at_once(blocks: usize, vectors: usize, part: usize) -> usize {
+const fn vectors_at_once(blocks: usize, vectors: usize, part: usize) -> usize {
     if blocks == 1 { part } else { blocks * vectors }
 }
 
@@ -250,7 +250,7 @@ where
 {
     #[inline(always)]
     fn run(self, s: S) {
-        if const { ROWS * at_once(BLOCKS, VECTORS, PART) > S::ACCUMULATORS } {
+        if const { ROWS * vectors_at_once(BLOCKS, VECTORS, PART) > S::ACCUMULATORS } {
             unreachable!("a tile has as many sums as the level has accumulators");
         }
         let Self { product: Product { weights, chains, rows, .. }, first_row, first_panel, .. } =
