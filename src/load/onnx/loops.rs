@@ -1,5 +1,5 @@
-//! `Loop` as tf2onnx writes Keras' `SimpleRNN`, `GRU` and, with activations of its own, `LSTM`: a step of the sequence, a cell, and a
-//! condition that holds for as many steps as there are.
+//! `Loop` as tf2onnx writes Keras' `SimpleRNN`, `GRU` and, with activations of its own, `LSTM`: a step of
+//! the sequence, a cell, and a condition that holds for as many steps as there are.
 
 use super::Reason;
 use super::axes::Role;
@@ -87,7 +87,10 @@ pub(super) fn read<'g, 'a>(
     }
     let value = reader.emit(call.name(), Op::Recurrent(layer), &inputs);
     let Value::Node { node, .. } = value else { return Ok(Vec::new()) };
-    let is_new = |known: &Known, state: usize| matches!((known, &results[1 + state]), (Known::Data(a), Known::Data(b)) if a.value == b.value);
+    let is_new = |known: &Known, state: usize| match (known, &results[1 + state]) {
+        (Known::Data(known), Known::Data(new)) => known.value == new.value,
+        _ => false,
+    };
     let mut known = Vec::new();
     for (index, result) in results.iter().enumerate().skip(1) {
         let carries = index <= carried;

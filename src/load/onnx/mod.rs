@@ -19,6 +19,7 @@ mod layout;
 mod lengths;
 mod loops;
 mod ops;
+mod order;
 mod outputs;
 mod pooling;
 mod reader;

@@ -4,8 +4,8 @@ use super::Reason;
 use super::axes::Role::{Batch, Time};
 use super::known::Known;
 use super::reader::Reader;
-use super::unrolled;
 use super::view::{Atom, Form, View};
+use super::{order, unrolled};
 use crate::Error;
 use crate::model::{
     Direction, Model, Node, Op, Output, OutputOrder, Port, Select, SequenceAxes, Shape, ShownAxis,
@@ -60,7 +60,7 @@ pub(super) fn finish(mut reader: Reader<'_, '_>) -> Result<Model, Error> {
         );
         return Err(refused(other, &what));
     }
-    unrolled::sort(&mut reader.nodes, &mut outputs);
+    order::sort(&mut reader.nodes, &mut outputs);
     prune(&mut reader.nodes, &mut outputs);
     let (named, unlike) = (reader.axes.lengths, reader.unlike_lengths);
     let Reader { inputs, nodes, .. } = reader;

@@ -12,7 +12,7 @@ use super::call::Call;
 use super::cells::{Found, Step, is_zero};
 use super::reader::Reader;
 use super::view::{Atom, Form, View};
-use crate::model::{Activation, Direction, Extent, Node, Op, Output, Port, Select, Shape, Value};
+use crate::model::{Activation, Direction, Extent, Node, Op, Port, Select, Shape, Value};
 
 /// Nodes between a sequence and the values for its steps, layers counted as one.
 const DEEPEST: usize = 24;
@@ -148,15 +148,8 @@ impl Reader<'_, '_> {
             let Node { op, inputs, .. } = &self.nodes[node];
             match op {
                 Op::Repeat { steps } | Op::Unroll { steps } => return Some(*steps),
-                Op::Recurrent(_)
-                | Op::Dense(_)
-                | Op::Activation(_)
-                | Op::Embedding(_)
-                | Op::ScaleShift(_)
-                | Op::Concat
-                | Op::Add
-                | Op::Multiply
-                | Op::Select(Select::Features { .. }) => value = inputs[0],
+                Op::Recurrent(_) | Op::Embedding(_) => value = inputs[0],
+                op if is_pointwise(op) => value = inputs[0],
                 _ => return None,
             }
         }
@@ -185,17 +178,7 @@ impl Reader<'_, '_> {
                 Op::Constant(constant) => {
                     return matches!(constant.shape(), Shape::Vector { .. });
                 }
-                Op::Dense(_)
-                | Op::Activation(_)
-                | Op::ScaleShift(_)
-                | Op::Concat
-                | Op::Add
-                | Op::Multiply
-                | Op::Select(Select::Features { .. })
-                    if port == Port::Main =>
-                {
-                    value = inputs[0];
-                }
+                op if port == Port::Main && is_pointwise(op) => value = inputs[0],
                 _ => return false,
             }
         }
@@ -204,22 +187,12 @@ impl Reader<'_, '_> {
     /// What one node makes of each step.
     fn alike(&mut self, values: &[Value], depth: usize) -> Option<Value> {
         let first = self.node_of(values[0])?;
-        let by_steps = matches!(
-            first.op,
-            Op::Dense(_)
-                | Op::Activation(_)
-                | Op::ScaleShift(_)
-                | Op::Concat
-                | Op::Add
-                | Op::Multiply
-                | Op::Select(Select::Features { .. })
-        );
         let count = first.inputs.len();
         let same = |value: &Value| {
             self.node_of(*value)
                 .is_some_and(|node| node.op == first.op && node.inputs.len() == count)
         };
-        if !by_steps || !values.iter().all(same) {
+        if !is_pointwise(&first.op) || !values.iter().all(same) {
             return None;
         }
         let (name, op) = (first.name.clone(), first.op.clone());
@@ -375,6 +348,20 @@ impl Reader<'_, '_> {
     }
 }
 
+/// Whether a node makes the same of every step.
+fn is_pointwise(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Dense(_)
+            | Op::Activation(_)
+            | Op::ScaleShift(_)
+            | Op::Concat
+            | Op::Add
+            | Op::Multiply
+            | Op::Select(Select::Features { .. })
+    )
+}
+
 /// Values near a new state that are multiplied by weights: its old state is one of the first.
 fn operands(nodes: &[Node], new: Value) -> Vec<Value> {
     const MOST: usize = 4;
@@ -400,45 +387,4 @@ fn operands(nodes: &[Node], new: Value) -> Vec<Value> {
         }
     }
     found
-}
-
-/// Puts nodes behind those that they use, in the order in which they are otherwise.
-pub(super) fn sort(nodes: &mut Vec<Node>, outputs: &mut [Output]) {
-    let in_order = |(place, node): (usize, &Node)| {
-        node.inputs.iter().all(|value| !matches!(value, Value::Node { node, .. } if *node >= place))
-    };
-    if nodes.iter().enumerate().all(in_order) {
-        return;
-    }
-    let (mut places, mut open) = (vec![None; nodes.len()], vec![false; nodes.len()]);
-    let mut order = Vec::with_capacity(nodes.len());
-    for first in 0..nodes.len() {
-        // Nodes to place, each with the input that is looked at next.
-        let mut waiting = vec![(first, 0)];
-        while let Some((node, input)) = waiting.pop() {
-            if input == 0 && std::mem::replace(&mut open[node], true) {
-                continue;
-            }
-            match nodes[node].inputs.get(input) {
-                Some(&Value::Node { node: before, .. }) => {
-                    waiting.push((node, input + 1));
-                    waiting.push((before, 0));
-                }
-                Some(Value::Input(_)) => waiting.push((node, input + 1)),
-                None => {
-                    places[node] = Some(order.len());
-                    order.push(node);
-                }
-            }
-        }
-    }
-    let mut all: Vec<Option<Node>> = std::mem::take(nodes).into_iter().map(Some).collect();
-    nodes.extend(order.into_iter().filter_map(|node| all[node].take()));
-    let moved = |value: &mut Value| {
-        if let Value::Node { node, .. } = value {
-            *node = places[*node].unwrap_or(*node);
-        }
-    };
-    nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(&moved);
-    outputs.iter_mut().for_each(|output| moved(&mut output.value));
 }
