@@ -391,6 +391,19 @@ fn weights_in_several_files_are_one() {
     refused(read("{\"weight_map\": {"), &["the index", "EOF"]);
     let twice = "{\"weight_map\": {}, \"weight_map\": {}}";
     refused(read(twice), &["the index", "'weight_map' is there twice"]);
+    // A link out of the folder of the index.
+    #[cfg(unix)]
+    {
+        let _ = std::fs::remove_dir_all(scratch("sharded-link"));
+        let path = sharded("sharded-link", &whole);
+        let shard = path.with_file_name("model_00001.weights.h5");
+        let outside = path.parent().unwrap().with_file_name("outside.weights.h5");
+        let _ = std::fs::remove_file(&outside);
+        std::fs::rename(&shard, &outside).unwrap();
+        std::os::unix::fs::symlink(&outside, &shard).unwrap();
+        let words = ["the index", "'model_00001.weights.h5' is a link out of the folder"];
+        refused(load_with_spec(&path, &spec), &words);
+    }
     // A shard of another model.
     let path = sharded("sharded-other", &whole);
     std::fs::copy(

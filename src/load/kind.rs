@@ -16,7 +16,7 @@ const SAVED_MODEL: Kind =
 pub(super) enum Kind {
     Keras,
     Hdf5,
-    /// The index of weights of Keras in several files, in this folder.
+    /// The index of weights of Keras in several files, at this path.
     #[cfg_attr(
         not(all(feature = "keras", any(feature = "safetensors", feature = "audio"))),
         allow(dead_code, reason = "nobody looks there")
@@ -40,9 +40,7 @@ impl Kind {
             "keras" => Self::Keras,
             "safetensors" => Self::Safetensors,
             "npz" => Self::Npz,
-            "json" if is_index(path, bytes) => {
-                Self::Shards(path.parent().unwrap_or(Path::new("")).to_owned())
-            }
+            "json" if is_index(path, bytes) => Self::Shards(path.to_owned()),
             "json" | "nam" => Self::Json,
             "h5" | "hdf5" => Self::Hdf5,
             "pt" | "pth" | "ckpt" | "bin" | "pt2" => Self::Torch,

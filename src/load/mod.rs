@@ -183,7 +183,7 @@ fn weights(kind: &Kind, bytes: Vec<u8>, path: Option<&Path>) -> Result<tensors::
         #[cfg(feature = "keras")]
         Kind::Hdf5 => keras_model::read_weights(bytes),
         #[cfg(feature = "keras")]
-        Kind::Shards(folder) => keras_model::read_shards(&bytes, folder),
+        Kind::Shards(path) => keras_model::read_shards(&bytes, path),
         #[cfg(feature = "pytorch")]
         Kind::Torch => container::torch::parse(&bytes),
         #[cfg(feature = "npz")]

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::beside::Folder;
 use super::onnx::{Content, Graph, Tensor};
 use crate::Error;
 
@@ -21,8 +22,8 @@ struct Numbers {
 }
 
 /// The folder of a file, and the files in it that were opened.
-struct Folder {
-    path: PathBuf,
+struct Files {
+    folder: Folder,
     opened: HashMap<PathBuf, Numbers>,
 }
 
@@ -32,7 +33,7 @@ struct Folder {
 /// Only files in the same folder, or in folders in it, are opened. No more is read than they hold, and
 /// each byte for one tensor.
 pub(crate) fn attach(graph: &mut Graph<'_>, path: &Path) -> Result<usize, Error> {
-    let (mut folder, mut bytes) = (None, 0);
+    let (mut files, mut bytes) = (None, 0);
     let mut graphs = vec![graph];
     while let Some(graph) = graphs.pop() {
         let values = graph.nodes.iter_mut().flat_map(|node| &mut node.attributes);
@@ -46,11 +47,11 @@ pub(crate) fn attach(graph: &mut Graph<'_>, path: &Path) -> Result<usize, Error>
         }
         for tensor in tensors {
             let Some(entries) = tensor.external.take() else { continue };
-            if folder.is_none() {
-                folder = Some(Folder::of(path)?);
-            }
-            let Some(folder) = &mut folder else { continue };
-            let raw = folder.read(tensor, &entries)?;
+            let files = match &mut files {
+                Some(files) => files,
+                none => none.insert(Files { folder: Folder::of(path)?, opened: HashMap::new() }),
+            };
+            let raw = files.read(tensor, &entries)?;
             bytes += raw.len();
             tensor.raw = Some(Cow::Owned(raw));
         }
@@ -58,15 +59,7 @@ pub(crate) fn attach(graph: &mut Graph<'_>, path: &Path) -> Result<usize, Error>
     Ok(bytes)
 }
 
-impl Folder {
-    fn of(path: &Path) -> Result<Self, Error> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        let canonical = parent.canonicalize();
-        let path = canonical.map_err(|source| Error::Io { path: parent.into(), source })?;
-        Ok(Self { path, opened: HashMap::new() })
-    }
-
+impl Files {
     fn read(&mut self, tensor: &Tensor<'_>, entries: &Entries<'_>) -> Result<Vec<u8>, Error> {
         let broken = |problem: String| Error::Format {
             container: format!("ONNX: tensor '{}'", tensor.name),
@@ -101,7 +94,15 @@ impl Folder {
         };
         let offset = number(offset, "offset")?.unwrap_or(0);
         let length = number(length, "length")?;
-        let path = self.inside(tensor, location)?;
+        let path = self.folder.file(location)?.ok_or_else(|| Error::Unsupported {
+            what: format!(
+                "tensor '{}', whose numbers are in '{location}', outside of the folder of the model",
+                tensor.name
+            ),
+            advice: "put that file beside the model, and name it without folders: \
+                     onnx.save(onnx.load(\"model.onnx\"), \"one-file.onnx\") joins them"
+                .into(),
+        })?;
         let numbers = match self.opened.entry(path.clone()) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(free) => free.insert(Numbers::open(&path)?),
@@ -128,37 +129,11 @@ impl Folder {
         read.map_err(|source| Error::Io { path, source })?;
         Ok(raw)
     }
-
-    /// The file that a location names, if it is inside of the folder.
-    fn inside(&self, tensor: &Tensor<'_>, location: &str) -> Result<PathBuf, Error> {
-        let outside = || Error::Unsupported {
-            what: format!(
-                "tensor '{}', whose numbers are in '{location}', outside of the folder of the model",
-                tensor.name
-            ),
-            advice: "put that file beside the model, and name it without folders: \
-                     onnx.save(onnx.load(\"model.onnx\"), \"one-file.onnx\") joins them"
-                .into(),
-        };
-        let path = Path::new(location);
-        let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-        if !plain || path.as_os_str().is_empty() {
-            return Err(outside());
-        }
-        let path = self.path.join(path);
-        let found = path.canonicalize();
-        let found = found.map_err(|source| Error::Io { path: path.clone(), source })?;
-        if found.starts_with(&self.path) { Ok(found) } else { Err(outside()) }
-    }
 }
 
 impl Numbers {
     fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Io { path: path.into(), source };
-        // What is no file, such as a pipe, may wait for ever.
-        if !path.metadata().map_err(failed)?.is_file() {
-            return Err(failed(std::io::Error::other("it is no file")));
-        }
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         Ok(Self { file, length, left: length })

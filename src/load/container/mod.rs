@@ -3,6 +3,11 @@
 //! No reader allocates by a length that a file merely claims: claims are checked against the bytes
 //! that are there.
 
+#[cfg(any(
+    feature = "onnx",
+    all(feature = "keras", any(feature = "safetensors", feature = "audio"))
+))]
+pub(super) mod beside;
 #[cfg(feature = "onnx")]
 pub(super) mod external;
 #[cfg(feature = "keras")]

@@ -14,17 +14,21 @@ use serde_json::Value;
 
 use super::{NOT_LAYERS, inside, weights_only};
 use crate::Error;
+use crate::load::container::beside::Folder;
 use crate::load::container::hdf5;
 use crate::load::json;
 use crate::load::tensors::Tensors;
 
-/// Reads the files that the bytes of an index name, which are in `folder`.
-pub(in crate::load) fn read(index: &[u8], folder: &Path) -> Result<Tensors, Error> {
+/// Reads the files that the bytes of an index name, which are beside it; it is at `path`.
+pub(in crate::load) fn read(index: &[u8], path: &Path) -> Result<Tensors, Error> {
     let index = json::parse(index).map_err(|error| inside("the index", &error))?;
     let groups = groups(&index)?;
+    let folder = Folder::of(path)?;
     let mut all = hdf5::Contents::default();
     for file in groups.values().flatten().collect::<BTreeSet<_>>() {
-        let path = folder.join(file);
+        let path = folder.file(file)?.ok_or_else(|| {
+            inside("the index", &format!("weight_map: '{file}' is a link out of the folder"))
+        })?;
         let bytes = std::fs::read(&path);
         let bytes = bytes.map_err(|source| Error::Io { path: path.clone(), source })?;
         let shard = hdf5::parse(bytes, &NOT_LAYERS).map_err(|error| error.in_file(&path))?;
