@@ -13,11 +13,12 @@ use zip::{CompressionMethod, ZipWriter};
 pub(crate) type Reader = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const READERS: [Reader; 8] = [
+pub(crate) const READERS: [Reader; 9] = [
     ("hdf5", hdf5),
     ("json", json),
     ("keras_config", keras_config),
     ("npz", numpy),
+    ("onnx", onnx),
     ("pickle", pickle),
     ("safetensors", safetensors),
     ("torch_legacy", torch_legacy),
@@ -73,6 +74,14 @@ pub(crate) fn keras_config(data: &[u8]) {
 pub(crate) fn numpy(data: &[u8]) {
     said(npy::parse(data));
     said(npz::parse(data));
+}
+
+/// ONNX graphs, and the tensors in them.
+pub(crate) fn onnx(data: &[u8]) {
+    if data.first() == Some(&8) {
+        said(from_bytes(data));
+        said(from_bytes_with_spec(data, &spec("rnn.")));
+    }
 }
 
 /// Pickles of PyTorch, inside a zip whose checksums fit.

@@ -6,6 +6,7 @@
     feature = "safetensors",
     feature = "pytorch",
     feature = "npz",
+    feature = "onnx",
     feature = "audio"
 ))]
 
