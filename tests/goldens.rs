@@ -4,6 +4,8 @@
 //! the same evaluated by the framework in f64. The pass line is 5e-7 × max(1, max|y|), or twice the
 //! framework's own distance from f64 where that is more.
 
+mod golden_files;
+
 use std::path::{Path, PathBuf};
 
 use ritornello::load::{self, Spec, npz};
@@ -15,17 +17,7 @@ fn folder(name: &str) -> PathBuf {
 
 fn model(name: &str) -> Model {
     let folder = folder(name);
-    let names = [
-        "model.keras",
-        "model.h5",
-        "model.weights.json",
-        "model.onnx",
-        "model.json",
-        "model.nam",
-        "model.pt",
-        "model.safetensors",
-    ];
-    let file = names.map(|name| folder.join(name)).into_iter().find(|file| file.exists()).unwrap();
+    let file = golden_files::model_in(&folder).unwrap_or_else(|| panic!("no model in {name}"));
     let spec = folder.join("spec.json");
     if spec.exists() {
         return load::load_with_spec(file, &Spec::read(spec).unwrap()).unwrap();

@@ -1,5 +1,7 @@
 //! `ritornello verify`: fixtures pass, and what does not fit is found and placed.
 
+#[path = "../../tests/golden_files/mod.rs"]
+mod golden_files;
 mod support;
 
 use ritornello::Array;
@@ -21,18 +23,8 @@ fn every_fixture_passes() {
         }
         let path = |file: &str| folder.join(file).to_str().unwrap().to_owned();
         let mut line = vec!["verify".to_owned(), "--json".to_owned()];
-        let models = [
-            "model.keras",
-            "model.h5",
-            "model.weights.json",
-            "model.onnx",
-            "model.json",
-            "model.nam",
-            "model.pt",
-            "model.safetensors",
-        ];
-        let model = models.into_iter().find(|file| folder.join(file).exists());
-        line.push(path(model.unwrap_or_else(|| panic!("no model in {name}"))));
+        let model = golden_files::model_in(&folder).unwrap_or_else(|| panic!("no model in {name}"));
+        line.push(model.to_str().unwrap().to_owned());
         if folder.join("spec.json").exists() {
             line.extend(["--spec".to_owned(), path("spec.json")]);
         }

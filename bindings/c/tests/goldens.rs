@@ -1,6 +1,9 @@
 //! Every golden fixture through the C interface: the bits of the Rust interface, from memory that is
 //! exactly as long as was asked for.
 
+#[path = "../../../tests/golden_files/mod.rs"]
+mod golden_files;
+
 use std::ffi::{CStr, CString, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
@@ -10,17 +13,6 @@ use ritornello::model::{Extent, Shape, ShownAxis};
 use ritornello::{Array, Numbers, PlanOptions, Threads};
 use ritornello_c::*;
 
-/// The files that models are in.
-const MODELS: [&str; 7] = [
-    "model.keras",
-    "model.h5",
-    "model.onnx",
-    "model.json",
-    "model.nam",
-    "model.pt",
-    "model.safetensors",
-];
-
 /// The folders under `tests/fixtures` that hold a model and a case.
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
@@ -28,7 +20,7 @@ fn folders() -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|folder| folder.join("case.npz").is_file())
-        .filter(|folder| MODELS.iter().any(|name| folder.join(name).is_file()))
+        .filter(|folder| golden_files::model_in(folder).is_some())
         .collect();
     folders.sort();
     folders
@@ -43,36 +35,39 @@ fn assert_ok(status: Status) {
     assert_eq!(status, Status::RitOk, "{}", message());
 }
 
-/// The model file of a folder.
 fn file(folder: &Path) -> PathBuf {
-    let mut files = MODELS.iter().map(|name| folder.join(name));
-    files.find(|file| file.is_file()).unwrap_or_else(|| panic!("no model in {}", folder.display()))
+    golden_files::model_in(folder).unwrap()
 }
 
-/// The model of a folder, from a file and from memory in turn.
-fn load(folder: &Path) -> [*mut Model; 2] {
-    let text = |path: PathBuf| CString::new(path.to_str().unwrap()).unwrap();
-    let mut models = [null_mut(), null_mut()];
+/// The model of a folder, from a file, and from memory if it is all in one.
+fn load(folder: &Path) -> Vec<*mut Model> {
     let spec = std::fs::read_to_string(folder.join("spec.json"));
     let spec = spec.ok().map(|text| CString::new(text).unwrap());
     let file = file(folder);
+    let path = CString::new(file.to_str().unwrap()).unwrap();
     let bytes = std::fs::read(&file).unwrap();
     let (start, length) = (bytes.as_ptr().cast::<c_void>(), bytes.len());
+    let in_parts = file.ends_with("model.weights.json");
+    let (mut first, mut second) = (null_mut(), null_mut());
     // SAFETY: all pointers are to what the header asks for.
     unsafe {
-        let [first, second] = &mut models;
-        match &spec {
+        let loaded = match &spec {
             Some(spec) => {
-                assert_ok(rit_model_load_with_spec(text(file).as_ptr(), spec.as_ptr(), first));
-                assert_ok(rit_model_load_memory_with_spec(start, length, spec.as_ptr(), second));
+                assert_ok(rit_model_load_with_spec(path.as_ptr(), spec.as_ptr(), &raw mut first));
+                rit_model_load_memory_with_spec(start, length, spec.as_ptr(), &raw mut second)
             }
             None => {
-                assert_ok(rit_model_load(text(file).as_ptr(), first));
-                assert_ok(rit_model_load_memory(start, length, second));
+                assert_ok(rit_model_load(path.as_ptr(), &raw mut first));
+                rit_model_load_memory(start, length, &raw mut second)
             }
+        };
+        if in_parts {
+            assert_ne!(loaded, Status::RitOk, "{}: from one part of it", file.display());
+            return vec![first];
         }
+        assert_ok(loaded);
     }
-    models
+    vec![first, second]
 }
 
 /// The same by the Rust interface.
