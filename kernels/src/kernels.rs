@@ -8,56 +8,12 @@ use crate::calibrate::Probe;
 use crate::cell::{Cell, Gru, GruReset, SimpleRnn};
 use crate::gemm::ProjectArgs;
 use crate::isa::Isa;
-use crate::pack::{MatrixSource, PackedMatrix};
+use crate::pack::{Format, MatrixSource, PackedMatrix, Packing};
+use crate::precision::Precision;
 use crate::recurrence::{self, CellSource, PackedCell, ProductArgs, RecurArgs};
 use crate::simd::Registers;
 use crate::tuning::max_rows;
 use crate::view::{View, ViewMut};
-
-/// What a model's arithmetic is allowed to be. Never detected: asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Precision {
-    /// f32 throughout.
-    #[default]
-    F32,
-}
-
-impl Precision {
-    /// The name that [`FromStr`](std::str::FromStr) reads.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-        }
-    }
-}
-
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// No precision has this name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownPrecision(pub String);
-
-impl std::fmt::Display for UnknownPrecision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "unknown precision '{}'; there is: f32", self.0)
-    }
-}
-
-impl std::error::Error for UnknownPrecision {}
-
-impl std::str::FromStr for Precision {
-    type Err = UnknownPrecision;
-
-    fn from_str(name: &str) -> Result<Self, UnknownPrecision> {
-        if name == "f32" { Ok(Self::F32) } else { Err(UnknownPrecision(name.into())) }
-    }
-}
 
 type Recurrence = unsafe fn(&PackedCell, &mut RecurArgs<'_>);
 
@@ -69,16 +25,23 @@ type Recurrence = unsafe fn(&PackedCell, &mut RecurArgs<'_>);
 pub struct Kernels {
     pub(crate) isa: Isa,
     pub(crate) registers: Registers,
-    pub(crate) project: unsafe fn(&mut ProjectArgs<'_>),
+    pub(crate) f32: Products,
+    pub(crate) bf16: Products,
     pub(crate) activate: unsafe fn(Activation, &mut ViewMut<'_>),
+    pub(crate) activate_vectors: unsafe fn(Activation, &mut [f32], [usize; 2]),
+    pub(crate) probe: unsafe fn(Probe, &mut AlignedBuffer, usize),
+}
+
+/// The stages that multiply, for weights that are written down in one way.
+#[derive(Debug)]
+pub(crate) struct Products {
+    pub(crate) project: unsafe fn(&mut ProjectArgs<'_>),
     pub(crate) simple_tanh: Recurrence,
     pub(crate) simple_relu: Recurrence,
     pub(crate) lstm: Recurrence,
     pub(crate) gru_after: Recurrence,
     pub(crate) gru_before: Recurrence,
     pub(crate) product: unsafe fn(&mut ProductArgs<'_>),
-    pub(crate) activate_vectors: unsafe fn(Activation, &mut [f32], [usize; 2]),
-    pub(crate) probe: unsafe fn(Probe, &mut AlignedBuffer, usize),
 }
 
 /// Makes the table `KERNELS` of a level from its name, its features and its token.
@@ -87,31 +50,21 @@ pub struct Kernels {
 /// level without features of its own leaves them out.
 macro_rules! kernel_table {
     ($isa:expr, $token_type:ty, [$($features:literal)?], $token:expr) => {
+        kernel_table!(@products f32, F32, [$($features)?], $token);
+        kernel_table!(@products bf16, Bf16, [$($features)?], $token);
+
         #[allow(clippy::missing_safety_doc, reason = "each is the generic stage of its name")]
         mod fences {
             use super::*;
             use $crate::activation::{self, Activation};
             use $crate::buffer::AlignedBuffer;
             use $crate::calibrate::{self, Probe};
-            use $crate::gemm::{self, ProjectArgs};
-            use $crate::recurrence::{self, PackedCell, ProductArgs, RecurArgs};
+            use $crate::recurrence;
             use $crate::view::ViewMut;
-
-            $(#[target_feature(enable = $features)])?
-            pub(super) unsafe fn project(args: &mut ProjectArgs<'_>) {
-                // SAFETY: passed on.
-                unsafe { gemm::project($token, args) }
-            }
 
             $(#[target_feature(enable = $features)])?
             pub(super) unsafe fn activate(activation: Activation, rows: &mut ViewMut<'_>) {
                 activation::activate_rows($token, activation, rows);
-            }
-
-            $(#[target_feature(enable = $features)])?
-            pub(super) unsafe fn product(args: &mut ProductArgs<'_>) {
-                // SAFETY: passed on.
-                unsafe { recurrence::product($token, args) }
             }
 
             $(#[target_feature(enable = $features)])?
@@ -128,37 +81,64 @@ macro_rules! kernel_table {
                 // SAFETY: passed on.
                 unsafe { calibrate::probe($token, probe, numbers, rounds) }
             }
-
-            kernel_table!(
-                @recurrences $token, [$($features)?],
-                simple_tanh, simple_relu, lstm, gru_after, gru_before
-            );
         }
 
         /// The stage functions of this level.
         pub(crate) static KERNELS: $crate::kernels::Kernels = $crate::kernels::Kernels {
             isa: $isa,
             registers: $crate::simd::Registers::of::<$token_type>(),
-            project: fences::project,
+            f32: f32::PRODUCTS,
+            bf16: bf16::PRODUCTS,
             activate: fences::activate,
-            simple_tanh: fences::simple_tanh,
-            simple_relu: fences::simple_relu,
-            lstm: fences::lstm,
-            gru_after: fences::gru_after,
-            gru_before: fences::gru_before,
-            product: fences::product,
             activate_vectors: fences::activate_vectors,
             probe: fences::probe,
         };
     };
-    (@recurrences $token:expr, $features:tt, $($name:ident),*) => {
-        $(kernel_table!(@recurrence $token, $features, $name);)*
+    (@products $name:ident, $written:ident, [$($features:literal)?], $token:expr) => {
+        #[allow(clippy::missing_safety_doc, reason = "each is the generic stage of its name")]
+        mod $name {
+            use super::*;
+            use $crate::gemm::weights::$written;
+            use $crate::gemm::{self, ProjectArgs};
+            use $crate::kernels::Products;
+            use $crate::recurrence::{self, PackedCell, ProductArgs, RecurArgs};
+
+            $(#[target_feature(enable = $features)])?
+            unsafe fn project(args: &mut ProjectArgs<'_>) {
+                // SAFETY: passed on.
+                unsafe { gemm::project($token, $written, args) }
+            }
+
+            $(#[target_feature(enable = $features)])?
+            unsafe fn product(args: &mut ProductArgs<'_>) {
+                // SAFETY: passed on.
+                unsafe { recurrence::product($token, $written, args) }
+            }
+
+            kernel_table!(
+                @recurrences $token, $written, [$($features)?],
+                simple_tanh, simple_relu, lstm, gru_after, gru_before
+            );
+
+            pub(super) const PRODUCTS: Products = Products {
+                project,
+                simple_tanh,
+                simple_relu,
+                lstm,
+                gru_after,
+                gru_before,
+                product,
+            };
+        }
     };
-    (@recurrence $token:expr, [$($features:literal)?], $name:ident) => {
+    (@recurrences $token:expr, $written:ident, $features:tt, $($name:ident),*) => {
+        $(kernel_table!(@recurrence $token, $written, $features, $name);)*
+    };
+    (@recurrence $token:expr, $written:ident, [$($features:literal)?], $name:ident) => {
         $(#[target_feature(enable = $features)])?
-        pub(super) unsafe fn $name(cell: &PackedCell, args: &mut RecurArgs<'_>) {
+        unsafe fn $name(cell: &PackedCell, args: &mut RecurArgs<'_>) {
             // SAFETY: passed on.
-            unsafe { recurrence::$name($token, cell, args) }
+            unsafe { recurrence::$name($token, $written, cell, args) }
         }
     };
 }
@@ -177,29 +157,38 @@ impl Kernels {
         self.isa
     }
 
-    /// Packs one direction of a recurrent layer.
+    /// Packs one direction of a recurrent layer in a precision.
     ///
     /// # Panics
     ///
     /// If a length does not fit.
     #[must_use]
-    pub fn pack_cell(&self, source: &CellSource<'_>) -> PackedCell {
-        let mut cell = PackedCell::new(source, self.registers);
+    pub fn pack_cell(&self, source: &CellSource<'_>, precision: Precision) -> PackedCell {
+        let mut cell = PackedCell::new(source, self.packing(precision));
         if self.isa == Isa::Portable {
             cell.projection.lay_out_for_matrixmultiply();
         }
         cell
     }
 
-    /// Packs a dense layer: `weights` are `[outputs, inputs]`.
+    /// Packs a dense layer in a precision: `weights` are `[outputs, inputs]`.
     ///
     /// # Panics
     ///
     /// If a length does not fit.
     #[must_use]
-    pub fn pack_dense(&self, source: &MatrixSource<'_>, outputs: usize) -> PackedMatrix {
+    pub fn pack_dense(
+        &self,
+        source: &MatrixSource<'_>,
+        outputs: usize,
+        precision: Precision,
+    ) -> PackedMatrix {
         assert_eq!(source.weights.len(), outputs * source.depth, "dense weights");
-        PackedMatrix::from_outputs(*source, outputs, self.registers)
+        PackedMatrix::from_outputs(*source, outputs, self.packing(precision))
+    }
+
+    fn packing(&self, precision: Precision) -> Packing {
+        Packing { registers: self.registers, format: precision.format() }
     }
 
     /// The input projection: `output = input Wᵀ + b` for every row, in the packed order of gates.
@@ -251,8 +240,8 @@ impl Kernels {
         let mut args = ProjectArgs { input, weights, output, panels };
         args.check();
         // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
-        // the weights are packed for vectors of this length.
-        unsafe { (self.project)(&mut args) }
+        // the weights are packed for vectors of this length, and written down as these products read.
+        unsafe { (self.products(weights.format).project)(&mut args) }
     }
 
     /// The recurrence: the whole time loop of one direction of a layer.
@@ -268,12 +257,13 @@ impl Kernels {
             recurrence::general(self, cell, args);
             return;
         }
+        let products = self.products(cell.projection.format);
         let recurrence = match cell.kind() {
-            Cell::SimpleRnn(SimpleRnn { activation: Activation::Relu, .. }) => self.simple_relu,
-            Cell::SimpleRnn(_) => self.simple_tanh,
-            Cell::Lstm(_) => self.lstm,
-            Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }) => self.gru_after,
-            Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => self.gru_before,
+            Cell::SimpleRnn(SimpleRnn { activation: Activation::Relu, .. }) => products.simple_relu,
+            Cell::SimpleRnn(_) => products.simple_tanh,
+            Cell::Lstm(_) => products.lstm,
+            Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }) => products.gru_after,
+            Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => products.gru_before,
         };
         // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
         // the cell is packed for vectors of this length, and each kind has its own kernel.
@@ -284,8 +274,16 @@ impl Kernels {
     pub(crate) fn product(&self, args: &mut ProductArgs<'_>) {
         args.check();
         // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
-        // `recur` made sure that the weights are packed for vectors of this length.
-        unsafe { (self.product)(args) }
+        // `recur` made sure that the weights are packed for vectors of this length; these products read
+        // what is so written down.
+        unsafe { (self.products(args.weights.format).product)(args) }
+    }
+
+    fn products(&self, format: Format) -> &Products {
+        match format {
+            Format::F32 => &self.f32,
+            Format::Bf16 => &self.bf16,
+        }
     }
 
     /// The activation of every `every`-th vector from `first` on, for the general recurrence.
@@ -323,13 +321,15 @@ impl Kernels {
             true => self.tile(cell.recurrent().widest_tile()),
             false => "general".into(),
         };
-        format!("recurrence-{variant}-f32-{}-{tile}", self.isa)
+        let format = cell.projection.format.name();
+        format!("recurrence-{variant}-{format}-{}-{tile}", self.isa)
     }
 
     /// The name of the kernel that runs a dense layer.
     #[must_use]
     pub fn dense_name(&self, weights: &PackedMatrix) -> String {
-        format!("head-f32-{}-{}", self.isa, self.tile(weights.widest_tile()))
+        let format = weights.format.name();
+        format!("head-{format}-{}-{}", self.isa, self.tile(weights.widest_tile()))
     }
 
     fn tile(&self, vectors: usize) -> String {

@@ -48,6 +48,8 @@ mod kernels;
 #[cfg(feature = "std")]
 mod pack;
 #[cfg(feature = "std")]
+mod precision;
+#[cfg(feature = "std")]
 mod recurrence;
 #[cfg(feature = "std")]
 mod simd;
@@ -73,9 +75,11 @@ pub use calibrate::Calibration;
 #[cfg(feature = "std")]
 pub use isa::{Isa, IsaError};
 #[cfg(feature = "std")]
-pub use kernels::{Kernels, Precision, UnknownPrecision};
+pub use kernels::Kernels;
 #[cfg(feature = "std")]
-pub use pack::{MatrixSource, PackedMatrix};
+pub use pack::{MatrixSource, PackedMatrix, from_bf16, to_bf16};
+#[cfg(feature = "std")]
+pub use precision::{Precision, UnknownPrecision};
 #[cfg(feature = "std")]
 pub use recurrence::{
     CellSource, Meeting, PackedCell, RecurArgs, RecurrentSource, Share, state_stride,

@@ -48,6 +48,10 @@ pub(crate) trait Simd: Arithmetic {
     /// Leaves `v` in memory: it takes no register until it is read again.
     fn parked(self, v: &mut Self::V);
 
+    /// `at`, of which the compiler has forgotten where it comes from: what is read from there is read
+    /// again. No instruction. For loops that have no register to keep it in.
+    fn anew(self, at: *const f32) -> *const f32;
+
     /// Asks for the cache line at `at`, which need not exist, to be brought near.
     fn prefetch(self, at: *const f32);
 
@@ -64,6 +68,12 @@ pub(crate) trait Simd: Arithmetic {
     ///
     /// `from` is valid for reading `LANES` numbers, and so aligned.
     unsafe fn load_aligned(self, from: *const f32) -> Self::V;
+
+    /// The numbers whose upper halves are the lower halves of the lanes of `words`.
+    fn low_halves(self, words: Self::V) -> Self::V;
+
+    /// The lanes of `words`, their lower halves zero.
+    fn high_halves(self, words: Self::V) -> Self::V;
 
     /// Reads one number into every lane.
     ///

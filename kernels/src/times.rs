@@ -39,6 +39,11 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     }
 
     #[inline(always)]
+    fn anew(self, at: *const f32) -> *const f32 {
+        self.0.anew(at)
+    }
+
+    #[inline(always)]
     fn prefetch(self, at: *const f32) {
         self.0.prefetch(at);
     }
@@ -53,6 +58,16 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     unsafe fn load_aligned(self, from: *const f32) -> Self::V {
         // SAFETY: passed on, vector by vector.
         each!(self, |i| unsafe { self.0.load_aligned(from.add(i * S::LANES)) })
+    }
+
+    #[inline(always)]
+    fn low_halves(self, words: Self::V) -> Self::V {
+        each!(self, |i| self.0.low_halves(words[i]))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, words: Self::V) -> Self::V {
+        each!(self, |i| self.0.high_halves(words[i]))
     }
 
     #[inline(always)]

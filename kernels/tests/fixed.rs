@@ -7,7 +7,7 @@ use ritornello_kernels::fixed::{
     FixedDense, FixedGru, FixedLstm, FixedRnn, FixedSource, HiddenState, LstmState, activate,
 };
 use ritornello_kernels::{
-    Activation, Cell, Gru, GruReset, Kernels, MatrixSource, SimpleRnn, View, ViewMut,
+    Activation, Cell, Gru, GruReset, Kernels, MatrixSource, Precision, SimpleRnn, View, ViewMut,
 };
 use ritornello_reference::{Rounding, State, widen};
 
@@ -215,7 +215,7 @@ fn a_dense_layer_and_activations_have_the_bits_of_the_head() {
             let found = layer.apply(x[..].try_into().unwrap());
             for kernels in levels() {
                 let source = MatrixSource { weights: &weights, bias, depth: I };
-                let packed = kernels.pack_dense(&source, O);
+                let packed = kernels.pack_dense(&source, O, Precision::F32);
                 let mut y = vec![0.0; O];
                 let input = View::time_major(&x, [1, 1, I]);
                 kernels.dense(&packed, input, ViewMut::time_major(&mut y, [1, 1, O]));

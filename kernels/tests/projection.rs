@@ -5,7 +5,7 @@ mod product;
 
 use layer::{GRU_AFTER, LSTM, RNN, bits, fused};
 use product::{Product, Projection, ROWS, check_dots, cycle};
-use ritornello_kernels::{CellSource, Kernels, RecurrentSource, View, ViewMut};
+use ritornello_kernels::{CellSource, Kernels, Precision, RecurrentSource, View, ViewMut};
 
 /// Around 0, 1, the vectors, and the cuts of long products.
 const DEPTHS: [usize; 8] = [0, 1, 2, 7, 511, 512, 513, 1025];
@@ -18,6 +18,7 @@ fn dense_is_one_chain_from_the_bias_around_all_tile_edges() {
         let primes = [71, 83, 97, 127, 131];
         for outputs in (1..=70).step_by(step).chain(primes) {
             Product::new(depth, outputs, ROWS).check_dense();
+            Product::new(depth, outputs, ROWS).in_bf16().check_dense();
         }
     }
 }
@@ -128,7 +129,7 @@ fn two_biases_are_one() {
     let recurrent = cycle(4 * size * size, 41);
     for kernels in Kernels::available() {
         let run = |bias: &[f32], recurrent_bias: Option<&[f32]>| {
-            let packed = kernels.pack_cell(&CellSource {
+            let source = CellSource {
                 kind: LSTM,
                 input_size: depth,
                 hidden_size: size,
@@ -138,7 +139,8 @@ fn two_biases_are_one() {
                 recurrent_bias,
                 peepholes: None,
                 projection: None,
-            });
+            };
+            let packed = kernels.pack_cell(&source, Precision::F32);
             let mut output = vec![0.0; 3 * packed.projection_width()];
             let shape = [3, 1, packed.projection_width()];
             let input = View::time_major(&product.input, [3, 1, depth]);

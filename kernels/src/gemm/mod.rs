@@ -14,10 +14,12 @@
 
 mod matmul;
 pub(crate) mod tile;
+pub(crate) mod weights;
 
 use std::ops::Range;
 
-use self::tile::{Ahead, Panels, accumulate};
+use self::tile::{Ahead, accumulate};
+use self::weights::{Panels, Written};
 use crate::pack::{Order, PackedMatrix};
 use crate::simd::{Registers, Simd};
 use crate::tuning::{KC, ROWS_TO_FETCH, WEIGHTS_TO_FETCH, max_rows, may_be_parted, tile_height};
@@ -58,11 +60,12 @@ impl ProjectArgs<'_> {
 ///
 /// # Safety
 ///
-/// `args.check()` has passed, and the weights are packed for `S`.
+/// `args.check()` has passed, and the weights are packed for `S`, and so written down.
 #[inline(always)]
-pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
+pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut ProjectArgs<'_>) {
     let registers = args.weights.layout.registers;
     debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
+    debug_assert_eq!(args.weights.format, F::FORMAT, "written down in another way");
     if args.weights.order == Order::Whole {
         matmul::project_by_matrixmultiply(args);
         return;
@@ -79,10 +82,10 @@ pub(crate) unsafe fn project<S: Simd>(s: S, args: &mut ProjectArgs<'_>) {
                 unsafe {
                     match vectors.len() {
                         0 => {}
-                        1 => project_columns::<S, 1>(s, args, columns, start, end),
-                        2 => project_columns::<S, 2>(s, args, columns, start, end),
-                        3 => project_columns::<S, 3>(s, args, columns, start, end),
-                        4 => project_columns::<S, 4>(s, args, columns, start, end),
+                        1 => project_columns::<S, F, 1>(s, written, args, columns, [start, end]),
+                        2 => project_columns::<S, F, 2>(s, written, args, columns, [start, end]),
+                        3 => project_columns::<S, F, 3>(s, written, args, columns, [start, end]),
+                        4 => project_columns::<S, F, 4>(s, written, args, columns, [start, end]),
                         other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
                     }
                 }
@@ -116,32 +119,36 @@ struct Columns {
 ///
 /// As [`project`]; `start..end` lies inside the depth, and `columns` are `VECTORS` vectors.
 #[inline(always)]
-unsafe fn project_columns<S: Simd, const VECTORS: usize>(
+unsafe fn project_columns<S: Simd, F: Written, const VECTORS: usize>(
     s: S,
+    written: F,
     args: &mut ProjectArgs<'_>,
     columns: Columns,
-    start: usize,
-    end: usize,
+    steps: [usize; 2],
 ) {
     let rows = args.input.time() * args.input.batch();
     let mut row = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
-    let next = if rows >= ROWS_TO_FETCH {
-        Next::of(args, columns.panel, start, end)
-    } else {
-        Next::NOTHING
-    };
+    let next =
+        if rows >= ROWS_TO_FETCH { Next::of(args, columns.panel, steps) } else { Next::NOTHING };
     let mut done = 0;
     while done < rows {
         let height = tile_height::<S>(rows - done, VECTORS);
         let ahead = next.share(done, done + height, rows);
+        macro_rules! tile {
+            ($rows:literal) => {
+                project_tile::<S, F, $rows, VECTORS>(
+                    s, written, args, &mut row, columns, steps, ahead,
+                )
+            };
+        }
         // SAFETY: passed on; `height` rows are left.
         unsafe {
             match height {
-                1 => project_tile::<S, 1, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
-                2 => project_tile::<S, 2, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
-                3 => project_tile::<S, 3, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
-                4 => project_tile::<S, 4, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
-                6 => project_tile::<S, 6, VECTORS>(s, args, &mut row, columns, [start, end], ahead),
+                1 => tile!(1),
+                2 => tile!(2),
+                3 => tile!(3),
+                4 => tile!(4),
+                6 => tile!(6),
                 other => unreachable!("no tile is {other} rows high"),
             }
         }
@@ -158,7 +165,7 @@ impl Next {
     const NOTHING: Self = Self { parts: [Ahead::NOTHING; 2] };
 
     #[inline(always)]
-    fn of(args: &ProjectArgs<'_>, panel: usize, start: usize, end: usize) -> Self {
+    fn of(args: &ProjectArgs<'_>, panel: usize, steps: [usize; 2]) -> Self {
         let (weights, layout) = (args.weights, &args.weights.layout);
         let panel = panel + 1;
         if panel >= args.panels.end || weights.weights.len() < WEIGHTS_TO_FETCH {
@@ -168,6 +175,7 @@ impl Next {
         for (ahead, vectors) in parts.iter_mut().zip(layout.parts(panel)) {
             let width = vectors.len() * layout.registers.lanes;
             let from = weights.part(panel, vectors).as_ptr();
+            let [start, end] = steps.map(|k| weights.format.words(k));
             *ahead = Ahead::of(from.wrapping_add(start * width), (end - start) * width);
         }
         Self { parts }
@@ -211,8 +219,9 @@ impl RowCursor {
 ///
 /// As [`project_columns`]; `ROWS` rows are left from `cursor` on.
 #[inline(always)]
-unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+unsafe fn project_tile<S: Simd, F: Written, const ROWS: usize, const VECTORS: usize>(
     s: S,
+    written: F,
     args: &mut ProjectArgs<'_>,
     cursor: &mut RowCursor,
     columns: Columns,
@@ -248,17 +257,17 @@ unsafe fn project_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
             };
         }
     }
-    let weights = args.weights.part(panel, first..first + VECTORS).as_ptr();
-    let (steps, depth) = ([start, end, 1], args.weights.depth);
+    let (starts, depth) =
+        ([args.weights.part(panel, first..first + VECTORS).as_ptr()], args.weights.depth);
     // SAFETY: rows have `depth` numbers, of which `end` are read; the panel covers the depth, and lies
     // as its layout says.
     unsafe {
         if const { may_be_parted(S::ACCUMULATORS, VECTORS) } && args.weights.layout.parted {
-            let panels = Panels::<1, VECTORS, 2> { starts: [weights], depth };
-            accumulate(s, &mut sums, inputs, panels, steps, ahead);
+            let panels = Panels::<F, 1, VECTORS, 2>::new(written, starts, depth);
+            accumulate(s, &mut sums, inputs, panels, [start, end], ahead);
         } else {
-            let panels = Panels::<1, VECTORS, VECTORS> { starts: [weights], depth };
-            accumulate(s, &mut sums, inputs, panels, steps, ahead);
+            let panels = Panels::<F, 1, VECTORS, VECTORS>::new(written, starts, depth);
+            accumulate(s, &mut sums, inputs, panels, [start, end], ahead);
         }
     }
     for vector in 0..VECTORS {

@@ -1,7 +1,7 @@
 //! The micro-kernel: the only place where products are summed.
 //!
 //! ```text
-//! for k in start, start + step, ... below end
+//! for k in start, start + 1, ... below end
 //!     for each row, block and vector
 //!         sum[row][block][vector] += row[k] * panel[block][vector][k]
 //! ```
@@ -17,6 +17,7 @@
 //!
 //! Registers: ROWS × BLOCKS × VECTORS sums, and the fewer of rows and vectors plus one.
 
+use super::weights::{Panels, Written};
 use crate::simd::Simd;
 use crate::tuning::FETCH_EVERY;
 
@@ -60,41 +61,16 @@ impl Ahead {
 /// Numbers in a cache line.
 const NUMBERS_OF_LINE: usize = 16;
 
-/// The weights of some panels of `VECTORS` vectors, which lie in parts of `PART`.
-#[derive(Clone, Copy)]
-pub(crate) struct Panels<const BLOCKS: usize, const VECTORS: usize, const PART: usize> {
-    /// Where each begins.
-    pub(crate) starts: [*const f32; BLOCKS],
-    /// How long each is.
-    pub(crate) depth: usize,
-}
-
-impl<const BLOCKS: usize, const VECTORS: usize, const PART: usize> Panels<BLOCKS, VECTORS, PART> {
-    /// The weights of one vector for one k.
-    ///
-    /// # Safety
-    ///
-    /// k is below the depth.
-    #[inline(always)]
-    unsafe fn weight<S: Simd>(&self, s: S, block: usize, vector: usize, k: usize) -> S::V {
-        let (part, place) = (vector - vector % PART, vector % PART);
-        let before = if part == 0 { 0 } else { self.depth.wrapping_mul(part) };
-        let at = k.wrapping_mul(PART).wrapping_add(place).wrapping_add(before);
-        // SAFETY: the caller vouches for k; panels are cut from memory that starts on a cache line
-        // into parts of whole vectors.
-        unsafe { s.load_aligned(self.starts[block].wrapping_add(at.wrapping_mul(S::LANES))) }
-    }
-}
-
-/// Adds the products of k = start, start + step, ... below end to the sums, and fetches `ahead` if
-/// there are several rows.
+/// Adds the products of k = start, start + 1, ... below end to the sums, and fetches `ahead` if there
+/// are several rows.
 ///
 /// # Safety
 ///
-/// Each of `rows` is valid for reading `end` numbers, and the panels are as long.
+/// Each of `rows` is valid for reading `end` numbers, and the panels are as long; `start` is even.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<
     S: Simd,
+    F: Written,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
@@ -103,42 +79,140 @@ pub(crate) unsafe fn accumulate<
     s: S,
     sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: Panels<BLOCKS, VECTORS, PART>,
-    [start, end, step]: [usize; 3],
+    panels: Panels<F, BLOCKS, VECTORS, PART>,
+    [start, end]: [usize; 2],
     mut ahead: Ahead,
 ) {
-    let mut k = start;
+    let (mut word, whole) = (start / F::IN_A_WORD, end / F::IN_A_WORD);
     if ROWS > 1 && ahead.lines > 0 {
-        let blocks = (end - start) / (FETCH_EVERY * step);
+        let blocks = (end - start) / FETCH_EVERY;
         let lines = ahead.lines.div_ceil(blocks.max(1));
         for _ in 0..blocks {
             for _ in 0..lines {
                 s.prefetch(ahead.from);
                 ahead.from = ahead.from.wrapping_add(NUMBERS_OF_LINE);
             }
-            for _ in 0..FETCH_EVERY {
-                // SAFETY: k < end, for which the caller vouches.
-                unsafe { accumulate_one(s, sums, rows, panels, k) };
-                k += step;
+            for _ in 0..FETCH_EVERY / F::IN_A_WORD {
+                // SAFETY: the word is below those of `end`, for which the caller vouches.
+                unsafe { accumulate_word(s, sums, rows, panels, word) };
+                word += 1;
             }
         }
     }
     // A row alone is so little work a step that counting would be felt.
-    while ROWS == 1 && k + 3 * step < end {
-        for ahead in 0..4 {
-            // SAFETY: k + 3 step < end, for which the caller vouches.
-            unsafe { accumulate_one(s, sums, rows, panels, k + ahead * step) };
+    while ROWS == 1 && word + 4 / F::IN_A_WORD <= whole {
+        for ahead in 0..4 / F::IN_A_WORD {
+            // SAFETY: the word is below those of `end`, for which the caller vouches.
+            unsafe { accumulate_word(s, sums, rows, panels, word + ahead) };
         }
-        k += 4 * step;
+        word += 4 / F::IN_A_WORD;
     }
-    while k < end {
-        // SAFETY: k < end, for which the caller vouches.
-        unsafe { accumulate_one(s, sums, rows, panels, k) };
-        k += step;
+    while word < whole {
+        // SAFETY: the word is below those of `end`, for which the caller vouches.
+        unsafe { accumulate_word(s, sums, rows, panels, word) };
+        word += 1;
+    }
+    if F::IN_A_WORD > 1 && whole * F::IN_A_WORD < end {
+        // SAFETY: the first weight of this word is below `end`, for which the caller vouches.
+        unsafe {
+            accumulate_one::<_, _, ROWS, BLOCKS, VECTORS, PART, false>(
+                s, sums, rows, panels, whole,
+            );
+        };
     }
 }
 
-/// Adds the products of one k to the sums.
+/// Adds the products of k = start, start + step, ... below end to the sums; `step` is even, and
+/// `ODD` says whether all k are odd.
+///
+/// # Safety
+///
+/// Each of `rows` is valid for reading `end` numbers, and the panels are as long.
+#[inline(always)]
+pub(crate) unsafe fn accumulate_chain<
+    S: Simd,
+    F: Written,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const PART: usize,
+    const ODD: bool,
+>(
+    s: S,
+    sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: Panels<F, BLOCKS, VECTORS, PART>,
+    [start, end, step]: [usize; 3],
+) {
+    let (mut word, step) = (start / F::IN_A_WORD, step / F::IN_A_WORD);
+    // Words of which this weight is below `end`.
+    let words = if F::IN_A_WORD == 1 { end } else { (end + usize::from(!ODD)) / F::IN_A_WORD };
+    // As in `accumulate`.
+    while ROWS == 1 && word + 3 * step < words {
+        for ahead in 0..4 {
+            let word = word + ahead * step;
+            // SAFETY: the weight is below `end`, for which the caller vouches.
+            unsafe {
+                accumulate_one::<_, _, ROWS, BLOCKS, VECTORS, PART, ODD>(
+                    s, sums, rows, panels, word,
+                );
+            };
+        }
+        word += 4 * step;
+    }
+    while word < words {
+        // SAFETY: the weight is below `end`, for which the caller vouches.
+        unsafe {
+            accumulate_one::<_, _, ROWS, BLOCKS, VECTORS, PART, ODD>(s, sums, rows, panels, word);
+        };
+        word += step;
+    }
+}
+
+/// Adds the products of the weights of a word to the sums.
+///
+/// # Safety
+///
+/// As [`accumulate`], for these k.
+#[inline(always)]
+unsafe fn accumulate_word<
+    S: Simd,
+    F: Written,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const PART: usize,
+>(
+    s: S,
+    sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: Panels<F, BLOCKS, VECTORS, PART>,
+    word: usize,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        if F::IN_A_WORD == 1 {
+            accumulate_one::<_, _, ROWS, BLOCKS, VECTORS, PART, false>(s, sums, rows, panels, word);
+        } else if ROWS > 1 {
+            accumulate_one::<_, _, ROWS, BLOCKS, VECTORS, PART, false>(s, sums, rows, panels, word);
+            let panels = panels.anew(s);
+            accumulate_one::<_, _, ROWS, BLOCKS, VECTORS, PART, true>(s, sums, rows, panels, word);
+        } else {
+            // A word is made both weights at once: there are registers for that.
+            let number = rows[0].wrapping_add(F::k::<false>(word));
+            let [even, odd] = [s.load_splat(number), s.load_splat(number.wrapping_add(1))];
+            for block in 0..BLOCKS {
+                for vector in 0..VECTORS {
+                    let sum = &mut sums[0][block][vector];
+                    *sum = s.fma(even, panels.weight::<S, false>(s, block, vector, word), *sum);
+                    *sum = s.fma(odd, panels.weight::<S, true>(s, block, vector, word), *sum);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of one weight of a word, the `ODD` one if there are two, to the sums.
 ///
 /// # Safety
 ///
@@ -146,17 +220,20 @@ pub(crate) unsafe fn accumulate<
 #[inline(always)]
 pub(crate) unsafe fn accumulate_one<
     S: Simd,
+    F: Written,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
     const PART: usize,
+    const ODD: bool,
 >(
     s: S,
     sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: Panels<BLOCKS, VECTORS, PART>,
-    k: usize,
+    panels: Panels<F, BLOCKS, VECTORS, PART>,
+    word: usize,
 ) {
+    let k = F::k::<ODD>(word);
     // Whichever are fewer are kept in registers: the rows' numbers, or the weights.
     if const { ROWS <= BLOCKS * VECTORS } {
         let mut numbers = [s.splat(0.0); ROWS];
@@ -167,7 +244,10 @@ pub(crate) unsafe fn accumulate_one<
         for block in 0..BLOCKS {
             for vector in 0..VECTORS {
                 // SAFETY: passed on.
-                let weight = unsafe { panels.weight(s, block, vector, k) };
+                let mut weight = unsafe { panels.weight::<S, ODD>(s, block, vector, word) };
+                if ROWS > 1 && F::IN_A_WORD > 1 {
+                    weight = s.settled(weight);
+                }
                 for row in 0..ROWS {
                     let sum = &mut sums[row][block][vector];
                     *sum = s.fma(numbers[row], weight, *sum);
@@ -182,7 +262,8 @@ pub(crate) unsafe fn accumulate_one<
         for block in 0..BLOCKS {
             for vector in 0..VECTORS {
                 // SAFETY: passed on.
-                kept[block][vector] = unsafe { panels.weight(s, block, vector, k) };
+                let weight = unsafe { panels.weight::<S, ODD>(s, block, vector, word) };
+                kept[block][vector] = if F::IN_A_WORD > 1 { s.settled(weight) } else { weight };
             }
         }
         for row in 0..ROWS {

@@ -39,6 +39,11 @@ impl Simd for Portable {
     fn parked(self, _v: &mut f32x8) {}
 
     #[inline(always)]
+    fn anew(self, at: *const f32) -> *const f32 {
+        at
+    }
+
+    #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
 
     #[inline(always)]
@@ -51,6 +56,16 @@ impl Simd for Portable {
     unsafe fn load_aligned(self, from: *const f32) -> f32x8 {
         // SAFETY: passed on.
         unsafe { self.load(from) }
+    }
+
+    #[inline(always)]
+    fn low_halves(self, words: f32x8) -> f32x8 {
+        by_lane(words, |word| f32::from_bits(word.to_bits() << 16))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, words: f32x8) -> f32x8 {
+        by_lane(words, |word| f32::from_bits(word.to_bits() & 0xffff_0000))
     }
 
     #[inline(always)]

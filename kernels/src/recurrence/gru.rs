@@ -22,6 +22,7 @@ use super::{
 use crate::activation::exp_of_negative;
 use crate::arithmetic::Arithmetic;
 use crate::formula;
+use crate::gemm::weights::Written;
 use crate::pack::plain_panels;
 use crate::simd::Simd;
 use crate::times::Times;
@@ -81,9 +82,14 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
 ///
 /// # Safety
 ///
-/// `cell.check(args)` has passed, and `cell` is such a GRU packed for `S`.
+/// `cell.check(args)` has passed, and `cell` is such a GRU packed for `S`, and so written down.
 #[inline(always)]
-pub(crate) unsafe fn gru_after<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+pub(crate) unsafe fn gru_after<S: Simd, F: Written>(
+    s: S,
+    written: F,
+    cell: &PackedCell,
+    args: &mut RecurArgs<'_>,
+) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
@@ -104,13 +110,14 @@ pub(crate) unsafe fn gru_after<S: Simd>(s: S, cell: &PackedCell, args: &mut Recu
             },
         };
         let product = Product {
+            written,
             weights: cell.recurrent(),
             chains: cell.chains,
             rows: Rows { numbers: before, stride, batch },
             step: t,
         };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
+        unsafe { sweep::<S, _, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
         if !sharing.meet(states.latest(), &[]) {
             break;
         }
@@ -207,9 +214,14 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for CandidateSecond<'_, '_>
 ///
 /// # Safety
 ///
-/// `cell.check(args)` has passed, and `cell` is such a GRU packed for `S`.
+/// `cell.check(args)` has passed, and `cell` is such a GRU packed for `S`, and so written down.
 #[inline(always)]
-pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
+    s: S,
+    written: F,
+    cell: &PackedCell,
+    args: &mut RecurArgs<'_>,
+) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let (spare, rest) = args.scratch.split_at_mut(batch * stride);
@@ -220,13 +232,14 @@ pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut Rec
         let projection = &args.projection[t * batch * width..][..batch * width];
         let mut first = ResetFirst { projection, width, before, stride, update, kept };
         let product = Product {
+            written,
             weights: cell.recurrent(),
             chains: cell.chains,
             rows: Rows { numbers: before, stride, batch },
             step: t,
         };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, 2>(s, product, 0..cell.recurrent().panels(), &mut first) };
+        unsafe { sweep::<S, _, _, 2>(s, product, 0..cell.recurrent().panels(), &mut first) };
         let next = NextHidden {
             state: after,
             stride,
@@ -236,6 +249,7 @@ pub(crate) unsafe fn gru_before<S: Simd>(s: S, cell: &PackedCell, args: &mut Rec
         };
         let mut second = CandidateSecond { projection, width, before, update, next };
         let product = Product {
+            written,
             weights: cell.candidate(),
             chains: cell.chains,
             rows: Rows { numbers: kept, stride, batch },

@@ -18,6 +18,7 @@ use super::{
     panel_of, state_stride, states_of, store_state, sweep,
 };
 use crate::formula;
+use crate::gemm::weights::Written;
 use crate::simd::Simd;
 use crate::times::Times;
 
@@ -67,9 +68,14 @@ impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
 ///
 /// # Safety
 ///
-/// `cell.check(args)` has passed, and `cell` is a default LSTM packed for `S`.
+/// `cell.check(args)` has passed, and `cell` is a default LSTM packed for `S`, and so written down.
 #[inline(always)]
-pub(crate) unsafe fn lstm<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+pub(crate) unsafe fn lstm<S: Simd, F: Written>(
+    s: S,
+    written: F,
+    cell: &PackedCell,
+    args: &mut RecurArgs<'_>,
+) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
@@ -89,13 +95,14 @@ pub(crate) unsafe fn lstm<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs
             },
         };
         let product = Product {
+            written,
             weights: cell.recurrent(),
             chains: cell.chains,
             rows: Rows { numbers: before, stride, batch },
             step: t,
         };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
-        unsafe { sweep::<S, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
+        unsafe { sweep::<S, _, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
         if !sharing.meet(states.latest(), args.cell) {
             break;
         }

@@ -6,8 +6,7 @@ use super::{RecurArgs, state_stride};
 use crate::buffer::AlignedBuffer;
 use crate::cell::{Cell, Gru, GruReset};
 use crate::contract::{chains, flushed};
-use crate::pack::{Columns, MatrixSource, Order, PackedMatrix, interleave};
-use crate::simd::Registers;
+use crate::pack::{Columns, MatrixSource, Order, PackedMatrix, Packing, interleave};
 
 /// What the previous hidden state is multiplied by.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +74,7 @@ pub(crate) enum Recurrent {
 }
 
 impl PackedCell {
-    /// Packs for the registers of a level.
+    /// Packs for the registers of a level. Biases, peepholes and diagonals are f32 in every format.
     ///
     /// Both biases are added once, in f32, except that the recurrent bias of the candidate of a GRU
     /// that resets after the product stays with the product.
@@ -83,7 +82,7 @@ impl PackedCell {
     /// # Panics
     ///
     /// If a length does not fit, or the cell has no use for peepholes or a projection.
-    pub(crate) fn new(source: &CellSource<'_>, registers: Registers) -> Self {
+    pub(crate) fn new(source: &CellSource<'_>, packing: Packing) -> Self {
         let (gates, hidden_size) = (source.kind.gates().len(), source.hidden_size);
         let rows = gates * hidden_size;
         assert_eq!(source.input_weights.len(), rows * source.input_size, "input weights");
@@ -118,15 +117,15 @@ impl PackedCell {
         };
         let output = source.projection.map(|weights| {
             let matrix = MatrixSource { weights, bias: None, depth: hidden_size };
-            Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, registers))
+            Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, packing))
         });
         Self {
             kind: source.kind,
             hidden_size,
             state_size,
             chains: chains(state_size),
-            projection: PackedMatrix::from_gates(matrix, hidden_size, 0..gates, registers),
-            recurrent: Recurrent::new(source, state_size, after, registers),
+            projection: PackedMatrix::from_gates(matrix, hidden_size, 0..gates, packing),
+            recurrent: Recurrent::new(source, state_size, after, packing),
             peepholes,
             output,
         }
@@ -267,12 +266,7 @@ impl PackedCell {
 
 impl Recurrent {
     /// `own_chain` says that the candidate's recurrent bias starts a chain of its own.
-    fn new(
-        source: &CellSource<'_>,
-        state_size: usize,
-        own_chain: bool,
-        registers: Registers,
-    ) -> Self {
+    fn new(source: &CellSource<'_>, state_size: usize, own_chain: bool, packing: Packing) -> Self {
         let (gates, units) = (source.kind.gates().len(), source.hidden_size);
         let bias = source.recurrent_bias.filter(|_| own_chain);
         let ones;
@@ -280,7 +274,7 @@ impl Recurrent {
             RecurrentSource::Matrix(weights) => {
                 assert_eq!(weights.len(), gates * units * state_size, "recurrent weights");
                 let matrix = MatrixSource { weights, bias, depth: state_size };
-                let pack = |range| PackedMatrix::from_gates(matrix, units, range, registers);
+                let pack = |range| PackedMatrix::from_gates(matrix, units, range, packing);
                 return match source.kind {
                     Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => {
                         Self::Parted(Box::new([pack(0..2), pack(2..3)]))
@@ -298,8 +292,8 @@ impl Recurrent {
         assert_eq!(state_size, units, "the states of a diagonal");
         let zeros = vec![0.0; gates * units];
         Self::Diagonal {
-            weights: interleave(diagonal, units, gates, registers),
-            bias: interleave(bias.unwrap_or(&zeros), units, gates, registers),
+            weights: interleave(diagonal, units, gates, packing.registers),
+            bias: interleave(bias.unwrap_or(&zeros), units, gates, packing.registers),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::activation::{relu, tanh};
 use crate::formula::flushed;
+use crate::gemm::weights::Written;
 use crate::pack::plain_panels;
 use crate::simd::Simd;
 use crate::times::Times;
@@ -42,15 +43,15 @@ impl Function for Relu {
     }
 }
 
-struct Simple<'a, 'b, F> {
+struct Simple<'a, 'b, A> {
     /// This step's pre-activations `[batch, width]`.
     projection: &'a [f32],
     width: usize,
     next: NextHidden<'a, 'b>,
-    function: std::marker::PhantomData<F>,
+    function: std::marker::PhantomData<A>,
 }
 
-impl<S: Simd, F: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_, '_, F> {
+impl<S: Simd, A: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_, '_, A> {
     const BLOCKS: usize = VECTORS;
     const PANELS: usize = plain_panels(VECTORS);
 
@@ -69,7 +70,7 @@ impl<S: Simd, F: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_,
     ) {
         let w = Times::<S, VECTORS>(s);
         for n in 0..N {
-            let h = flushed(w, F::apply(w, sums[n]));
+            let h = flushed(w, A::apply(w, sums[n]));
             // SAFETY: passed on.
             unsafe { self.next.store(s, blocks_from::<VECTORS>(places[n]), h) };
         }
@@ -80,11 +81,16 @@ impl<S: Simd, F: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_,
 ///
 /// # Safety
 ///
-/// `cell.check(args)` has passed, and `cell` is a simple RNN with a matrix, packed for `S`.
+/// `cell.check(args)` has passed, and `cell` is a simple RNN with a matrix, packed for `S`, and so written down.
 #[inline(always)]
-pub(crate) unsafe fn simple_tanh<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+pub(crate) unsafe fn simple_tanh<S: Simd, F: Written>(
+    s: S,
+    written: F,
+    cell: &PackedCell,
+    args: &mut RecurArgs<'_>,
+) {
     // SAFETY: passed on.
-    unsafe { simple::<S, Tanh>(s, cell, args) }
+    unsafe { simple::<S, F, Tanh>(s, written, cell, args) }
 }
 
 /// The whole time loop with relu.
@@ -93,16 +99,26 @@ pub(crate) unsafe fn simple_tanh<S: Simd>(s: S, cell: &PackedCell, args: &mut Re
 ///
 /// As [`simple_tanh`].
 #[inline(always)]
-pub(crate) unsafe fn simple_relu<S: Simd>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+pub(crate) unsafe fn simple_relu<S: Simd, F: Written>(
+    s: S,
+    written: F,
+    cell: &PackedCell,
+    args: &mut RecurArgs<'_>,
+) {
     // SAFETY: passed on.
-    unsafe { simple::<S, Relu>(s, cell, args) }
+    unsafe { simple::<S, F, Relu>(s, written, cell, args) }
 }
 
 /// # Safety
 ///
 /// As [`simple_tanh`].
 #[inline(always)]
-unsafe fn simple<S: Simd, F: Function>(s: S, cell: &PackedCell, args: &mut RecurArgs<'_>) {
+unsafe fn simple<S: Simd, F: Written, A: Function>(
+    s: S,
+    written: F,
+    cell: &PackedCell,
+    args: &mut RecurArgs<'_>,
+) {
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
@@ -119,9 +135,10 @@ unsafe fn simple<S: Simd, F: Function>(s: S, cell: &PackedCell, args: &mut Recur
                 output: args.output.as_mut(),
                 time: t,
             },
-            function: std::marker::PhantomData::<F>,
+            function: std::marker::PhantomData::<A>,
         };
         let product = Product {
+            written,
             weights: cell.recurrent(),
             chains: cell.chains,
             rows: Rows { numbers: before, stride, batch },

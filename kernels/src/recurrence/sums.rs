@@ -11,12 +11,60 @@
 //!    those that wait are in memory.
 //! 2. Chains of a small tile run side by side, so that they hide each other's latency.
 
-use crate::gemm::tile::{Ahead, Panels, Sums, accumulate, accumulate_one};
+use super::sweep::Product;
+use crate::gemm::tile::{Ahead, Sums, accumulate, accumulate_chain, accumulate_one};
+use crate::gemm::weights::{Panels, Written};
 use crate::simd::Simd;
 use crate::tuning::SUMS_AT_ONCE;
 
 /// Panels in one piece.
-type Whole<const BLOCKS: usize, const VECTORS: usize> = Panels<BLOCKS, VECTORS, VECTORS>;
+type Whole<F, const BLOCKS: usize, const VECTORS: usize> = Panels<F, BLOCKS, VECTORS, VECTORS>;
+
+/// The sums of some rows and some panels of `VECTORS` vectors, which lie in parts of `PART`.
+///
+/// # Safety
+///
+/// Each of `rows` is valid for reading as many numbers as the product is deep; its weights are packed for
+/// `S`, have so many vectors in the panels from `first_panel` on, and lie in such parts.
+#[inline(always)]
+pub(super) unsafe fn sums<
+    S: Simd,
+    F: Written,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const PART: usize,
+>(
+    s: S,
+    mut start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    (product, first_panel): (Product<'_, F>, usize),
+    ahead: Ahead,
+) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    let Product { written, weights, chains, .. } = product;
+    let depth = weights.depth;
+    let first = weights.panel(first_panel).as_ptr();
+    let mut panels = [first; BLOCKS];
+    for block in 1..BLOCKS {
+        panels[block] = first.wrapping_add(block * VECTORS * S::LANES * F::words(depth));
+    }
+    // SAFETY: passed on.
+    unsafe {
+        if const { PART == VECTORS } {
+            let panels = Whole::new(written, panels, depth);
+            all_at_once(s, start, rows, panels, [depth, chains], ahead)
+        } else {
+            debug_assert!(weights.layout.parted && chains == 1, "the layout of a tile in parts");
+            if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
+                part_by_part(s, start, rows, (written, first), depth, ahead)
+            } else {
+                let panels = Panels::<F, BLOCKS, VECTORS, PART>::new(written, panels, depth);
+                accumulate(s, &mut start, rows, panels, [0, depth], ahead);
+                start
+            }
+        }
+    }
+}
 
 /// The sums of some panels, each in one piece.
 ///
@@ -24,8 +72,9 @@ type Whole<const BLOCKS: usize, const VECTORS: usize> = Panels<BLOCKS, VECTORS, 
 ///
 /// Each of `rows` is valid for reading `depth` numbers, and there are as many weights.
 #[inline(always)]
-pub(super) unsafe fn all_at_once<
+unsafe fn all_at_once<
     S: Simd,
+    F: Written,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
@@ -33,29 +82,29 @@ pub(super) unsafe fn all_at_once<
     s: S,
     mut start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: [*const f32; BLOCKS],
+    panels: Whole<F, BLOCKS, VECTORS>,
     [depth, chains]: [usize; 2],
     ahead: Ahead,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
-    let panels = Whole { starts: panels, depth };
     // SAFETY: passed on.
     unsafe {
         match chains {
             1 => {
-                accumulate(s, &mut start, rows, panels, [0, depth, 1], ahead);
+                accumulate(s, &mut start, rows, panels, [0, depth], ahead);
                 start
             }
             2 if const { ROWS * BLOCKS * VECTORS * 2 <= sums_together::<S>(ROWS) } => {
-                let [a, b] = together::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth);
+                let [a, b] =
+                    together::<S, F, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth);
                 add(s, a, b)
             }
             4 if const { ROWS * BLOCKS * VECTORS * 4 <= sums_together::<S>(ROWS) } => {
                 let [a, b, c, d] =
-                    together::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth);
+                    together::<S, F, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth);
                 add(s, add(s, a, b), add(s, c, d))
             }
-            2 => in_turn::<S, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth),
-            4 => in_turn::<S, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth),
+            2 => in_turn::<S, F, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth),
+            4 => in_turn::<S, F, ROWS, BLOCKS, VECTORS, 4>(s, start, rows, panels, depth),
             other => unreachable!("sums are 1, 2 or 4 chains, not {other}"),
         }
     }
@@ -68,8 +117,9 @@ pub(super) unsafe fn all_at_once<
 ///
 /// As [`all_at_once`], of a panel of four vectors in two parts.
 #[inline(always)]
-pub(super) unsafe fn part_by_part<
+unsafe fn part_by_part<
     S: Simd,
+    F: Written,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
@@ -77,7 +127,7 @@ pub(super) unsafe fn part_by_part<
     s: S,
     mut sums: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panel: *const f32,
+    (written, panel): (F, *const f32),
     depth: usize,
     ahead: Ahead,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
@@ -87,9 +137,9 @@ pub(super) unsafe fn part_by_part<
         for row in 0..ROWS {
             of_part[row][0] = [sums[row][0][one], sums[row][0][other]];
         }
-        let weights = panel.wrapping_add(one * depth * S::LANES);
-        let vectors = Panels::<1, 2, 2> { starts: [weights], depth };
-        let (steps, ahead) = ([0, depth, 1], ahead.share(part, part + 1, 2));
+        let weights = panel.wrapping_add(one * F::words(depth) * S::LANES);
+        let vectors = Panels::<F, 1, 2, 2>::new(written, [weights], depth);
+        let (steps, ahead) = ([0, depth], ahead.share(part, part + 1, 2));
         // SAFETY: passed on.
         unsafe {
             accumulate(s, &mut of_part, rows, vectors, steps, ahead);
@@ -117,6 +167,7 @@ const fn sums_together<S: Simd>(rows: usize) -> usize {
 #[inline(always)]
 unsafe fn together<
     S: Simd,
+    F: Written,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
@@ -125,26 +176,63 @@ unsafe fn together<
     s: S,
     start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: Whole<BLOCKS, VECTORS>,
+    panels: Whole<F, BLOCKS, VECTORS>,
     depth: usize,
 ) -> [Sums<S::V, ROWS, BLOCKS, VECTORS>; CHAINS] {
     let mut parts = [[[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]; CHAINS];
     parts[0] = start;
     let mut k = 0;
+    // The word of k.
+    let mut word = 0;
     while k + CHAINS <= depth {
         for chain in 0..CHAINS {
             // SAFETY: k + chain < depth, for which the caller vouches.
-            unsafe { accumulate_one(s, &mut parts[chain], rows, panels, k + chain) };
+            unsafe { one_of_chain(s, &mut parts[chain], rows, panels, [word, chain]) };
         }
         k += CHAINS;
+        word += CHAINS / F::IN_A_WORD;
     }
     for chain in 0..CHAINS - 1 {
         if k + chain < depth {
             // SAFETY: k + chain < depth, for which the caller vouches.
-            unsafe { accumulate_one(s, &mut parts[chain], rows, panels, k + chain) };
+            unsafe { one_of_chain(s, &mut parts[chain], rows, panels, [word, chain]) };
         }
     }
     parts
+}
+
+/// Adds the products of one k to the sums of its chain; `word` is that of the first chain's.
+///
+/// # Safety
+///
+/// As [`accumulate_one`].
+#[inline(always)]
+unsafe fn one_of_chain<
+    S: Simd,
+    F: Written,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+>(
+    s: S,
+    sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    panels: Whole<F, BLOCKS, VECTORS>,
+    [word, chain]: [usize; 2],
+) {
+    let word = word + chain / F::IN_A_WORD;
+    // SAFETY: passed on.
+    unsafe {
+        if chain.is_multiple_of(2) {
+            accumulate_one::<S, F, ROWS, BLOCKS, VECTORS, VECTORS, false>(
+                s, sums, rows, panels, word,
+            );
+        } else {
+            accumulate_one::<S, F, ROWS, BLOCKS, VECTORS, VECTORS, true>(
+                s, sums, rows, panels, word,
+            );
+        }
+    }
 }
 
 /// The sum of 2 or 4 chains, one after the other: for tiles whose own sums overlap already. The
@@ -156,6 +244,7 @@ unsafe fn together<
 #[inline(always)]
 unsafe fn in_turn<
     S: Simd,
+    F: Written,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
@@ -164,7 +253,7 @@ unsafe fn in_turn<
     s: S,
     start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: Whole<BLOCKS, VECTORS>,
+    panels: Whole<F, BLOCKS, VECTORS>,
     depth: usize,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
     let steps = [0, depth, CHAINS];
@@ -179,25 +268,37 @@ unsafe fn in_turn<
     add(s, total, unsafe { two_in_turn(s, zero, rows, panels, [2, depth, CHAINS]) })
 }
 
-/// The sum of a chain from `start` on, and of the one after it.
+/// The sum of an even chain from `start` on, and of the one after it.
 ///
 /// # Safety
 ///
 /// As [`together`].
 #[inline(always)]
-unsafe fn two_in_turn<S: Simd, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize>(
+unsafe fn two_in_turn<
+    S: Simd,
+    F: Written,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+>(
     s: S,
     start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    panels: Whole<BLOCKS, VECTORS>,
+    panels: Whole<F, BLOCKS, VECTORS>,
     [chain, depth, chains]: [usize; 3],
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
     let (mut even, mut odd) = (start, [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS]);
     // SAFETY: passed on.
     unsafe {
-        accumulate(s, &mut even, rows, panels, [chain, depth, chains], Ahead::NOTHING);
+        let steps = [chain, depth, chains];
+        accumulate_chain::<S, F, ROWS, BLOCKS, VECTORS, VECTORS, false>(
+            s, &mut even, rows, panels, steps,
+        );
         let even = parked(s, even);
-        accumulate(s, &mut odd, rows, panels, [chain + 1, depth, chains], Ahead::NOTHING);
+        let steps = [chain + 1, depth, chains];
+        accumulate_chain::<S, F, ROWS, BLOCKS, VECTORS, VECTORS, true>(
+            s, &mut odd, rows, panels, steps,
+        );
         add(s, even, odd)
     }
 }

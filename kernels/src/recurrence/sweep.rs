@@ -18,9 +18,10 @@
 
 use std::ops::Range;
 
-use super::sums::{all_at_once, part_by_part};
+use super::sums::sums;
 use super::{Place, Tile};
-use crate::gemm::tile::{Ahead, Panels, Sums, accumulate};
+use crate::gemm::tile::{Ahead, Sums};
+use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
 use crate::simd::{Registers, Simd, Work};
 use crate::tuning::{
@@ -38,7 +39,9 @@ pub(crate) struct Rows<'a> {
 
 /// What [`sweep`] multiplies.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'a> {
+pub(crate) struct Product<'a, F> {
+    /// How the weights are written down.
+    pub(crate) written: F,
     pub(crate) weights: &'a PackedMatrix,
     pub(crate) chains: usize,
     pub(crate) rows: Rows<'a>,
@@ -51,9 +54,9 @@ pub(crate) struct Product<'a> {
 ///
 /// As [`sweep`], for every number of vectors.
 #[inline(always)]
-pub(crate) unsafe fn sweep_any<S: Simd, T>(
+pub(crate) unsafe fn sweep_any<S: Simd, F: Written, T>(
     s: S,
-    product: Product<'_>,
+    product: Product<'_, F>,
     panels: Range<usize>,
     tile: &mut T,
 ) where
@@ -68,10 +71,10 @@ pub(crate) unsafe fn sweep_any<S: Simd, T>(
         // SAFETY: passed on; these panels have so many vectors.
         unsafe {
             match layout.vectors_of(panels.start) {
-                1 => sweep::<S, T, 1>(s, product, panels, tile),
-                2 => sweep::<S, T, 2>(s, product, panels, tile),
-                3 => sweep::<S, T, 3>(s, product, panels, tile),
-                4 => sweep::<S, T, 4>(s, product, panels, tile),
+                1 => sweep::<S, F, T, 1>(s, product, panels, tile),
+                2 => sweep::<S, F, T, 2>(s, product, panels, tile),
+                3 => sweep::<S, F, T, 3>(s, product, panels, tile),
+                4 => sweep::<S, F, T, 4>(s, product, panels, tile),
                 other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
             }
         }
@@ -85,14 +88,15 @@ pub(crate) unsafe fn sweep_any<S: Simd, T>(
 /// The weights are packed for `S`, with `VECTORS` vectors in each of `panels`; `rows` holds `batch`
 /// rows of at least `weights.depth` numbers; `tile` accepts every row and these panels.
 #[inline(always)]
-pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
+pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTORS: usize>(
     s: S,
-    product: Product<'_>,
+    product: Product<'_, F>,
     panels: Range<usize>,
     tile: &mut T,
 ) {
     let registers = product.weights.layout.registers;
     debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
+    debug_assert_eq!(product.weights.format, F::FORMAT, "written down in another way");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
     let batch = product.rows.batch;
     let near = T::BLOCKS == 1 && product.weights.weights.len() <= WEIGHTS_FOR_ROWS_ALONE;
@@ -117,8 +121,8 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>(
 }
 
 /// A sweep on its way.
-struct Walk<'p, 't, T> {
-    product: Product<'p>,
+struct Walk<'p, 't, F, T> {
+    product: Product<'p, F>,
     /// Those to be visited.
     panels: Range<usize>,
     /// Whether rows go one by one.
@@ -126,7 +130,7 @@ struct Walk<'p, 't, T> {
     tile: &'t mut T,
 }
 
-impl<T> Walk<'_, '_, T> {
+impl<F: Written, T> Walk<'_, '_, F, T> {
     /// The next `BLOCKS` panels times all rows.
     ///
     /// # Safety
@@ -203,7 +207,7 @@ impl<T> Walk<'_, '_, T> {
         } else {
             self.panels.end - BLOCKS
         };
-        let numbers = BLOCKS * VECTORS * S::LANES * weights.depth;
+        let numbers = BLOCKS * VECTORS * S::LANES * weights.words();
         Ahead::of(weights.panel(first).as_ptr(), numbers)
     }
 
@@ -213,7 +217,7 @@ impl<T> Walk<'_, '_, T> {
         first_row: usize,
         first_panel: usize,
         ahead: Ahead,
-    ) -> TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS, PART> {
+    ) -> TileWork<'_, '_, F, T, ROWS, BLOCKS, VECTORS, PART> {
         TileWork { product: self.product, first_row, first_panel, ahead, tile: self.tile }
     }
 }
@@ -229,23 +233,25 @@ const fn vectors_at_once(blocks: usize, vectors: usize, part: usize) -> usize {
 struct TileWork<
     'p,
     't,
+    F,
     T,
     const ROWS: usize,
     const BLOCKS: usize,
     const VECTORS: usize,
     const PART: usize,
 > {
-    product: Product<'p>,
+    product: Product<'p, F>,
     first_row: usize,
     first_panel: usize,
     ahead: Ahead,
     tile: &'t mut T,
 }
 
-impl<S, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize, const PART: usize> Work<S>
-    for TileWork<'_, '_, T, ROWS, BLOCKS, VECTORS, PART>
+impl<S, F, T, const ROWS: usize, const BLOCKS: usize, const VECTORS: usize, const PART: usize>
+    Work<S> for TileWork<'_, '_, F, T, ROWS, BLOCKS, VECTORS, PART>
 where
     S: Simd,
+    F: Written,
     T: Tile<S, VECTORS>,
 {
     #[inline(always)]
@@ -253,19 +259,12 @@ where
         if const { ROWS * vectors_at_once(BLOCKS, VECTORS, PART) > S::ACCUMULATORS } {
             unreachable!("a tile has as many sums as the level has accumulators");
         }
-        let Self { product: Product { weights, chains, rows, .. }, first_row, first_panel, .. } =
-            self;
-        let tile = self.tile;
-        let depth = weights.depth;
+        let Self { product, first_row, first_panel, ahead, tile } = self;
+        let Product { weights, rows, .. } = product;
         debug_assert!((first_row + ROWS) * rows.stride <= rows.numbers.len(), "rows of a tile");
         let mut inputs = [std::ptr::null(); ROWS];
         for row in 0..ROWS {
             inputs[row] = rows.numbers.as_ptr().wrapping_add((first_row + row) * rows.stride);
-        }
-        let first = weights.panel(first_panel).as_ptr();
-        let mut panels = [first; BLOCKS];
-        for block in 1..BLOCKS {
-            panels[block] = first.wrapping_add(block * VECTORS * S::LANES * depth);
         }
         // Where the vectors of the first panel are among those of all.
         let place = match weights.layout.columns {
@@ -280,24 +279,10 @@ where
                 start[row][block] = unsafe { tile.start(s, place) };
             }
         }
+        let of = (product, first_panel);
         // SAFETY: a row has `depth` numbers and a panel covers them, and lies as its layout says.
-        let total = unsafe {
-            if const { PART == VECTORS } {
-                all_at_once(s, start, inputs, panels, [depth, chains], self.ahead)
-            } else {
-                debug_assert!(
-                    weights.layout.parted && chains == 1,
-                    "the layout of a tile in parts"
-                );
-                if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
-                    part_by_part(s, start, inputs, panels[0], depth, self.ahead)
-                } else {
-                    let panels = Panels::<BLOCKS, VECTORS, PART> { starts: panels, depth };
-                    accumulate(s, &mut start, inputs, panels, [0, depth, 1], self.ahead);
-                    start
-                }
-            }
-        };
+        let total =
+            unsafe { sums::<S, F, ROWS, BLOCKS, VECTORS, PART>(s, start, inputs, of, ahead) };
         // SAFETY: who made this vouches for the rows and panels.
         unsafe { finish(s, tile, Place { row: first_row, block: place }, total) };
     }

@@ -6,8 +6,8 @@ mod random;
 mod truth;
 
 use ritornello_kernels::{
-    Activation, AlignedBuffer, Cell, CellSource, GruReset, Isa, Kernels, PackedCell, RecurArgs,
-    RecurrentSource, View, ViewMut,
+    Activation, AlignedBuffer, Cell, CellSource, GruReset, Isa, Kernels, PackedCell, Precision,
+    RecurArgs, RecurrentSource, View, ViewMut, from_bf16, to_bf16,
 };
 use ritornello_reference::Recurrence;
 
@@ -42,6 +42,7 @@ impl Extras {
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     pub(crate) kind: Cell,
+    pub(crate) precision: Precision,
     pub(crate) recurrence: Recurrence,
     pub(crate) input_size: usize,
     pub(crate) hidden_size: usize,
@@ -79,6 +80,11 @@ impl Outcome {
 
 pub(crate) fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|x| x.to_bits()).collect()
+}
+
+/// Rounds numbers to bf16.
+pub(crate) fn in_bf16(numbers: &mut [f32]) {
+    numbers.iter_mut().for_each(|number| *number = from_bf16(to_bf16(*number)));
 }
 
 /// Whether the level rounds a product and its sum once.
@@ -143,6 +149,7 @@ impl Layer {
             projection.map(|numbers| numbers.iter().map(|number| bound * number).collect());
         Self {
             kind,
+            precision: Precision::F32,
             recurrence: extras.recurrence,
             input_size,
             hidden_size,
@@ -180,7 +187,7 @@ impl Layer {
     }
 
     pub(crate) fn packed(&self, kernels: &Kernels) -> PackedCell {
-        kernels.pack_cell(&CellSource {
+        let source = CellSource {
             kind: self.kind,
             input_size: self.input_size,
             hidden_size: self.hidden_size,
@@ -194,7 +201,18 @@ impl Layer {
             recurrent_bias: self.recurrent_bias.as_deref(),
             peepholes: self.peepholes.as_deref(),
             projection: self.projection.as_deref(),
-        })
+        };
+        kernels.pack_cell(&source, self.precision)
+    }
+
+    /// The same with matrices of bf16.
+    pub(crate) fn in_bf16(mut self) -> Self {
+        in_bf16(&mut self.input_weights);
+        if self.recurrence == Recurrence::Matrix {
+            in_bf16(&mut self.recurrent_weights);
+        }
+        self.projection.iter_mut().for_each(|projection| in_bf16(projection));
+        Self { precision: Precision::Bf16, ..self }
     }
 
     pub(crate) fn state_size(&self) -> usize {

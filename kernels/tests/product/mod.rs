@@ -3,12 +3,12 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use ritornello_kernels::{
-    Cell, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource, View,
-    ViewMut,
+    Cell, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, Precision, RecurrentSource,
+    View, ViewMut,
 };
 use ritornello_reference::{Dot, Rounding, affine, dot_tolerance, widen};
 
-use crate::layer::{bits, fused, multiply_add, projection_places};
+use crate::layer::{bits, fused, in_bf16, multiply_add, projection_places};
 
 /// The number that guards the memory around rows; no product gives it.
 pub(crate) const GUARD: f32 = -12345.678;
@@ -28,6 +28,7 @@ pub(crate) struct Product {
     pub(crate) weights: Vec<f32>,
     pub(crate) bias: Vec<f32>,
     pub(crate) input: Vec<f32>,
+    precision: Precision,
 }
 
 impl Product {
@@ -38,7 +39,14 @@ impl Product {
             weights: cycle(outputs * depth, 3),
             bias: cycle(outputs, 90),
             input: cycle(rows * depth, 17),
+            precision: Precision::F32,
         }
+    }
+
+    /// The same with weights of bf16.
+    pub(crate) fn in_bf16(mut self) -> Self {
+        in_bf16(&mut self.weights);
+        Self { precision: Precision::Bf16, ..self }
     }
 
     fn row(&self, row: usize) -> &[f32] {
@@ -48,7 +56,7 @@ impl Product {
     pub(crate) fn packed(&self, kernels: &Kernels) -> PackedMatrix {
         let source =
             MatrixSource { weights: &self.weights, bias: Some(&self.bias), depth: self.depth };
-        kernels.pack_dense(&source, self.outputs)
+        kernels.pack_dense(&source, self.outputs, self.precision)
     }
 
     /// Rows `0..rows` as so many batch rows of one step, guarded.
@@ -95,7 +103,8 @@ impl Product {
     pub(crate) fn check_dense(&self) {
         let expected = self.reference(ROWS);
         for kernels in Kernels::available() {
-            let what = format!("{} by {} on {}", self.depth, self.outputs, kernels.isa());
+            let (depth, outputs, precision) = (self.depth, self.outputs, self.precision);
+            let what = format!("{depth} by {outputs} in {precision} on {}", kernels.isa());
             let packed = self.packed(kernels);
             let whole = self.dense(kernels, &packed, ROWS);
             check_dots(&what, kernels, &whole, &expected, self.depth);
@@ -151,7 +160,22 @@ impl Projection {
         size: usize,
         rows: usize,
     ) -> Self {
-        let product = Product::new(depth, kind.gates().len() * size, rows);
+        Self::of(kernels, kind, Product::new(depth, kind.gates().len() * size, rows), size)
+    }
+
+    /// The same with weights of bf16.
+    pub(crate) fn in_bf16(
+        kernels: &Kernels,
+        kind: Cell,
+        depth: usize,
+        size: usize,
+        rows: usize,
+    ) -> Self {
+        let product = Product::new(depth, kind.gates().len() * size, rows).in_bf16();
+        Self::of(kernels, kind, product, size)
+    }
+
+    fn of(kernels: &Kernels, kind: Cell, product: Product, size: usize) -> Self {
         let packed = pack(kernels, kind, &product, size);
         let places = projection_places(kernels, kind, size);
         Self { kind, size, product, packed, places }
@@ -185,7 +209,7 @@ impl Projection {
 
 fn pack(kernels: &Kernels, kind: Cell, product: &Product, size: usize) -> PackedCell {
     let recurrent = cycle(kind.gates().len() * size * size, 41);
-    kernels.pack_cell(&CellSource {
+    let source = CellSource {
         kind,
         input_size: product.depth,
         hidden_size: size,
@@ -195,5 +219,6 @@ fn pack(kernels: &Kernels, kind: Cell, product: &Product, size: usize) -> Packed
         recurrent_bias: None,
         peepholes: None,
         projection: None,
-    })
+    };
+    kernels.pack_cell(&source, product.precision)
 }

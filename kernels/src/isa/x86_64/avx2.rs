@@ -87,6 +87,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    #[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through it")]
+    fn anew(self, mut at: *const f32) -> *const f32 {
+        // SAFETY: there is no instruction.
+        unsafe { asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) }
+        at
+    }
+
+    #[inline(always)]
     fn prefetch(self, at: *const f32) {
         // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
@@ -102,6 +110,19 @@ impl Simd for Avx2 {
     unsafe fn load_aligned(self, from: *const f32) -> __m256 {
         // SAFETY: the caller vouches for the pointer, `self` for the features.
         unsafe { _mm256_load_ps(from) }
+    }
+
+    #[inline(always)]
+    fn low_halves(self, words: __m256) -> __m256 {
+        proven!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(words))))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, words: __m256) -> __m256 {
+        proven!(_mm256_castsi256_ps(_mm256_and_si256(
+            _mm256_castps_si256(words),
+            _mm256_set1_epi32(-0x1_0000)
+        )))
     }
 
     #[inline(always)]

@@ -81,6 +81,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    #[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read through it")]
+    fn anew(self, mut at: *const f32) -> *const f32 {
+        // SAFETY: there is no instruction.
+        unsafe { asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) }
+        at
+    }
+
+    #[inline(always)]
     fn prefetch(self, at: *const f32) {
         // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
@@ -96,6 +104,19 @@ impl Simd for Avx512 {
     unsafe fn load_aligned(self, from: *const f32) -> __m512 {
         // SAFETY: the caller vouches for the pointer, `self` for the features.
         unsafe { _mm512_load_ps(from) }
+    }
+
+    #[inline(always)]
+    fn low_halves(self, words: __m512) -> __m512 {
+        proven!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(words))))
+    }
+
+    #[inline(always)]
+    fn high_halves(self, words: __m512) -> __m512 {
+        proven!(_mm512_castsi512_ps(_mm512_and_si512(
+            _mm512_castps_si512(words),
+            _mm512_set1_epi32(-0x1_0000)
+        )))
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 //! registers, with rows of gates in memory between them.
 
 use crate::activation::{Activation, apply};
+use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
 use crate::recurrence::{Place, Product, Rows, Tile, sweep_any};
 use crate::simd::Simd;
@@ -40,11 +41,11 @@ impl ProductArgs<'_> {
 ///
 /// # Safety
 ///
-/// `args.check()` has passed, and the weights are packed for `S`.
+/// `args.check()` has passed, and the weights are packed for `S`, and so written down.
 #[inline(always)]
-pub(crate) unsafe fn product<S: Simd>(s: S, args: &mut ProductArgs<'_>) {
+pub(crate) unsafe fn product<S: Simd, F: Written>(s: S, written: F, args: &mut ProductArgs<'_>) {
     let ProductArgs { weights, chains, rows, step, width, vectors, first, .. } = *args;
-    let product = Product { weights, chains, rows, step };
+    let product = Product { written, weights, chains, rows, step };
     let panels = 0..weights.panels();
     let apart = match weights.layout.columns {
         Columns::Gates { .. } => 1,

@@ -17,104 +17,22 @@
 //! pre-activations that a projection writes have the same order of columns. Where there is one gate
 //! only, or none, as in a dense layer, the vectors are shared out to panels as evenly as they go.
 
+mod blocks;
+mod format;
+mod layout;
+
 use std::ops::Range;
 
 use crate::buffer::AlignedBuffer;
-use crate::contract::{chains, flushed};
+use crate::contract::chains;
 use crate::simd::Registers;
 use crate::tuning::{MATRIXMULTIPLY_WEIGHTS, WEIGHTS_IN_PARTS, may_be_parted};
 
-/// The order of a packed matrix's columns in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PanelLayout {
-    /// Of the level.
-    pub(crate) registers: Registers,
-    /// Panels.
-    pub(crate) panels: usize,
-    /// Vectors of a panel.
-    pub(crate) vectors: usize,
-    /// The first so many panels have one vector more.
-    pub(crate) wider: usize,
-    /// Whether panels of four vectors lie in two parts.
-    pub(crate) parted: bool,
-    /// What the vectors of a panel are.
-    pub(crate) columns: Columns,
-}
-
-/// What the columns of a panel are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Columns {
-    /// Each vector another gate of the same units, of which there are `units`.
-    Gates { units: usize },
-    /// Outputs one behind the other, of which there are `outputs`.
-    Plain { outputs: usize },
-}
-
-/// Vectors of a panel at most.
-pub(crate) const MOST_VECTORS: usize = 4;
-
-/// Panels of so many vectors that a plain matrix has at most, as far as 4 of them go: its vectors are
-/// shared out evenly.
-pub(crate) const fn plain_panels(vectors: usize) -> usize {
-    match vectors {
-        0..=2 => 1,
-        3 => 3,
-        _ => 4,
-    }
-}
-
-impl PanelLayout {
-    /// Each vector of a panel another of `gates`, 2 or more.
-    fn of_gates(units: usize, gates: usize, registers: Registers) -> Self {
-        let (panels, columns) = (units.div_ceil(registers.lanes), Columns::Gates { units });
-        Self { registers, panels, vectors: gates, wider: 0, parted: false, columns }
-    }
-
-    /// Outputs in order.
-    fn plain(outputs: usize, registers: Registers) -> Self {
-        let vectors = outputs.div_ceil(registers.lanes);
-        let panels = vectors.div_ceil(MOST_VECTORS).max(1);
-        let columns = Columns::Plain { outputs };
-        let (vectors, wider) = (vectors / panels, vectors % panels);
-        Self { registers, panels, vectors, wider, parted: false, columns }
-    }
-
-    /// Numbers in a row of pre-activations, lanes that belong to no output included.
-    pub(crate) fn width(&self) -> usize {
-        self.first_column(self.panels)
-    }
-
-    /// The first column of a panel.
-    #[inline(always)]
-    pub(crate) fn first_column(&self, panel: usize) -> usize {
-        (panel * self.vectors + panel.min(self.wider)) * self.registers.lanes
-    }
-
-    /// The vectors of a panel.
-    #[inline(always)]
-    pub(crate) fn vectors_of(&self, panel: usize) -> usize {
-        self.vectors + usize::from(panel < self.wider)
-    }
-
-    /// The parts of a panel, of which the second may be empty: the vectors of each.
-    #[inline(always)]
-    pub(crate) fn parts(&self, panel: usize) -> [Range<usize>; 2] {
-        match self.vectors_of(panel) {
-            MOST_VECTORS if self.parted => [0..2, 2..4],
-            vectors => [0..vectors, vectors..vectors],
-        }
-    }
-
-    /// The matrix rows whose weights go to the lanes of a vector; padding takes the lanes left over.
-    fn source_rows(&self, panel: usize, vector: usize) -> Range<usize> {
-        let lanes = self.registers.lanes;
-        let (first, start, end) = match self.columns {
-            Columns::Gates { units } => (vector * units, panel * lanes, units),
-            Columns::Plain { outputs } => (0, self.first_column(panel) + vector * lanes, outputs),
-        };
-        first + start.min(end)..first + (start + lanes).min(end)
-    }
-}
+use blocks::{BLOCK, copy_flushed, pack_block};
+pub(crate) use format::Format;
+use format::write_bf16;
+pub use format::{from_bf16, to_bf16};
+pub(crate) use layout::{Columns, MOST_VECTORS, PanelLayout, plain_panels};
 
 /// A matrix and its bias in the order in which one level's kernels read them.
 #[derive(Clone, Debug)]
@@ -122,11 +40,21 @@ pub struct PackedMatrix {
     pub(crate) layout: PanelLayout,
     /// Columns of the matrix: the length of the dot products.
     pub(crate) depth: usize,
+    /// How a weight is written down.
+    pub(crate) format: Format,
     /// How `weights` are ordered.
     pub(crate) order: Order,
+    /// Words of its format.
     pub(crate) weights: AlignedBuffer,
     /// `[panel][vector][lane]`
     pub(crate) bias: AlignedBuffer,
+}
+
+/// For whom a matrix is packed, and how its weights are written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing {
+    pub(crate) registers: Registers,
+    pub(crate) format: Format,
 }
 
 /// The order of all weights of a packed matrix.
@@ -167,35 +95,40 @@ impl PackedMatrix {
         source: MatrixSource<'_>,
         units: usize,
         range: Range<usize>,
-        registers: Registers,
+        packing: Packing,
     ) -> Self {
         let layout = match range.len() {
-            1 => PanelLayout::plain(units, registers),
-            gates => PanelLayout::of_gates(units, gates, registers),
+            1 => PanelLayout::plain(units, packing.registers),
+            gates => PanelLayout::of_gates(units, gates, packing.registers),
         };
-        Self::pack(source.gates(units, range), layout)
+        Self::pack(source.gates(units, range), layout, packing.format)
     }
 
     /// Packs a dense layer: outputs stay in order.
-    pub(crate) fn from_outputs(
-        source: MatrixSource<'_>,
-        outputs: usize,
-        registers: Registers,
-    ) -> Self {
-        Self::pack(source, PanelLayout::plain(outputs, registers))
+    pub(crate) fn from_outputs(source: MatrixSource<'_>, outputs: usize, packing: Packing) -> Self {
+        Self::pack(source, PanelLayout::plain(outputs, packing.registers), packing.format)
     }
 
-    fn pack(source: MatrixSource<'_>, mut layout: PanelLayout) -> Self {
+    fn pack(source: MatrixSource<'_>, mut layout: PanelLayout, format: Format) -> Self {
         let depth = source.depth;
         let many = depth * layout.width() >= WEIGHTS_IN_PARTS && chains(depth) == 1;
         layout.parted = many && may_be_parted(layout.registers.accumulators, MOST_VECTORS);
-        let mut weights = AlignedBuffer::with_capacity(layout.width() * depth);
+        let mut weights = AlignedBuffer::with_capacity(layout.width() * format.words(depth));
         let mut bias = AlignedBuffer::zeroed(layout.width());
         for panel in 0..layout.panels {
-            for part in layout.parts(panel) {
+            for part in layout.parts(panel).into_iter().filter(|part| !part.is_empty()) {
                 for start in (0..depth).step_by(BLOCK) {
                     let block = start..depth.min(start + BLOCK);
-                    pack_block(source, &mut weights, &layout, (panel, part.clone()), block);
+                    let part = (panel, part.clone());
+                    match format {
+                        Format::F32 => pack_block(source, &mut weights, &layout, part, block),
+                        Format::Bf16 => {
+                            let width = part.1.len() * layout.registers.lanes;
+                            let mut numbers = AlignedBuffer::with_capacity(BLOCK * width);
+                            pack_block(source, &mut numbers, &layout, part, block);
+                            write_bf16(&numbers, width, &mut weights);
+                        }
+                    }
                 }
             }
             let vectors = bias[layout.first_column(panel)..].chunks_mut(layout.registers.lanes);
@@ -206,14 +139,14 @@ impl PackedMatrix {
                 }
             }
         }
-        Self { layout, depth, order: Order::Panels, weights, bias }
+        Self { layout, depth, format, order: Order::Panels, weights, bias }
     }
 
     /// Changes the order of the weights to what `matrixmultiply` reads, if there are enough of them
     /// for that to pay. Decided by the shape of the weights alone, because it decides bits.
     pub(crate) fn lay_out_for_matrixmultiply(&mut self) {
         let (depth, width) = (self.depth, self.layout.width());
-        if depth * width < MATRIXMULTIPLY_WEIGHTS {
+        if self.format != Format::F32 || depth * width < MATRIXMULTIPLY_WEIGHTS {
             return;
         }
         let mut whole = AlignedBuffer::with_capacity(depth * width);
@@ -233,10 +166,16 @@ impl PackedMatrix {
         self.order = Order::Whole;
     }
 
+    /// The words of a vector of outputs for each lane.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> usize {
+        self.format.words(self.depth)
+    }
+
     /// The weights of one part of a panel, `[k][vector][lane]`.
     #[inline(always)]
     pub(crate) fn part(&self, panel: usize, vectors: Range<usize>) -> &[f32] {
-        let vector = self.layout.registers.lanes * self.depth;
+        let vector = self.layout.registers.lanes * self.words();
         &self.panel(panel)[vectors.start * vector..vectors.end * vector]
     }
 
@@ -245,7 +184,7 @@ impl PackedMatrix {
     pub(crate) fn panel(&self, panel: usize) -> &[f32] {
         debug_assert_eq!(self.order, Order::Panels, "panels of a packed matrix");
         let (first, end) = (self.layout.first_column(panel), self.layout.first_column(panel + 1));
-        &self.weights[first * self.depth..end * self.depth]
+        &self.weights[first * self.words()..end * self.words()]
     }
 
     /// Vectors of the first panel that rows together sum at once; others have as many or one less.
@@ -286,57 +225,8 @@ pub(crate) fn interleave(
     registers: Registers,
 ) -> AlignedBuffer {
     let source = MatrixSource { weights: &[], bias: Some(numbers), depth: 0 };
-    PackedMatrix::from_gates(source, units, 0..gates, registers).bias
-}
-
-/// Columns of the matrix that are packed at once: what is written of them is still in the cache when
-/// the next vector is, and what is read comes in runs of several lines.
-const BLOCK: usize = 128;
-
-/// Rows of the matrix that are turned at once.
-const STRIP: usize = 8;
-
-/// Packs columns `block` of the matrix rows that belong to a part of a panel, at the end of `weights`.
-fn pack_block(
-    source: MatrixSource<'_>,
-    weights: &mut AlignedBuffer,
-    layout: &PanelLayout,
-    (panel, vectors): (usize, Range<usize>),
-    block: Range<usize>,
-) {
-    let lanes = layout.registers.lanes;
-    let width = vectors.len() * lanes;
-    let to = weights.grow(block.len() * width);
-    let mut strip = [[0.0; BLOCK]; STRIP];
-    for (place, vector) in vectors.enumerate() {
-        let rows = layout.source_rows(panel, vector);
-        for first in rows.clone().step_by(STRIP) {
-            let column = place * lanes + first - rows.start;
-            let height = STRIP.min(rows.end - first);
-            for (row, strip) in (first..first + height).zip(&mut strip) {
-                let from = &source.weights[row * source.depth..][block.clone()];
-                copy_flushed(strip, from);
-            }
-            turn(&strip, height, &mut to[column..], width);
-        }
-    }
-}
-
-/// Writes column k of a strip, `height` long, to `to[k * width..]`, for as many k as there is room.
-fn turn(strip: &[[f32; BLOCK]; STRIP], height: usize, to: &mut [f32], width: usize) {
-    for (k, to) in (0..BLOCK).zip(to.chunks_mut(width)) {
-        match to.first_chunk_mut::<STRIP>() {
-            Some(to) if height == STRIP => *to = std::array::from_fn(|row| strip[row][k]),
-            _ => to.iter_mut().zip(&strip[..height]).for_each(|(to, row)| *to = row[k]),
-        }
-    }
-}
-
-/// Copies numbers, as many as there are, and makes those too small to count zero.
-fn copy_flushed(to: &mut [f32], from: &[f32]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = flushed(from);
-    }
+    PackedMatrix::from_gates(source, units, 0..gates, Packing { registers, format: Format::F32 })
+        .bias
 }
 
 #[cfg(test)]
@@ -349,6 +239,10 @@ mod tests {
         Registers { lanes, accumulators: 24 }
     }
 
+    fn as_f32(registers: Registers) -> Packing {
+        Packing { registers, format: Format::F32 }
+    }
+
     /// Every weight tells its row and column.
     fn matrix(rows: u16, depth: u16) -> Vec<f32> {
         let value = |row, k| f32::from(row) * 100.0 + f32::from(k) + 1.0;
@@ -359,7 +253,7 @@ mod tests {
     fn gates_of_one_unit_lie_side_by_side() {
         let (weights, bias) = (matrix(6, 2), matrix(6, 1));
         let source = MatrixSource { weights: &weights, bias: Some(&bias), depth: 2 };
-        let packed = PackedMatrix::from_gates(source, 3, 0..2, many(2));
+        let packed = PackedMatrix::from_gates(source, 3, 0..2, as_f32(many(2)));
         let one_panel = [1., 101., 301., 401., 2., 102., 302., 402.];
         let other_panel = [201., 0., 501., 0., 202., 0., 502., 0.];
         assert_eq!(packed.weights[..], [one_panel, other_panel].concat());
@@ -370,13 +264,13 @@ mod tests {
     fn outputs_stay_in_order_in_panels_of_any_width() {
         let weights = matrix(10, 2);
         let source = MatrixSource { weights: &weights, bias: None, depth: 2 };
-        let packed = PackedMatrix::from_outputs(source, 10, many(2));
+        let packed = PackedMatrix::from_outputs(source, 10, as_f32(many(2)));
         assert_eq!((packed.layout.panels, packed.layout.vectors, packed.layout.wider), (2, 2, 1));
         let first = [1., 101., 201., 301., 401., 501., 2., 102., 202., 302., 402., 502.];
         let second = [601., 701., 801., 901., 602., 702., 802., 902.];
         assert_eq!(packed.panel(0), first);
         assert_eq!(packed.panel(1), second);
-        let one_gate = PackedMatrix::from_gates(source, 5, 1..2, many(2));
+        let one_gate = PackedMatrix::from_gates(source, 5, 1..2, as_f32(many(2)));
         assert_eq!(
             one_gate.weights[..],
             [501., 601., 701., 801., 901., 0., 502., 602., 702., 802., 902., 0.]
@@ -391,7 +285,7 @@ mod tests {
         let source = MatrixSource { weights: &weights, bias: None, depth };
         let few = Registers { lanes, accumulators: 12 };
         let [mut parted, mut whole] = [few, many(lanes)]
-            .map(|registers| PackedMatrix::from_gates(source, units, 0..4, registers));
+            .map(|registers| PackedMatrix::from_gates(source, units, 0..4, as_f32(registers)));
         let row = |gate: usize| [weights[2 * gate * depth], weights[(2 * gate + 1) * depth]];
         assert_eq!(whole.weights[..8], [row(0), row(1), row(2), row(3)].concat());
         assert_eq!(parted.weights[..4], [row(0), row(1)].concat());
@@ -410,7 +304,7 @@ mod tests {
             let depth = usize::from(depth);
             let source = MatrixSource { weights: &weights, bias: None, depth };
             for lanes in [4, 8, 16] {
-                let packed = PackedMatrix::from_gates(source, units, 0..gates, many(lanes));
+                let packed = PackedMatrix::from_gates(source, units, 0..gates, as_f32(many(lanes)));
                 let mut expected = Vec::new();
                 for first in (0..units).step_by(lanes) {
                     for k in 0..depth {
@@ -449,7 +343,7 @@ mod tests {
     fn tiny_weights_are_flushed_and_nan_stays() {
         let weights = [f32::MIN_POSITIVE, -TINY / 2.0, TINY, f32::NAN];
         let source = MatrixSource { weights: &weights, bias: None, depth: 4 };
-        let packed = PackedMatrix::from_outputs(source, 1, many(1));
+        let packed = PackedMatrix::from_outputs(source, 1, as_f32(many(1)));
         assert_eq!(packed.weights[..3], [0.0, 0.0, TINY]);
         assert!(packed.weights[3].is_nan());
     }

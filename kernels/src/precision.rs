@@ -1,0 +1,79 @@
+//! What may be given up of a model's numbers for speed and memory.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::pack::Format;
+
+/// What a model's arithmetic is allowed to be. Never detected: asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Precision {
+    /// f32 throughout.
+    #[default]
+    F32,
+    /// The weights of matrices rounded to bf16, all else as in [`F32`](Self::F32), from half the memory.
+    ///
+    /// The numbers are those that `F32` gives of a model whose matrices are so rounded
+    /// ([`to_bf16`](crate::to_bf16)); only the portable level may sum them in another order.
+    Bf16,
+}
+
+impl Precision {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+
+    /// The name that [`FromStr`] reads.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// The bytes of a weight of a matrix.
+    #[must_use]
+    pub fn bytes_of_weight(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// How it writes down the weights of matrices.
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::F32 => Format::F32,
+            Self::Bf16 => Format::Bf16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPrecision> {
+        let known = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        known.ok_or_else(|| UnknownPrecision(name.into()))
+    }
+}
+
+/// No precision has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownPrecision(pub String);
+
+impl fmt::Display for UnknownPrecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Precision::ALL.map(Precision::name).join(", ");
+        write!(f, "unknown precision '{}'; there are: {names}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownPrecision {}
