@@ -9,7 +9,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use layer::noise;
-use ritornello_kernels::{Activation, AlignedBuffer, Isa, Kernels, MatrixSource, View, ViewMut};
+use ritornello_kernels::{
+    Activation, AlignedBuffer, Isa, Kernels, MatrixSource, Precision, View, ViewMut,
+};
 use ritornello_reference::{Rounding, affine, dot_tolerance, softmax, widen};
 
 /// Family, and `[time, batch, inputs, outputs]`.
@@ -68,7 +70,7 @@ fn head(criterion: &mut Criterion) {
                 let mut next = noise(2);
                 let input: Vec<f32> = (0..time * batch * inputs).map(|_| next()).collect();
                 let source = MatrixSource { weights: &weights, bias: Some(&bias), depth: inputs };
-                let packed = kernels.pack_dense(&source, outputs);
+                let packed = kernels.pack_dense(&source, outputs, Precision::F32);
                 let mut output = AlignedBuffer::zeroed(time * batch * outputs);
                 let run = |output: &mut [f32]| {
                     let from = View::time_major(black_box(&input), [time, batch, inputs]);

@@ -46,8 +46,13 @@ pub(crate) enum Command {
     /// Compare a model's results with those of the framework it comes from
     ///
     /// Every array of the case must belong to an input or an output. An output passes if no value
-    /// differs by more than --tolerance × max(1, max|y|), y being the case's own values.
+    /// differs by more than --tolerance × max(1, max|y|), y being the case's own values. With another
+    /// --precision than f32 it also says how far each layer is from f32.
     Verify(VerifyArgs),
+    /// Say how far a precision takes each layer from f32, on data of yours
+    ///
+    /// Runs the model twice, with --precision and with f32, and compares what every layer gives.
+    Calibrate(CalibrateArgs),
     /// Time a model or a single layer
     ///
     /// Prints the best and the median time of one whole run, and the GFLOP/s of the best, counting
@@ -69,7 +74,7 @@ pub(crate) struct Common {
     /// Threads to run on
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Precision of the arithmetic; f32 is the only one yet
+    /// Precision of the weights: f32 or bf16
     #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
     precision: String,
     /// What to choose kernels for; not built yet
@@ -97,6 +102,10 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The same as the library takes it.
     pub(crate) fn plan(&self) -> PlanOptions {
         PlanOptions::default().precision(self.precision).threads(self.threads.clone())
@@ -113,10 +122,12 @@ impl Common {
             )));
         }
         let precision = self.precision.parse().map_err(|_| match self.precision.as_str() {
-            known @ ("f32-split" | "bf16" | "int8") => {
-                Failure::usage(format!("--precision {known} is not built yet; f32 is"))
+            known @ ("f32-split" | "int8") => {
+                Failure::usage(format!("--precision {known} is not built yet; f32 and bf16 are"))
             }
-            other => Failure::usage(format!("there is no precision '{other}'; there is: f32")),
+            other => {
+                Failure::usage(format!("there is no precision '{other}'; there are: f32, bf16"))
+            }
         })?;
         Ok(Options { threads: self.threads()?, precision })
     }
@@ -139,12 +150,42 @@ pub(crate) struct RunArgs {
     /// Where the outputs go, .npy if there is one, or .npz; without it a summary is printed
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) steps: StepsArgs,
+}
+
+/// Which steps of the data count.
+#[derive(Debug, Args)]
+pub(crate) struct StepsArgs {
     /// How many steps of each row count, the others being padding: 5,3,0 or integers [batch] in an .npy
     #[arg(long, value_name = "LENGTHS")]
     pub(crate) lengths: Option<String>,
     /// Which steps of each row count: bool [batch, time], in the model's order of axes
     #[arg(long, value_name = "MASK.npy", conflicts_with = "lengths")]
     pub(crate) mask: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// .keras, .h5, .onnx, .safetensors, .json or .nam; with --spec also weights in .pt, .h5 or .npz
+    #[arg(required_unless_present = "layer", conflicts_with = "layer", requires = "input")]
+    pub(crate) model: Option<PathBuf>,
+    /// .npy for a model with one input, .npz with an array named like each input
+    pub(crate) input: Option<PathBuf>,
+    /// The spec of a file that holds weights only
+    #[arg(long, value_name = "SPEC.json", conflicts_with = "layer")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) steps: StepsArgs,
+    /// A layer with weights and inputs at random instead of a model: as for bench
+    #[arg(long, value_name = "CELL:I:H[:layers=L][:bidirectional]")]
+    pub(crate) layer: Option<String>,
+    /// Sequences at once, of a layer
+    #[arg(long, value_name = "B", default_value_t = 1, conflicts_with = "model")]
+    pub(crate) batch: usize,
+    /// Steps of a sequence, of a layer
+    #[arg(long, value_name = "T", default_value_t = 100, conflicts_with = "model")]
+    pub(crate) time: usize,
 }
 
 #[derive(Debug, Args)]

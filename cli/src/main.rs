@@ -10,6 +10,7 @@ mod run;
 mod steps;
 mod inspect;
 mod verify;
+mod calibrate;
 mod convert;
 mod demo;
 mod bench;
@@ -47,6 +48,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(args, &options, &console),
         Command::Inspect(args) => inspect::inspect(args, &options, &console),
         Command::Verify(args) => verify::verify(args, &options, &console),
+        Command::Calibrate(args) => calibrate::calibrate(args, &options, &console),
         Command::Bench(args) => bench::bench(args, &options, &console),
         Command::Convert(args) => convert::convert(args, &console),
         Command::Doctor => doctor::doctor(&options, &console),

@@ -18,17 +18,14 @@ const FIRST: usize = 6;
 pub(crate) fn run(args: &RunArgs, options: &Options, console: &Console) -> Result<(), Failure> {
     let destination = args.output.as_deref().map(Destination::new).transpose()?;
     arrays::Kind::of(&args.input)?;
-    let steps = Steps::read(args)?;
+    let steps = Steps::read(&args.steps)?;
     let model = args.model.load()?;
     if let Some(destination) = &destination {
         destination.check(&model)?;
     }
     let inputs = arrays::read_inputs(&args.input, &model, *console)?;
     let plan = model.into_plan(options.plan()).blame_model()?;
-    let outputs = match steps.run(&plan, &inputs) {
-        Some(outputs) => outputs?,
-        None => run_plan(&plan, &inputs, *console)?,
-    };
+    let outputs = steps.run(&plan, &inputs, *console)?;
     let mut written = Value::Null;
     if let Some(destination) = &destination {
         destination.write(&outputs)?;
@@ -48,13 +45,6 @@ pub(crate) fn run(args: &RunArgs, options: &Options, console: &Console) -> Resul
         "precision": explanation.precision.to_string(),
         "threads": explanation.threads,
     }))
-}
-
-/// Runs a plan on named arrays, with a progress bar if it takes long.
-pub(crate) fn run_plan(plan: &Plan, inputs: &Named, console: Console) -> Result<Named, Failure> {
-    let mut progress = console.progress();
-    plan.run_with_progress(&arrays::by_name(inputs), &mut |done, total| progress.at(done, total))
-        .blame_data()
 }
 
 /// What an array's numbers are like.

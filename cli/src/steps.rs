@@ -5,9 +5,10 @@ use std::path::Path;
 use ritornello::load::npy;
 use ritornello::{Array, Mask, Plan};
 
-use crate::args::RunArgs;
+use crate::args::StepsArgs;
 use crate::arrays::{self, Named};
 use crate::failure::{Blame, Failure};
+use crate::output::Console;
 
 /// What the flags say.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) enum Steps {
 
 impl Steps {
     /// Reads what the flags name.
-    pub(crate) fn read(args: &RunArgs) -> Result<Self, Failure> {
+    pub(crate) fn read(args: &StepsArgs) -> Result<Self, Failure> {
         match (&args.lengths, &args.mask) {
             (Some(lengths), _) => Ok(Self::Lengths(read_lengths(lengths)?)),
             (None, Some(mask)) => Ok(Self::Mask(read_mask(mask)?)),
@@ -34,14 +35,23 @@ impl Steps {
         Ok(lengths.transpose()?.map_or(Self::All, Self::Lengths))
     }
 
-    /// Runs a plan on the steps that count; `None` if that is all of them.
-    pub(crate) fn run(&self, plan: &Plan, inputs: &Named) -> Option<Result<Named, Failure>> {
+    /// Runs a plan on the steps that count, with a progress bar if it takes long and they are all.
+    pub(crate) fn run(
+        &self,
+        plan: &Plan,
+        inputs: &Named,
+        console: Console,
+    ) -> Result<Named, Failure> {
         let inputs = arrays::by_name(inputs);
-        match self {
-            Self::All => None,
-            Self::Lengths(lengths) => Some(plan.run_lengths(&inputs, lengths).blame_data()),
-            Self::Mask(mask) => Some(plan.run_masked(&inputs, mask).blame_data()),
-        }
+        let outputs = match self {
+            Self::All => {
+                let mut progress = console.progress();
+                plan.run_with_progress(&inputs, &mut |done, total| progress.at(done, total))
+            }
+            Self::Lengths(lengths) => plan.run_lengths(&inputs, lengths),
+            Self::Mask(mask) => plan.run_masked(&inputs, mask),
+        };
+        outputs.blame_data()
     }
 }
 

@@ -1,14 +1,14 @@
 //! `ritornello verify`: a model's results beside those of the framework it comes from.
 
 use ritornello::model::Model;
-use ritornello::{Array, Values};
+use ritornello::{Array, Precision, Values};
 use serde_json::{Value, json};
 
 use crate::args::{Options, VerifyArgs};
 use crate::arrays::{self, Axis, Named};
+use crate::calibrate::{self, LayerError};
 use crate::failure::{Blame, Failure};
 use crate::output::{Console, Table};
-use crate::run::run_plan;
 use crate::steps::Steps;
 
 /// How one output compares.
@@ -57,11 +57,12 @@ pub(crate) fn verify(
             (file.model, test.inputs, test.outputs, Steps::All)
         }
     };
-    let plan = model.into_plan(options.plan()).blame_model()?;
-    let found = match steps.run(&plan, &inputs) {
-        Some(found) => found?,
-        None => run_plan(&plan, &inputs, *console)?,
+    let layers = match options.precision() {
+        Precision::F32 => None,
+        _ => Some(calibrate::against_f32(&model, &inputs, &steps, options, *console)?),
     };
+    let plan = model.into_plan(options.plan()).blame_model()?;
+    let found = steps.run(&plan, &inputs, *console)?;
     let mut comparisons = Vec::new();
     for (output, (name, found)) in plan.outputs().iter().zip(&found) {
         match expected.iter().find(|(other, _)| other == name) {
@@ -72,7 +73,7 @@ pub(crate) fn verify(
             None => console.note(&format!("output '{name}' is not in the case, so not compared")),
         }
     }
-    report(&comparisons, *console)
+    report(&comparisons, layers.as_deref(), *console)
 }
 
 /// Takes `input.lengths` out of a case: the steps that count of each row, unless it is an input.
@@ -144,7 +145,7 @@ fn compare(
     Ok(Comparison { name: name.into(), max, worst, mean, allowed: tolerance * scale, axes, shape })
 }
 
-fn floats(array: &Array) -> Vec<f64> {
+pub(crate) fn floats(array: &Array) -> Vec<f64> {
     match array.values() {
         Values::F32(values) => values.iter().copied().map(f64::from).collect(),
         Values::Index(values) => values.iter().copied().map(f64::from).collect(),
@@ -152,7 +153,7 @@ fn floats(array: &Array) -> Vec<f64> {
 }
 
 /// The difference; where one is not finite, 0 if both are the same and else infinite.
-fn distance(found: f64, expected: f64) -> f64 {
+pub(crate) fn distance(found: f64, expected: f64) -> f64 {
     if found == expected || (found.is_nan() && expected.is_nan()) {
         return 0.0;
     }
@@ -178,7 +179,11 @@ impl Comparison {
     }
 }
 
-fn report(comparisons: &[Comparison], console: Console) -> Result<(), Failure> {
+fn report(
+    comparisons: &[Comparison],
+    layers: Option<&[LayerError]>,
+    console: Console,
+) -> Result<(), Failure> {
     let headings = ["output", ">max |diff|", ">mean |diff|", ">allowed", "worst at", "result"];
     let mut table = Table::new(&headings);
     for one in comparisons {
@@ -193,6 +198,9 @@ fn report(comparisons: &[Comparison], console: Console) -> Result<(), Failure> {
         ]);
     }
     console.text(&table.render())?;
+    if let Some(layers) = layers {
+        console.text(&format!("\nbeside f32:\n{}", calibrate::table(layers)))?;
+    }
     let failed: Vec<&str> =
         comparisons.iter().filter(|one| !one.passed()).map(|one| one.name.as_str()).collect();
     let outputs = comparisons.iter().map(|one| {
@@ -206,10 +214,14 @@ fn report(comparisons: &[Comparison], console: Console) -> Result<(), Failure> {
             "passed": one.passed(),
         })
     });
-    console.object(&json!({
+    let mut object = json!({
         "passed": failed.is_empty(),
         "outputs": outputs.collect::<Vec<_>>(),
-    }))?;
+    });
+    if let Some(layers) = layers {
+        object["layers"] = layers.iter().map(LayerError::json).collect();
+    }
+    console.object(&object)?;
     if failed.is_empty() {
         return Ok(());
     }

@@ -30,7 +30,7 @@ fn usage_is_2() {
     room.say("run two.safetensors two.npz -o y.npy").expect(2, &["2 outputs", "y, last", ".npz"]);
     room.say("run m.safetensors x.npy --threads 0").expect(2, &["--threads is 0"]);
     room.say("run m.safetensors x.npy --threads many").expect(2, &["many"]);
-    for precision in ["f32-split", "bf16", "int8"] {
+    for precision in ["f32-split", "int8"] {
         let line = format!("run m.safetensors x.npy --precision {precision}");
         room.say(&line).expect(2, &[precision, "not built yet"]);
     }

@@ -11,6 +11,7 @@ mod constant;
 mod dense;
 mod graph;
 mod infer;
+mod layers;
 mod mask;
 mod recurrent;
 mod shape;

@@ -184,9 +184,9 @@ impl Frame {
             let port = |port| places.get(&Value::Node { node: index, port }).copied();
             let outputs = Port::ALL.map(port);
             let kind = match &node.op {
-                Op::Recurrent(_) => StageKind::new(&node.op, plan.kernels, states),
+                Op::Recurrent(_) => StageKind::new(&node.op, plan.kernels, plan.precision, states),
                 _ if outputs[Port::Main.index()].is_none() => StageKind::Learned,
-                op => StageKind::new(op, plan.kernels, states),
+                op => StageKind::new(op, plan.kernels, plan.precision, states),
             };
             let mut stage = Stage {
                 name: node.name.clone(),

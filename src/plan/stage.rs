@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ritornello_kernels::{
-    CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, RecurrentSource,
+    CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, Precision, RecurrentSource,
 };
 
 use crate::model::{
@@ -93,9 +93,10 @@ pub(crate) struct Start {
 }
 
 impl RecurrentStage {
-    fn new(layer: &Recurrent, kernels: &Kernels, state: usize) -> Self {
-        let pack =
-            |weights: &CellWeights| Arc::new(kernels.pack_cell(&cell_source(layer, weights)));
+    fn new(layer: &Recurrent, kernels: &Kernels, precision: Precision, state: usize) -> Self {
+        let pack = |weights: &CellWeights| {
+            Arc::new(kernels.pack_cell(&cell_source(layer, weights), precision))
+        };
         let recurrent = layer.weights().iter().map(|weights| match &weights.recurrent {
             RecurrentWeights::Matrix(matrix) => {
                 let projection = weights.projection.as_ref().map_or(0, |v| v.values().len());
@@ -196,10 +197,12 @@ impl Stage {
 }
 
 impl StageKind {
-    /// Packs a node's weights. `states` counts the recurrent layers before it.
-    pub(crate) fn new(op: &Op, kernels: &Kernels, states: usize) -> Self {
+    /// Packs a node's weights in a precision. `states` counts the recurrent layers before it.
+    pub(crate) fn new(op: &Op, kernels: &Kernels, precision: Precision, states: usize) -> Self {
         match op {
-            Op::Recurrent(layer) => Self::Recurrent(RecurrentStage::new(layer, kernels, states)),
+            Op::Recurrent(layer) => {
+                Self::Recurrent(RecurrentStage::new(layer, kernels, precision, states))
+            }
             Op::Dense(dense) => {
                 let matrix = dense.weights();
                 let source = MatrixSource {
@@ -208,7 +211,7 @@ impl StageKind {
                     depth: matrix.columns(),
                 };
                 Self::Dense {
-                    weights: kernels.pack_dense(&source, matrix.rows()),
+                    weights: kernels.pack_dense(&source, matrix.rows(), precision),
                     activation: dense.activation(),
                 }
             }

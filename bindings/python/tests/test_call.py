@@ -191,6 +191,22 @@ def test_options_are_checked(chain, tmp_path):
             load(**options)
 
 
+def test_weights_of_bf16_are_those_of_a_model_that_holds_them(tmp_path):
+    torch.manual_seed(3)
+    rounded = nn.LSTM(33, 8, batch_first=True)
+    for name, weight in rounded.named_parameters():
+        if name.startswith("weight"):
+            weight.data = weight.data.bfloat16().float()
+    x = torch.randn(2, 7, 33)
+    exact = ritornello.from_torch(rounded, isa="portable")(x)[0]
+    found = ritornello.from_torch(rounded, isa="portable", precision="bf16")
+    assert (found(x)[0] - exact).abs().max() < 1e-6
+    assert "bf16 on portable" in found.explain()
+    other = nn.LSTM(33, 8, batch_first=True)
+    distance = ritornello.from_torch(other)(x)[0] - ritornello.from_torch(other, precision="bf16")(x)[0]
+    assert 1e-5 < distance.abs().max() < 0.02
+
+
 def test_a_spec_completes_weights(tmp_path):
     torch.manual_seed(2)
     module = nn.GRU(3, 4, batch_first=True)

@@ -45,6 +45,8 @@ pub(super) struct Walk {
     state_size: usize,
     input_weights: usize,
     pub(super) recurrent_weights: usize,
+    /// Bytes of a weight.
+    weight: usize,
     /// Numbers of the input.
     inputs: usize,
     /// Numbers of the output, if there is one.
@@ -59,7 +61,12 @@ struct Split {
 }
 
 impl Walk {
-    pub(super) fn new(stage: &Stage, layer: &RecurrentStage, [time, batch]: [usize; 2]) -> Self {
+    pub(super) fn new(
+        stage: &Stage,
+        layer: &RecurrentStage,
+        [time, batch]: [usize; 2],
+        weight: usize,
+    ) -> Self {
         let (kind, hidden_size) = (layer.cells[0].kind(), layer.hidden_size());
         let state_size = layer.state_size();
         let output = if stage.outputs[Port::Main.index()].is_some() { state_size } else { 0 };
@@ -71,6 +78,7 @@ impl Walk {
             state_size,
             input_weights: kind.gates().len() * hidden_size * layer.input_size,
             recurrent_weights: layer.recurrent_weights,
+            weight,
             inputs: time * batch * layer.input_size,
             outputs: time * batch * output,
         }
@@ -120,14 +128,14 @@ impl Walk {
         let function = 9.0 * measured.fma_latency + measured.division_latency;
         let waiting = if units > 1 { machine.hand_over().unwrap_or(0.0) } else { 0.0 };
         let projecting = at_peak(sums(self.input_weights));
-        let fetching = reading(machine, self.input_weights.div_ceil(units))
-            + reading(machine, self.inputs.div_ceil(parts));
+        let fetching = reading(machine, self.weight * self.input_weights.div_ceil(units))
+            + reading(machine, NUMBER * self.inputs.div_ceil(parts));
         Cost {
             projection: projecting.max(fetching),
             projection_limit: if projecting >= fetching { Limit::Arithmetic } else { Limit::Bytes },
             arithmetic: at_peak(sums(self.recurrent_weights) + cells),
-            bytes: time * reading(machine, self.recurrent_weights.div_ceil(units))
-                + reading(machine, self.outputs.div_ceil(parts)),
+            bytes: time * reading(machine, self.weight * self.recurrent_weights.div_ceil(units))
+                + reading(machine, NUMBER * self.outputs.div_ceil(parts)),
             latency: time * (products * product + functions * function),
             hand_overs: time * products * waiting,
         }
@@ -154,6 +162,7 @@ pub(super) fn dense(
     machine: &mut Machine,
     [time, batch]: [usize; 2],
     [inputs, outputs]: [usize; 2],
+    weight: usize,
     workers: usize,
 ) -> Cost {
     let (rows, weights) = (time * batch, inputs * outputs);
@@ -162,22 +171,17 @@ pub(super) fn dense(
         projection: 0.0,
         projection_limit: Limit::Arithmetic,
         arithmetic: operations / machine.calibration().peak_gflops / workers as f64,
-        bytes: reading(machine, weights.div_ceil(workers))
-            + reading(machine, (rows * (inputs + outputs)).div_ceil(workers)),
+        bytes: reading(machine, weight * weights.div_ceil(workers))
+            + reading(machine, NUMBER * (rows * (inputs + outputs)).div_ceil(workers)),
         latency: 0.0,
         hand_overs: 0.0,
     }
 }
 
-/// Nanoseconds to read so many f32.
-fn reading(machine: &mut Machine, numbers: usize) -> f64 {
-    if numbers == 0 {
-        return 0.0;
-    }
-    bytes(numbers) / machine.read_bandwidth(numbers * size_of::<f32>())
-}
+/// Bytes of a number that is no weight.
+const NUMBER: usize = size_of::<f32>();
 
-/// Bytes of so many f32.
-pub(super) fn bytes(numbers: usize) -> f64 {
-    numbers as f64 * size_of::<f32>() as f64
+/// Nanoseconds to read so many bytes.
+fn reading(machine: &mut Machine, bytes: usize) -> f64 {
+    if bytes == 0 { 0.0 } else { bytes as f64 / machine.read_bandwidth(bytes) }
 }

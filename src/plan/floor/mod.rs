@@ -49,7 +49,7 @@ use std::fmt;
 
 use super::{Machine, Plan, Stage, StageKind};
 use crate::model::{Direction, Extent, Port, Shape};
-use cost::{Walk, bytes, dense};
+use cost::{Walk, dense};
 
 /// The least time that a run can take, stage by stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,6 +174,7 @@ impl Plan {
     #[must_use]
     pub fn floor(&self, machine: &mut Machine, batch: usize, time: usize) -> Floor {
         let workers = self.inner.threads.count().min(machine.cores()).max(1);
+        let weight = self.inner.precision.bytes_of_weight();
         let mut floor = Floor { stages: Vec::new(), recurrent_bytes: 0.0 };
         for (place, stage) in self.inner.stages.iter().enumerate() {
             let steps = |value: usize| match self.inner.values[value].shape {
@@ -186,16 +187,16 @@ impl Plan {
             let rows = |value: usize| [steps(value), batch];
             let cost = match (&stage.kind, stage.inputs.first()) {
                 (StageKind::Recurrent(layer), Some(&input)) => {
-                    let walk = Walk::new(stage, layer, rows(input));
+                    let walk = Walk::new(stage, layer, rows(input), weight);
                     let directions = layer.cells.len();
-                    floor.recurrent_bytes +=
-                        (directions * steps(input)) as f64 * bytes(walk.recurrent_weights);
+                    let walks = (directions * steps(input)) as f64;
+                    floor.recurrent_bytes += walks * (weight * walk.recurrent_weights) as f64;
                     let layers = layers_at_once(&self.inner.stages, place).min(steps(input));
                     walk.shared(machine, directions, layers, workers)
                 }
                 (StageKind::Dense { .. }, Some(&input)) => {
                     let outputs = stage.outputs[Port::Main.index()].map_or(0, features);
-                    dense(machine, rows(input), [features(input), outputs], workers)
+                    dense(machine, rows(input), [features(input), outputs], weight, workers)
                 }
                 _ => continue,
             };

@@ -1,0 +1,196 @@
+//! Models with weights of bf16: the numbers of the same model whose matrices are rounded, and all that is
+//! promised of bits.
+
+mod models;
+
+use models::{
+    Arrays, Case, Extras, Kind, all_layers, batch_axis, bits, cases, layer_with, named, noise,
+    pick, recipes,
+};
+use proptest::prelude::*;
+use ritornello::model::{
+    CellWeights, Dense, Direction, Matrix, Model, Recurrent, RecurrentWeights,
+};
+use ritornello::{Array, Isa, Plan, PlanOptions, Precision, Threads};
+
+fn plan(model: &Model, isa: Isa, precision: Precision, threads: usize) -> Plan {
+    let options = PlanOptions::default().isa(isa).precision(precision);
+    model.plan(options.threads(Threads::new(threads).unwrap())).unwrap()
+}
+
+fn fused() -> impl Iterator<Item = Isa> {
+    Isa::available().into_iter().filter(|&isa| isa != Isa::Portable)
+}
+
+/// The nearest bf16, the even one of two.
+fn rounded(number: f32) -> f32 {
+    let bits = number.to_bits();
+    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+}
+
+fn rounded_matrix(matrix: &Matrix) -> Matrix {
+    let numbers = matrix.values().iter().copied().map(rounded).collect();
+    Matrix::new(matrix.rows(), matrix.columns(), numbers).unwrap()
+}
+
+fn rounded_layer(layer: &Recurrent) -> Recurrent {
+    let weights = layer.weights().iter().map(|weights| CellWeights {
+        input: rounded_matrix(&weights.input),
+        recurrent: match &weights.recurrent {
+            RecurrentWeights::Matrix(matrix) => RecurrentWeights::Matrix(rounded_matrix(matrix)),
+            other => other.clone(),
+        },
+        projection: weights.projection.as_ref().map(rounded_matrix),
+        ..weights.clone()
+    });
+    Recurrent::new(layer.cell(), layer.direction(), weights.collect()).unwrap()
+}
+
+/// Of every kind of layer, under a dense one.
+#[test]
+fn a_model_is_that_of_rounded_matrices() {
+    for (name, kind) in all_layers() {
+        for (hidden, batch, time) in [(19, 3, 5), (70, 7, 4)] {
+            let layer = layer_with(kind, Direction::Bidirectional, [9, hidden], 1);
+            let features = layer.output_size();
+            let mut next = noise(2);
+            let mut numbers = |count: usize| (0..count).map(|_| next()).collect::<Vec<f32>>();
+            let matrix = Matrix::new(6, features, numbers(6 * features)).unwrap();
+            let x = Array::new(&[batch, time, 9], numbers(batch * time * 9)).unwrap();
+            let head =
+                |matrix| Dense::new(matrix, None, ritornello::model::Activation::Tanh).unwrap();
+            let chain =
+                |layer, matrix| Model::chain(9).recurrent(layer).dense(head(matrix)).build();
+            let same = chain(rounded_layer(&layer), rounded_matrix(&matrix)).unwrap();
+            let model = chain(layer, matrix).unwrap();
+            for isa in fused() {
+                let run =
+                    |model, precision| plan(model, isa, precision, 1).run(&[("x", &x)]).unwrap();
+                let found = bits(&run(&model, Precision::Bf16));
+                assert_eq!(found, bits(&run(&same, Precision::F32)), "{name} on {isa}");
+                assert_ne!(
+                    found,
+                    bits(&run(&model, Precision::F32)),
+                    "{name} on {isa}: not rounded"
+                );
+            }
+        }
+    }
+}
+
+/// Rows of the outputs of a case.
+fn rows_of(case: &Case, found: &Arrays, rows: &[usize]) -> Arrays {
+    let outputs = case.model.outputs().iter().zip(found).map(|(output, (name, array))| {
+        let axis = batch_axis(case.model.shape(output.value).unwrap(), case.model.axes());
+        (name.clone(), pick(array, axis, rows))
+    });
+    outputs.collect()
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn batch_and_levels_change_no_bit(recipe in recipes(Kind::Any)) {
+        let case = recipe.case();
+        let mut of_levels = Vec::new();
+        for isa in Isa::available() {
+            let plan = plan(&case.model, isa, Precision::Bf16, 1);
+            let whole = plan.run(&named(&case.inputs)).unwrap();
+            for row in 0..case.batch {
+                let alone = plan.run(&named(&case.rows(&[row]).inputs)).unwrap();
+                prop_assert_eq!(bits(&alone), bits(&rows_of(&case, &whole, &[row])), "row {} on {}", row, isa);
+            }
+            if isa != Isa::Portable {
+                of_levels.push(bits(&whole));
+            }
+        }
+        prop_assert!(of_levels.windows(2).all(|pair| pair[0] == pair[1]), "levels with FMA");
+    }
+
+    #[test]
+    fn cuts_change_no_bit(recipe in recipes(Kind::Stream), cut in any::<prop::sample::Index>()) {
+        let case = recipe.case();
+        let cut = cut.index(case.time + 1);
+        for isa in Isa::available() {
+            let plan = plan(&case.model, isa, Precision::Bf16, 1);
+            let whole = plan.run(&named(&case.inputs)).unwrap();
+            let mut session = plan.session(case.batch, case.time.max(1)).unwrap();
+            let head = models::run(&mut session, &case.steps(0, cut));
+            let tail = models::run(&mut session, &case.steps(cut, case.time));
+            let shape = case.model.shape(case.model.outputs()[0].value).unwrap();
+            let joined = match shape {
+                ritornello::model::Shape::Sequence { .. } => {
+                    models::join(&[&head[0].1, &tail[0].1], models::time_axis(case.model.axes()))
+                }
+                _ => tail[0].1.clone(),
+            };
+            let joined = vec![(whole[0].0.clone(), joined)];
+            prop_assert_eq!(bits(&joined), bits(&whole), "cut at {} on {}", cut, isa);
+        }
+    }
+}
+
+/// Threads that share rows, directions, layers and, of one row, units.
+#[test]
+fn threads_change_no_bit() {
+    let stack = |direction| {
+        let cells = all_layers();
+        let (_, kind) = cells.iter().find(|(name, _)| *name == "lstm").unwrap();
+        let first = layer_with((kind.0, Extras::NONE), direction, [30, 160], 5);
+        let next = layer_with(*kind, Direction::Forward, [first.output_size(), 160], 6);
+        Model::chain(30).recurrent(first).recurrent(next).build().unwrap()
+    };
+    for direction in [Direction::Forward, Direction::Bidirectional] {
+        let model = stack(direction);
+        for (batch, time) in [(1, 60), (2, 40), (17, 12)] {
+            let mut next = noise(7);
+            let numbers = (0..batch * time * 30).map(|_| next()).collect();
+            let x = Array::new(&[batch, time, 30], numbers).unwrap();
+            for isa in Isa::available() {
+                let run = |threads| {
+                    bits(&plan(&model, isa, Precision::Bf16, threads).run(&[("x", &x)]).unwrap())
+                };
+                let expected = run(1);
+                for threads in 2..=4 {
+                    assert_eq!(run(threads), expected, "{threads} threads, {batch} rows on {isa}");
+                }
+            }
+        }
+    }
+}
+
+/// The plan holds half the bytes, and says so.
+#[test]
+fn a_plan_says_what_it_holds() {
+    let cells = all_layers();
+    let (_, kind) = cells.iter().find(|(name, _)| *name == "lstm").unwrap();
+    let layer = layer_with(*kind, Direction::Forward, [256, 256], 5);
+    let model = Model::chain(256).recurrent(layer).build().unwrap();
+    for isa in Isa::available() {
+        let [whole, half] = [Precision::F32, Precision::Bf16]
+            .map(|precision| plan(&model, isa, precision, 1).explain());
+        assert!(half.packed_bytes() < whole.packed_bytes() * 51 / 100, "{half}");
+        assert!(half.to_string().starts_with("bf16 on "), "{half}");
+        assert!(half.stages[0].kernel.contains("-bf16-"), "{half}");
+    }
+}
+
+#[test]
+fn layers_can_be_shown() {
+    let layer = |sizes| layer_with(all_layers()[0].1, Direction::Forward, sizes, 5);
+    let mut graph = Model::graph();
+    let x = graph.sequence("x", 3);
+    let first = graph.recurrent("first", layer([3, 4]), x);
+    let second = graph.recurrent("second", layer([4, 5]), first.sequence);
+    graph.output("second", second.last);
+    let model = graph.build().unwrap();
+    let shown = model.showing_layers().unwrap();
+    let names: Vec<&str> = shown.outputs().iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names, ["first", "second", "second_"]);
+    let x = Array::new(&[2, 6, 3], vec![0.5; 36]).unwrap();
+    let of = |model: &Model| model.plan(PlanOptions::default()).unwrap().run(&[("x", &x)]).unwrap();
+    assert_eq!(bits(&of(&shown))[2].2, bits(&of(&model))[0].2);
+    let shapes: Vec<Vec<usize>> = of(&shown).iter().map(|(_, y)| y.shape().to_vec()).collect();
+    assert_eq!(shapes, [vec![2, 6, 4], vec![2, 6, 5], vec![2, 5]]);
+}
