@@ -199,7 +199,7 @@ typedef struct {
      */
     const char *isa;
     /**
-     * What the arithmetic may be. Null: "f32".
+     * What the arithmetic may be: "f32", or "bf16" for weights in half the memory. Null: "f32".
      */
     const char *precision;
 } rit_plan_options;
@@ -238,7 +238,7 @@ typedef struct {
      */
     const char *isa;
     /**
-     * What the arithmetic is: "f32".
+     * What the arithmetic is: "f32" or "bf16".
      */
     const char *precision;
     /**
