@@ -61,9 +61,13 @@ fn flipped(reader: &mut Reader<'_, '_>, view: &View, axis: i64) -> Result<Vec<Kn
     Ok(vec![Known::Data(View { reversed: !view.reversed, ..view.clone() })])
 }
 
-/// `start..end` of an axis of known length, negative ones counted from its end.
+/// `start..end` of an axis of known length, negative ones counted from its end. Arithmetic of a file may
+/// make a length negative.
 fn range(axis: usize, start: i64, end: i64, length: i64) -> Result<Range, Reason> {
-    let inside = |at: i64| (if at < 0 { at.saturating_add(length) } else { at }).clamp(0, length);
+    let inside = |at: i64| {
+        let at = if at < 0 { at.saturating_add(length) } else { at };
+        at.clamp(0, length.max(0))
+    };
     let (start, end) = (inside(start), inside(end));
     match (usize::try_from(start), usize::try_from(end)) {
         (Ok(start), Ok(end)) if start < end => Ok(Range { axis, start, end }),
