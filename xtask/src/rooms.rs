@@ -92,7 +92,7 @@ const RULES: &[Rule] = &[
             "kernels/src/formula.rs",
             "kernels/src/gemm/",
             "kernels/src/recurrence/",
-            "kernels/src/pack.rs",
+            "kernels/src/pack/",
             "kernels/src/simd.rs",
             "kernels/src/times.rs",
         ],
@@ -192,7 +192,7 @@ mod tests {
     fn a_bad_line_is_caught_where_it_stands() {
         let cases = [
             ("src/run/mod.rs", "use std::arch::x86_64::*;"),
-            ("kernels/src/pack.rs", "use core::{arch::x86_64, mem};"),
+            ("kernels/src/pack/mod.rs", "use core::{arch::x86_64, mem};"),
             ("cli/src/doctor.rs", "if std::is_x86_feature_detected!(\"avx2\") {}"),
             ("kernels/src/simd.rs", "use wide as vectors;"),
             ("kernels/src/gemm/mod.rs", "let c = matrixmultiply::sgemm;"),
