@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ritornello::load::{self, ModelFile, Spec};
 use ritornello::plan::Threads;
-use ritornello::{Model, PlanOptions, Precision};
+use ritornello::{Model, PlanOptions, Precision, UnknownPrecision};
 
 use crate::failure::{Blame, Failure};
 
@@ -121,13 +121,11 @@ impl Common {
                 "--tune {aim} is not built yet: kernels are chosen by shapes alone; leave it out"
             )));
         }
-        let precision = self.precision.parse().map_err(|_| match self.precision.as_str() {
-            known @ ("f32-split" | "int8") => {
-                Failure::usage(format!("--precision {known} is not built yet; f32 and bf16 are"))
-            }
-            other => {
-                Failure::usage(format!("there is no precision '{other}'; there are: f32, bf16"))
-            }
+        let precision = self.precision.parse().map_err(|error: UnknownPrecision| {
+            Failure::usage(match self.precision.as_str() {
+                "f32-split" | "int8" => format!("--precision: not built yet: {error}"),
+                _ => format!("--precision: {error}"),
+            })
         })?;
         Ok(Options { threads: self.threads()?, precision })
     }
