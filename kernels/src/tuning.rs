@@ -16,8 +16,13 @@ pub(crate) const KC: usize = 512;
 /// To be seen with `cargo bench --bench recurrence -- throughput`.
 #[inline(always)]
 pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
-    let tiles = left.div_ceil(max_rows(S::ACCUMULATORS, vectors));
-    match left.div_ceil(tiles) {
+    let tallest = max_rows(S::ACCUMULATORS, vectors);
+    let height = match left {
+        _ if left <= tallest => left,
+        _ if left < 2 * tallest => left.div_ceil(2),
+        _ => tallest,
+    };
+    match height {
         5 if left > 5 => 6,
         5 => 3,
         height => height,
@@ -52,17 +57,19 @@ pub(crate) const fn lines_apart(lines: usize) -> usize {
 /// To be seen with `cargo bench --bench recurrence -- stream`.
 pub(crate) const SUMS_AT_ONCE: usize = 8;
 
-/// Panels of `vectors` each that a tile of a recurrence takes at once, at most 4.
+/// Panels of `vectors` each that a tile of a recurrence takes at once: at most 4 for a row alone, at
+/// most 2 for rows together.
 ///
-/// A row alone takes as many as hide the latency of its sums, rows together as many as fit.
+/// As many as hide the latency of their sums, and fit.
 ///
 /// To be seen with `cargo bench --bench recurrence`, its streams and its throughput.
 #[inline(always)]
 pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
-    let rows = batch.clamp(1, max_rows(S::ACCUMULATORS, vectors));
-    let fit = S::ACCUMULATORS / (rows * vectors);
-    let hide = SUMS_AT_ONCE.div_ceil(vectors);
-    (if batch == 1 { hide.min(fit) } else { fit }).clamp(1, 4)
+    if batch == 1 {
+        return SUMS_AT_ONCE.div_ceil(vectors).min(S::ACCUMULATORS / vectors).clamp(1, 4);
+    }
+    let sums = batch.min(max_rows(S::ACCUMULATORS, vectors)) * vectors;
+    if sums <= SUMS_AT_ONCE && 2 * sums <= S::ACCUMULATORS { 2 } else { 1 }
 }
 
 /// The highest tile on a level that has so many accumulators.
@@ -71,8 +78,23 @@ pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
 pub(crate) const fn max_rows(accumulators: usize, vectors: usize) -> usize {
     match accumulators / vectors {
         0 => 1,
-        rows @ 1..6 => rows,
-        _ => 6,
+        rows @ 1..MOST_ROWS => rows,
+        _ => MOST_ROWS,
+    }
+}
+
+/// Rows of any tile at most.
+pub(crate) const MOST_ROWS: usize = 6;
+
+/// Rows that a cell's formula takes side by side after a tile, on a level with so many accumulators: with
+/// more of them their numbers would wait in memory.
+///
+/// Measured by `ritornello bench --layer lstm:128:128 --batch 18`.
+pub(crate) const fn finished_at_once(accumulators: usize) -> usize {
+    match accumulators {
+        0..12 => 1,
+        12..24 => 2,
+        _ => 4,
     }
 }
 
@@ -83,8 +105,8 @@ pub(crate) const WEIGHTS_FOR_ROWS_ALONE: usize = 6 * 1024;
 
 /// Weights of a matrix from which on a tile fetches those of the next panel: what an L2 does not hold.
 ///
-/// Fetching was measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12`.
-pub(crate) const WEIGHTS_TO_FETCH: usize = 64 * 1024;
+/// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12` and likewise for 128 units.
+pub(crate) const WEIGHTS_TO_FETCH: usize = 96 * 1024;
 
 /// Rows from which on it does: fewer are done before the next panel could come, and would only wait.
 ///
@@ -93,8 +115,9 @@ pub(crate) const ROWS_TO_FETCH: usize = 8;
 
 /// Steps of a dot product between two fetches.
 ///
-/// To be seen with `ritornello bench --layer lstm:512:512 --batch 16`.
-pub(crate) const FETCH_EVERY: usize = 16;
+/// Measured by `ritornello bench --layer lstm:512:512 --batch 16`: many lines asked for at once wait for
+/// each other, and more turns of a short loop are felt.
+pub(crate) const FETCH_EVERY: usize = 8;
 
 /// Weights from which on the portable level's projection is left to `matrixmultiply`.
 ///

@@ -128,12 +128,11 @@ unsafe fn project_columns<S: Simd, F: Written, const VECTORS: usize>(
 ) {
     let rows = args.input.time() * args.input.batch();
     let mut row = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
-    let next =
-        if rows >= ROWS_TO_FETCH { Next::of(args, columns.panel, steps) } else { Next::NOTHING };
+    let mut next = Next::of(args, columns.panel, steps);
     let mut done = 0;
     while done < rows {
         let height = tile_height::<S>(rows - done, VECTORS);
-        let ahead = next.share(done, done + height, rows);
+        let ahead = next.share(done, done + height, steps[1] - steps[0]);
         macro_rules! tile {
             ($rows:literal) => {
                 project_tile::<S, F, $rows, VECTORS>(
@@ -156,43 +155,54 @@ unsafe fn project_columns<S: Simd, F: Written, const VECTORS: usize>(
     }
 }
 
-/// What is multiplied after `start..end` of a panel: the same of the next one, in up to two parts.
+/// What is multiplied after some steps of a panel: the same steps of the next one, in up to two parts.
 struct Next {
-    parts: [Ahead; 2],
+    /// Null where there is nothing to fetch.
+    parts: [*const f32; 2],
+    /// Numbers that a step of a part takes.
+    width: usize,
+    /// Rows of all tiles.
+    rows: usize,
 }
 
 impl Next {
-    const NOTHING: Self = Self { parts: [Ahead::NOTHING; 2] };
-
     #[inline(always)]
-    fn of(args: &ProjectArgs<'_>, panel: usize, steps: [usize; 2]) -> Self {
+    fn of(args: &ProjectArgs<'_>, panel: usize, [start, _]: [usize; 2]) -> Self {
         let (weights, layout) = (args.weights, &args.weights.layout);
-        let panel = panel + 1;
-        if panel >= args.panels.end || weights.weights.len() < WEIGHTS_TO_FETCH {
-            return Self::NOTHING;
+        let (rows, panel) = (args.input.time() * args.input.batch(), panel + 1);
+        let mut next = Self { parts: [std::ptr::null(); 2], width: 0, rows };
+        let pays = rows >= ROWS_TO_FETCH && weights.weights.len() >= WEIGHTS_TO_FETCH;
+        if panel >= args.panels.end || !pays {
+            return next;
         }
-        let mut parts = [Ahead::NOTHING; 2];
-        for (ahead, vectors) in parts.iter_mut().zip(layout.parts(panel)) {
-            let width = vectors.len() * layout.registers.lanes;
-            let from = weights.part(panel, vectors).as_ptr();
-            let [start, end] = steps.map(|k| weights.format.words(k));
-            *ahead = Ahead::of(from.wrapping_add(start * width), (end - start) * width);
+        for (part, vectors) in next.parts.iter_mut().zip(layout.parts(panel)) {
+            if !vectors.is_empty() {
+                let width = vectors.len() * layout.registers.lanes;
+                let from = weights.part(panel, vectors).as_ptr();
+                *part = from.wrapping_add(weights.format.words(start) * width);
+                next.width = weights.format.words(width);
+            }
         }
-        Self { parts }
+        next
     }
 
-    /// What falls to rows `first..end` of `all`: the first half of them fetches the first part.
+    /// What falls to rows `first..end`, which go so many steps: the first half of all rows fetches the
+    /// first part.
     #[inline(always)]
-    fn share(&self, first: usize, end: usize, all: usize) -> Ahead {
+    fn share(&mut self, first: usize, end: usize, steps: usize) -> Ahead {
         let [one, other] = self.parts;
-        let half = all / 2;
-        if other.is_nothing() {
-            one.share(first, end, all)
-        } else if first < half {
-            one.share(first, end.min(half), half)
-        } else {
-            other.share(first - half, end - half, all - half)
+        if one.is_null() {
+            return Ahead::NOTHING;
         }
+        let half = self.rows / 2;
+        let (part, rows) = match other.is_null() {
+            true => (0, self.rows),
+            false if first < half => (0, half),
+            false => (1, self.rows - half),
+        };
+        let ahead = Ahead::share(self.parts[part], self.width, [end - first, rows]);
+        self.parts[part] = ahead.after(steps);
+        ahead
     }
 }
 

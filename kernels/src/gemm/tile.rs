@@ -29,32 +29,32 @@ pub(crate) type Sums<V, const ROWS: usize, const BLOCKS: usize, const VECTORS: u
 #[derive(Clone, Copy)]
 pub(crate) struct Ahead {
     from: *const f32,
-    /// Cache lines.
-    lines: usize,
+    /// Cache lines for every [`FETCH_EVERY`] steps.
+    lines: u32,
 }
 
 impl Ahead {
     pub(crate) const NOTHING: Self = Self { from: std::ptr::null(), lines: 0 };
 
-    /// `numbers` numbers from `from` on.
+    /// Memory from `from` on, of which a step takes `width` numbers: the share of a tile of `rows` of
+    /// `all`.
     #[inline(always)]
-    pub(crate) fn of(from: *const f32, numbers: usize) -> Self {
-        Self { from, lines: numbers / NUMBERS_OF_LINE }
+    pub(crate) fn share(from: *const f32, width: usize, [rows, all]: [usize; 2]) -> Self {
+        let lines = width * FETCH_EVERY / NUMBERS_OF_LINE;
+        // A division of so few bits is a quick one. What is cut off would only be fetched too slowly.
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "tiles are some rows, panels some vectors"
+        )]
+        let [lines, rows, all] = [lines as u32, rows as u32, all as u32];
+        Self { from, lines: lines.wrapping_mul(rows).div_ceil(all.max(1)) }
     }
 
+    /// What is left for other tiles when this one has gone so many steps.
     #[inline(always)]
-    pub(crate) fn is_nothing(self) -> bool {
-        self.lines == 0
-    }
-
-    /// What falls to rows `first..end` of `all`, if each row fetches as much.
-    #[inline(always)]
-    pub(crate) fn share(self, first: usize, end: usize, all: usize) -> Self {
-        if self.lines == 0 {
-            return self;
-        }
-        let (first, end) = (self.lines * first / all, self.lines * end / all);
-        Self { from: self.from.wrapping_add(first * NUMBERS_OF_LINE), lines: end - first }
+    pub(crate) fn after(self, steps: usize) -> *const f32 {
+        let lines = steps / FETCH_EVERY * self.lines as usize;
+        self.from.wrapping_add(lines * NUMBERS_OF_LINE)
     }
 }
 
@@ -86,9 +86,8 @@ pub(crate) unsafe fn accumulate<
     let (mut word, whole) = (start / F::IN_A_WORD, end / F::IN_A_WORD);
     if ROWS > 1 && ahead.lines > 0 {
         let blocks = (end - start) / FETCH_EVERY;
-        let lines = ahead.lines.div_ceil(blocks.max(1));
         for _ in 0..blocks {
-            for _ in 0..lines {
+            for _ in 0..ahead.lines {
                 s.prefetch(ahead.from);
                 ahead.from = ahead.from.wrapping_add(NUMBERS_OF_LINE);
             }

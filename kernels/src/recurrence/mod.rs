@@ -11,7 +11,7 @@
 //!
 //! 1. The projection, made before for many steps at once, is where the sums start.
 //! 2. A tile sums all gates of a vector of units, for several rows or several such blocks, in
-//!    registers, and the cell's formula goes on from there ([`Tile`]).
+//!    registers; the cell's formula goes on from there ([`Tile`]), of several rows when all are done.
 //! 3. Blocks are visited forwards on even steps and backwards on odd ones, so that the part of U
 //!    that the cache still holds is read first.
 //! 4. Short dot products are several chains, so that their additions overlap
@@ -21,6 +21,7 @@ mod general;
 mod gru;
 mod lstm;
 mod packed;
+mod rows;
 mod simple;
 mod sums;
 mod sweep;

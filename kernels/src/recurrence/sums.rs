@@ -7,11 +7,10 @@
 //! sum = (part[0] + part[1]) + (part[2] + part[3])
 //! ```
 //!
-//! 1. All sums of a tile are registers: where there are more, chains or parts go one after the other, and
-//!    those that wait are in memory.
+//! 1. All sums of a tile are registers: where there are more, chains go one after the other, and those that
+//!    wait are in memory.
 //! 2. Chains of a small tile run side by side, so that they hide each other's latency.
 
-use super::sweep::Product;
 use crate::gemm::tile::{Ahead, Sums, accumulate, accumulate_chain, accumulate_one};
 use crate::gemm::weights::{Panels, Written};
 use crate::simd::Simd;
@@ -20,12 +19,36 @@ use crate::tuning::SUMS_AT_ONCE;
 /// Panels in one piece.
 type Whole<F, const BLOCKS: usize, const VECTORS: usize> = Panels<F, BLOCKS, VECTORS, VECTORS>;
 
+/// What the sums of a tile are made of, beside its rows and panels.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<F> {
+    /// How the weights are written down.
+    pub(super) written: F,
+    pub(super) depth: usize,
+    pub(super) chains: usize,
+}
+
+impl<F: Written> Terms<F> {
+    /// Where some panels begin that lie one behind the other.
+    #[inline(always)]
+    pub(super) fn panels<S: Simd, const BLOCKS: usize, const VECTORS: usize>(
+        self,
+        first: *const f32,
+    ) -> [*const f32; BLOCKS] {
+        let mut panels = [first; BLOCKS];
+        for block in 1..BLOCKS {
+            panels[block] = first.wrapping_add(block * VECTORS * S::LANES * F::words(self.depth));
+        }
+        panels
+    }
+}
+
 /// The sums of some rows and some panels of `VECTORS` vectors, which lie in parts of `PART`.
 ///
 /// # Safety
 ///
-/// Each of `rows` is valid for reading as many numbers as the product is deep; its weights are packed for
-/// `S`, have so many vectors in the panels from `first_panel` on, and lie in such parts.
+/// Each of `rows` is valid for reading as many numbers as the product is deep; so are the panels, which
+/// are packed for `S`, have so many vectors, and lie in such parts.
 #[inline(always)]
 pub(super) unsafe fn sums<
     S: Simd,
@@ -38,41 +61,36 @@ pub(super) unsafe fn sums<
     s: S,
     mut start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
-    (product, first_panel): (Product<'_, F>, usize),
+    panels: [*const f32; BLOCKS],
+    Terms { written, depth, chains }: Terms<F>,
     ahead: Ahead,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
-    let Product { written, weights, chains, .. } = product;
-    let depth = weights.depth;
-    let first = weights.panel(first_panel).as_ptr();
-    let mut panels = [first; BLOCKS];
-    for block in 1..BLOCKS {
-        panels[block] = first.wrapping_add(block * VECTORS * S::LANES * F::words(depth));
-    }
     // SAFETY: passed on.
     unsafe {
         if const { PART == VECTORS } {
             let panels = Whole::new(written, panels, depth);
-            all_at_once(s, start, rows, panels, [depth, chains], ahead)
-        } else {
-            debug_assert!(weights.layout.parted && chains == 1, "the layout of a tile in parts");
-            if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
-                part_by_part(s, start, rows, (written, first), depth, ahead)
-            } else {
-                let panels = Panels::<F, BLOCKS, VECTORS, PART>::new(written, panels, depth);
+            if chains == 1 {
                 accumulate(s, &mut start, rows, panels, [0, depth], ahead);
                 start
+            } else {
+                in_chains(s, start, rows, panels, [depth, chains])
             }
+        } else {
+            debug_assert!(chains == 1, "the chains of a panel in parts");
+            let panels = Panels::<F, BLOCKS, VECTORS, PART>::new(written, panels, depth);
+            accumulate(s, &mut start, rows, panels, [0, depth], ahead);
+            start
         }
     }
 }
 
-/// The sums of some panels, each in one piece.
+/// The sums of some panels, each in one piece, in several chains.
 ///
 /// # Safety
 ///
 /// Each of `rows` is valid for reading `depth` numbers, and there are as many weights.
 #[inline(always)]
-unsafe fn all_at_once<
+unsafe fn in_chains<
     S: Simd,
     F: Written,
     const ROWS: usize,
@@ -80,19 +98,14 @@ unsafe fn all_at_once<
     const VECTORS: usize,
 >(
     s: S,
-    mut start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
     panels: Whole<F, BLOCKS, VECTORS>,
     [depth, chains]: [usize; 2],
-    ahead: Ahead,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
     // SAFETY: passed on.
     unsafe {
         match chains {
-            1 => {
-                accumulate(s, &mut start, rows, panels, [0, depth], ahead);
-                start
-            }
             2 if const { ROWS * BLOCKS * VECTORS * 2 <= sums_together::<S>(ROWS) } => {
                 let [a, b] =
                     together::<S, F, ROWS, BLOCKS, VECTORS, 2>(s, start, rows, panels, depth);
@@ -108,48 +121,6 @@ unsafe fn all_at_once<
             other => unreachable!("sums are 1, 2 or 4 chains, not {other}"),
         }
     }
-}
-
-/// The sums of one part of a panel, then those of the other: for more rows than the registers hold
-/// the sums of a whole panel of.
-///
-/// # Safety
-///
-/// As [`all_at_once`], of a panel of four vectors in two parts.
-#[inline(always)]
-unsafe fn part_by_part<
-    S: Simd,
-    F: Written,
-    const ROWS: usize,
-    const BLOCKS: usize,
-    const VECTORS: usize,
->(
-    s: S,
-    mut sums: Sums<S::V, ROWS, BLOCKS, VECTORS>,
-    rows: [*const f32; ROWS],
-    (written, panel): (F, *const f32),
-    depth: usize,
-    ahead: Ahead,
-) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
-    for part in 0..2 {
-        let (one, other) = (2 * part, 2 * part + 1);
-        let mut of_part = [[[s.splat(0.0); 2]; 1]; ROWS];
-        for row in 0..ROWS {
-            of_part[row][0] = [sums[row][0][one], sums[row][0][other]];
-        }
-        let weights = panel.wrapping_add(one * F::words(depth) * S::LANES);
-        let vectors = Panels::<F, 1, 2, 2>::new(written, [weights], depth);
-        let (steps, ahead) = ([0, depth], ahead.share(part, part + 1, 2));
-        // SAFETY: passed on.
-        unsafe {
-            accumulate(s, &mut of_part, rows, vectors, steps, ahead);
-        }
-        for row in 0..ROWS {
-            [sums[row][0][one], sums[row][0][other]] = of_part[row][0];
-        }
-        sums = parked(s, sums);
-    }
-    sums
 }
 
 /// Sums of all chains that a tile may have in [`together`]: a row alone all that there is room for,
