@@ -11,7 +11,8 @@ pub(crate) const KC: usize = 512;
 /// Rows of the next tile when `left` are left: 6, 4, 3, 2 or 1, and no more than the accumulators
 /// hold of `vectors` each.
 ///
-/// Rows are shared out evenly: a tile of one row would wait for the latency of its few sums.
+/// The last two tiles are of much the same height: one of one row would wait for the latency of its few
+/// sums.
 ///
 /// To be seen with `cargo bench --bench recurrence -- throughput`.
 #[inline(always)]
@@ -98,12 +99,12 @@ pub(crate) const fn finished_at_once(accumulators: usize) -> usize {
     }
 }
 
-/// Weights of a matrix up to which rows go one by one: the nearest cache holds them beside all else.
+/// Words of a matrix's weights up to which rows go one by one: the nearest cache holds them beside all else.
 ///
 /// Measured by `ritornello bench --layer lstm:16:32 --batch 16`.
 pub(crate) const WEIGHTS_FOR_ROWS_ALONE: usize = 6 * 1024;
 
-/// Weights of a matrix from which on a tile fetches those of the next panel: what an L2 does not hold.
+/// Words of a matrix's weights from which on a tile fetches those of the next panel: what an L2 does not hold.
 ///
 /// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12` and likewise for 128 units.
 pub(crate) const WEIGHTS_TO_FETCH: usize = 96 * 1024;

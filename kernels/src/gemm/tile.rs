@@ -41,7 +41,7 @@ impl Ahead {
     #[inline(always)]
     pub(crate) fn share(from: *const f32, width: usize, [rows, all]: [usize; 2]) -> Self {
         let lines = width * FETCH_EVERY / NUMBERS_OF_LINE;
-        // A division of so few bits is a quick one. What is cut off would only be fetched too slowly.
+        // A division of so few bits is a quick one; a wrong share would only be felt.
         #[allow(
             clippy::cast_possible_truncation,
             reason = "tiles are some rows, panels some vectors"

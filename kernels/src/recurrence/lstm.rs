@@ -6,8 +6,8 @@
 //! h' = sigmoid(o) tanh(c')
 //! ```
 //!
-//! Everything after the sums ([`formula::lstm`]) happens in registers, for a tile's rows or panels
-//! side by side.
+//! Everything after the sums ([`formula::lstm`]) happens in registers, for some rows or panels side by
+//! side.
 //!
 //! Registers of a tile on AVX2: 12 sums (6 rows × 2 gates, then the other 2), 2 weights, 1 number of a
 //! row, or (3 rows × 4 gates), 3 numbers, 1 weight; on AVX-512: 24 sums (6 rows × 4 gates), 4 weights,
