@@ -90,7 +90,7 @@ pub(crate) const MOST_ROWS: usize = 6;
 /// Rows that a cell's formula takes side by side after a tile, on a level with so many accumulators: with
 /// more of them their numbers would wait in memory.
 ///
-/// Measured by `ritornello bench --layer lstm:128:128 --batch 18`.
+/// To be seen with `ritornello bench --layer lstm:128:128 --batch 18`.
 pub(crate) const fn finished_at_once(accumulators: usize) -> usize {
     match accumulators {
         0..12 => 1,
@@ -116,8 +116,8 @@ pub(crate) const ROWS_TO_FETCH: usize = 8;
 
 /// Steps of a dot product between two fetches.
 ///
-/// Measured by `ritornello bench --layer lstm:512:512 --batch 16`: many lines asked for at once wait for
-/// each other, and more turns of a short loop are felt.
+/// Measured by `ritornello bench --layer lstm:512:512 --batch 16`, against twice as many: lines asked for
+/// at once wait for each other.
 pub(crate) const FETCH_EVERY: usize = 8;
 
 /// Weights from which on the portable level's projection is left to `matrixmultiply`.
