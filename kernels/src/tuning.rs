@@ -24,7 +24,7 @@ pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
         _ => tallest,
     };
     match height {
-        5 if left > 5 => 6,
+        5 if left > 5 && tallest > 5 => 6,
         5 => 3,
         height => height,
     }
@@ -34,7 +34,7 @@ pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
 /// of it is not: rows that sum 2 vectors, then the other 2, read each weight once where they would
 /// read it twice.
 pub(crate) const fn may_be_parted(accumulators: usize, vectors: usize) -> bool {
-    vectors == 4 && max_rows(accumulators, 4) < 6 && max_rows(accumulators, 2) == 6
+    vectors == 4 && max_rows(accumulators, 4) < MOST_ROWS && max_rows(accumulators, 2) == MOST_ROWS
 }
 
 /// Weights of a matrix from which on panels of 4 vectors are so parted: what an L2 does not hold. A
@@ -69,7 +69,8 @@ pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
     if batch == 1 {
         return SUMS_AT_ONCE.div_ceil(vectors).min(S::ACCUMULATORS / vectors).clamp(1, 4);
     }
-    let sums = batch.min(max_rows(S::ACCUMULATORS, vectors)) * vectors;
+    // Together are 2 rows or more; where there is none, nothing is done with as many panels.
+    let sums = batch.min(max_rows(S::ACCUMULATORS, vectors)).max(2) * vectors;
     if sums <= SUMS_AT_ONCE && 2 * sums <= S::ACCUMULATORS { 2 } else { 1 }
 }
 

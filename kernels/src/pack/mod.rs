@@ -168,7 +168,7 @@ impl PackedMatrix {
 
     /// The words of a vector of outputs for each lane.
     #[inline(always)]
-    pub(crate) fn words(&self) -> usize {
+    fn words(&self) -> usize {
         self.format.words(self.depth)
     }
 
@@ -185,6 +185,13 @@ impl PackedMatrix {
         debug_assert_eq!(self.order, Order::Panels, "panels of a packed matrix");
         let (first, end) = (self.layout.first_column(panel), self.layout.first_column(panel + 1));
         &self.weights[first * self.words()..end * self.words()]
+    }
+
+    /// Where a panel begins, and go on those behind it.
+    #[inline(always)]
+    pub(crate) fn from_panel(&self, panel: usize) -> *const f32 {
+        debug_assert_eq!(self.order, Order::Panels, "panels of a packed matrix");
+        self.weights[self.layout.first_column(panel) * self.words()..].as_ptr()
     }
 
     /// Vectors of the first panel that rows together sum at once; others have as many or one less.

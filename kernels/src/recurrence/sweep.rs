@@ -25,7 +25,7 @@ use crate::gemm::tile::Ahead;
 use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
 use crate::simd::{Registers, Simd, Work};
-use crate::tuning::{SUMS_AT_ONCE, WEIGHTS_FOR_ROWS_ALONE, may_be_parted, panels_at_once};
+use crate::tuning::{WEIGHTS_FOR_ROWS_ALONE, may_be_parted, panels_at_once};
 
 /// The rows that are multiplied: `[batch, stride]`.
 #[derive(Clone, Copy)]
@@ -121,10 +121,16 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
             match (alone, next) {
                 (true, 1) => walk.alone::<S, 1, VECTORS>(s),
                 (true, 2) if const { T::PANELS >= 2 } => walk.alone::<S, 2, VECTORS>(s),
-                (true, 3) if const { T::PANELS >= 3 } => walk.alone::<S, 3, VECTORS>(s),
-                (true, 4) if const { T::PANELS >= 4 } => walk.alone::<S, 4, VECTORS>(s),
+                (true, 3) if const { T::PANELS >= 3 && VECTORS <= 3 } => {
+                    walk.alone::<S, 3, VECTORS>(s);
+                }
+                (true, 4) if const { T::PANELS >= 4 && VECTORS <= 2 } => {
+                    walk.alone::<S, 4, VECTORS>(s);
+                }
                 (false, 1) => walk.together::<S, 1, VECTORS>(s),
-                (false, 2) if const { T::PANELS >= 2 } => walk.together::<S, 2, VECTORS>(s),
+                (false, 2) if const { T::PANELS >= 2 && 4 * VECTORS <= S::ACCUMULATORS } => {
+                    walk.together::<S, 2, VECTORS>(s);
+                }
                 (_, other) => unreachable!("no tile is {other} panels wide"),
             }
         }
@@ -181,14 +187,11 @@ impl<F: Written, T> Walk<'_, '_, F, T> {
     {
         let first_panel = self.step(BLOCKS);
         let batch = self.product.rows.batch;
+        // Only gates side by side, in one piece, may lie so near that rows go one by one.
         if const { may_be_parted(S::ACCUMULATORS, VECTORS) } && self.product.weights.layout.parted {
-            for row in 0..batch {
-                s.fenced(self.tile_of::<BLOCKS, VECTORS, 2>(row, first_panel));
-            }
-        } else if const { T::BLOCKS != 1 || BLOCKS > SUMS_AT_ONCE.div_ceil(VECTORS) } {
-            for row in 0..batch {
-                s.fenced(self.tile_of::<BLOCKS, VECTORS, VECTORS>(row, first_panel));
-            }
+            s.fenced(self.tile_of::<BLOCKS, VECTORS, 2>(0, first_panel));
+        } else if const { T::BLOCKS != 1 } {
+            s.fenced(self.tile_of::<BLOCKS, VECTORS, VECTORS>(0, first_panel));
         } else if batch == 1 {
             // By itself: a loop over rows would cost a single one some percent.
             self.tile_of::<BLOCKS, VECTORS, VECTORS>(0, first_panel).run(s);
@@ -261,7 +264,7 @@ where
             start[0][block] = unsafe { tile.start(s, places[block]) };
         }
         let terms = Terms { written, depth: weights.depth, chains };
-        let panels = terms.panels::<S, BLOCKS, VECTORS>(weights.panel(first_panel).as_ptr());
+        let panels = terms.panels::<S, BLOCKS, VECTORS>(weights.from_panel(first_panel));
         // SAFETY: a row has `depth` numbers and a panel covers them, and lies as its layout says; who made
         // this vouches for the row and the panels.
         unsafe {
