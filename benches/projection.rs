@@ -69,6 +69,7 @@ fn projection(criterion: &mut Criterion) {
                         &packed,
                         input,
                         ViewMut::time_major(output, [time, batch, width]),
+                        &mut [],
                     );
                 };
                 run(&mut output);

@@ -60,7 +60,8 @@ impl<'a> Stream<'a> {
         let mut projection = AlignedBuffer::zeroed(time * batch * width);
         let input = View::time_major(&layer.input, [time, batch, layer.input_size]);
         let to = ViewMut::time_major(&mut projection, [time, batch, width]);
-        kernels.project(packed, input, to);
+        let mut scratch = vec![0.0; packed.projection_scratch_len(time * batch)];
+        kernels.project(packed, input, to, &mut scratch);
         let stride = state_stride(size);
         let padded = |state: &[f32]| {
             let rows = if state.is_empty() { 0 } else { batch };

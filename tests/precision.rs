@@ -1,5 +1,5 @@
-//! Models with weights of bf16: the numbers of the same model whose matrices are rounded, and all that is
-//! promised of bits.
+//! Models with weights of bf16, whose numbers are those of the same model with rounded matrices, and with
+//! weights of bytes; and all that is promised of bits.
 
 mod models;
 
@@ -78,6 +78,10 @@ fn a_model_is_that_of_rounded_matrices() {
     }
 }
 
+fn any_but_f32() -> impl Strategy<Value = Precision> {
+    prop::sample::select(vec![Precision::Bf16, Precision::Int8])
+}
+
 /// Rows of the outputs of a case.
 fn rows_of(case: &Case, found: &Arrays, rows: &[usize]) -> Arrays {
     let outputs = case.model.outputs().iter().zip(found).map(|(output, (name, array))| {
@@ -91,11 +95,11 @@ proptest! {
     #![proptest_config(cases(150))]
 
     #[test]
-    fn batch_and_levels_change_no_bit(recipe in recipes(Kind::Any)) {
+    fn batch_and_levels_change_no_bit(recipe in recipes(Kind::Any), precision in any_but_f32()) {
         let case = recipe.case();
         let mut of_levels = Vec::new();
         for isa in Isa::available() {
-            let plan = plan(&case.model, isa, Precision::Bf16, 1);
+            let plan = plan(&case.model, isa, precision, 1);
             let whole = plan.run(&named(&case.inputs)).unwrap();
             for row in 0..case.batch {
                 let alone = plan.run(&named(&case.rows(&[row]).inputs)).unwrap();
@@ -109,11 +113,15 @@ proptest! {
     }
 
     #[test]
-    fn cuts_change_no_bit(recipe in recipes(Kind::Stream), cut in any::<prop::sample::Index>()) {
+    fn cuts_change_no_bit(
+        recipe in recipes(Kind::Stream),
+        cut in any::<prop::sample::Index>(),
+        precision in any_but_f32(),
+    ) {
         let case = recipe.case();
         let cut = cut.index(case.time + 1);
         for isa in Isa::available() {
-            let plan = plan(&case.model, isa, Precision::Bf16, 1);
+            let plan = plan(&case.model, isa, precision, 1);
             let whole = plan.run(&named(&case.inputs)).unwrap();
             let mut session = plan.session(case.batch, case.time.max(1)).unwrap();
             let head = models::run(&mut session, &case.steps(0, cut));
@@ -148,19 +156,22 @@ fn threads_change_no_bit() {
             let numbers = (0..batch * time * 30).map(|_| next()).collect();
             let x = Array::new(&[batch, time, 30], numbers).unwrap();
             for isa in Isa::available() {
-                let run = |threads| {
-                    bits(&plan(&model, isa, Precision::Bf16, threads).run(&[("x", &x)]).unwrap())
-                };
-                let expected = run(1);
-                for threads in 2..=4 {
-                    assert_eq!(run(threads), expected, "{threads} threads, {batch} rows on {isa}");
+                for precision in [Precision::Bf16, Precision::Int8] {
+                    let run = |threads| {
+                        bits(&plan(&model, isa, precision, threads).run(&[("x", &x)]).unwrap())
+                    };
+                    let expected = run(1);
+                    for threads in 2..=4 {
+                        let what = format!("{threads} threads, {batch} rows, {precision} on {isa}");
+                        assert_eq!(run(threads), expected, "{what}");
+                    }
                 }
             }
         }
     }
 }
 
-/// The plan holds half the bytes, and says so.
+/// The plan holds half the bytes, or little more than a quarter, and says so.
 #[test]
 fn a_plan_says_what_it_holds() {
     let cells = all_layers();
@@ -168,11 +179,14 @@ fn a_plan_says_what_it_holds() {
     let layer = layer_with(*kind, Direction::Forward, [256, 256], 5);
     let model = Model::chain(256).recurrent(layer).build().unwrap();
     for isa in Isa::available() {
-        let [whole, half] = [Precision::F32, Precision::Bf16]
-            .map(|precision| plan(&model, isa, precision, 1).explain());
+        let [whole, half, quarter] =
+            Precision::ALL.map(|precision| plan(&model, isa, precision, 1).explain());
         assert!(half.packed_bytes() < whole.packed_bytes() * 51 / 100, "{half}");
         assert!(half.to_string().starts_with("bf16 on "), "{half}");
         assert!(half.stages[0].kernel.contains("-bf16-"), "{half}");
+        assert!(quarter.packed_bytes() < whole.packed_bytes() * 27 / 100, "{quarter}");
+        assert!(quarter.to_string().starts_with("int8 on "), "{quarter}");
+        assert!(quarter.stages[0].kernel.contains("-int8-"), "{quarter}");
     }
 }
 

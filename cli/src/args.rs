@@ -74,7 +74,7 @@ pub(crate) struct Common {
     /// Threads to run on
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Precision of the weights: f32 or bf16
+    /// Precision of the weights: f32, bf16 or int8
     #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
     precision: String,
     /// What to choose kernels for; not built yet
@@ -123,7 +123,7 @@ impl Common {
         }
         let precision = self.precision.parse().map_err(|error: UnknownPrecision| {
             Failure::usage(match self.precision.as_str() {
-                "f32-split" | "int8" => format!("--precision: not built yet: {error}"),
+                "f32-split" => format!("--precision: not built yet: {error}"),
                 _ => format!("--precision: {error}"),
             })
         })?;

@@ -27,6 +27,7 @@ pub struct Kernels {
     pub(crate) registers: Registers,
     pub(crate) f32: Products,
     pub(crate) bf16: Products,
+    pub(crate) int8: Products,
     pub(crate) activate: unsafe fn(Activation, &mut ViewMut<'_>),
     pub(crate) activate_vectors: unsafe fn(Activation, &mut [f32], [usize; 2]),
     pub(crate) probe: unsafe fn(Probe, &mut AlignedBuffer, usize),
@@ -52,6 +53,7 @@ macro_rules! kernel_table {
     ($isa:expr, $token_type:ty, [$($features:literal)?], $token:expr) => {
         kernel_table!(@products f32, F32, [$($features)?], $token);
         kernel_table!(@products bf16, Bf16, [$($features)?], $token);
+        kernel_table!(@products int8, Int8, [$($features)?], $token);
 
         #[allow(clippy::missing_safety_doc, reason = "each is the generic stage of its name")]
         mod fences {
@@ -89,6 +91,7 @@ macro_rules! kernel_table {
             registers: $crate::simd::Registers::of::<$token_type>(),
             f32: f32::PRODUCTS,
             bf16: bf16::PRODUCTS,
+            int8: int8::PRODUCTS,
             activate: fences::activate,
             activate_vectors: fences::activate_vectors,
             probe: fences::probe,
@@ -164,7 +167,7 @@ impl Kernels {
     /// If a length does not fit.
     #[must_use]
     pub fn pack_cell(&self, source: &CellSource<'_>, precision: Precision) -> PackedCell {
-        let mut cell = PackedCell::new(source, self.packing(precision));
+        let mut cell = PackedCell::new(source, self.packing(precision.format()));
         if self.isa == Isa::Portable {
             cell.projection.lay_out_for_matrixmultiply();
         }
@@ -184,22 +187,29 @@ impl Kernels {
         precision: Precision,
     ) -> PackedMatrix {
         assert_eq!(source.weights.len(), outputs * source.depth, "dense weights");
-        PackedMatrix::from_outputs(*source, outputs, self.packing(precision))
+        PackedMatrix::from_outputs(*source, outputs, self.packing(precision.dense_format()))
     }
 
-    fn packing(&self, precision: Precision) -> Packing {
-        Packing { registers: self.registers, format: precision.format() }
+    fn packing(&self, format: Format) -> Packing {
+        Packing { registers: self.registers, format }
     }
 
     /// The input projection: `output = input Wᵀ + b` for every row, in the packed order of gates.
     ///
-    /// `input` is `[time, batch, input_size]`, `output` `[time, batch, projection_width]`.
+    /// `input` is `[time, batch, input_size]`, `output` `[time, batch, projection_width]`; `scratch` is
+    /// [`projection_scratch_len`](PackedCell::projection_scratch_len) numbers of so many rows, or more.
     ///
     /// # Panics
     ///
     /// If the shapes do not fit, or the cell was packed for another level.
-    pub fn project(&self, cell: &PackedCell, input: View<'_>, output: ViewMut<'_>) {
-        self.project_panels(cell, 0..cell.projection.panels(), input, output);
+    pub fn project(
+        &self,
+        cell: &PackedCell,
+        input: View<'_>,
+        output: ViewMut<'_>,
+        scratch: &mut [f32],
+    ) {
+        self.project_panels(cell, 0..cell.projection.panels(), input, output, scratch);
     }
 
     /// The same for the units of some panels alone; the columns of others stay as they are.
@@ -213,9 +223,10 @@ impl Kernels {
         panels: Range<usize>,
         input: View<'_>,
         output: ViewMut<'_>,
+        scratch: &mut [f32],
     ) {
         assert_eq!(output.features(), cell.projection_width(), "columns of a projection");
-        self.multiply(&cell.projection, panels, input, output);
+        self.multiply(ProjectArgs { input, weights: &cell.projection, output, panels, scratch });
     }
 
     /// A dense layer without its activation: `output = input Wᵀ + b` for every row.
@@ -226,18 +237,13 @@ impl Kernels {
     ///
     /// If the shapes do not fit, or the weights were packed for another level.
     pub fn dense(&self, weights: &PackedMatrix, input: View<'_>, output: ViewMut<'_>) {
-        self.multiply(weights, 0..weights.panels(), input, output);
+        let panels = 0..weights.panels();
+        self.multiply(ProjectArgs { input, weights, output, panels, scratch: &mut [] });
     }
 
-    fn multiply(
-        &self,
-        weights: &PackedMatrix,
-        panels: Range<usize>,
-        input: View<'_>,
-        output: ViewMut<'_>,
-    ) {
+    fn multiply(&self, mut args: ProjectArgs<'_>) {
+        let weights = args.weights;
         assert_eq!(weights.layout.registers, self.registers, "weights packed for another level");
-        let mut args = ProjectArgs { input, weights, output, panels };
         args.check();
         // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
         // the weights are packed for vectors of this length, and written down as these products read.
@@ -283,6 +289,7 @@ impl Kernels {
         match format {
             Format::F32 => &self.f32,
             Format::Bf16 => &self.bf16,
+            Format::Int8 => &self.int8,
         }
     }
 

@@ -48,6 +48,8 @@ mod kernels;
 #[cfg(feature = "std")]
 mod pack;
 #[cfg(feature = "std")]
+mod quantise;
+#[cfg(feature = "std")]
 mod precision;
 #[cfg(feature = "std")]
 mod recurrence;

@@ -17,11 +17,17 @@ pub enum Precision {
     /// The numbers are those that `F32` gives of a model whose matrices are so rounded
     /// ([`to_bf16`](crate::to_bf16)); only the portable level may sum them in another order.
     Bf16,
+    /// The weights of matrices in recurrent layers as signed bytes, with a scale for each of their outputs, from
+    /// a quarter of the memory; all else as in [`F32`](Self::F32), dense layers among it.
+    ///
+    /// What they are multiplied by is made into bytes too, each row of inputs and of states at each step with
+    /// a scale of its own. A row that is not finite gives NaN.
+    Int8,
 }
 
 impl Precision {
     /// All there are.
-    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
 
     /// The name that [`FromStr`] reads.
     #[must_use]
@@ -29,22 +35,33 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         }
     }
 
-    /// The bytes of a weight of a matrix.
+    /// The bytes of a weight of a recurrent layer's matrix.
     #[must_use]
     pub fn bytes_of_weight(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::Bf16 => 2,
+            Self::Int8 => 1,
         }
     }
 
-    /// How it writes down the weights of matrices.
+    /// How it writes down the weights of recurrent layers' matrices.
     pub(crate) fn format(self) -> Format {
         match self {
             Self::F32 => Format::F32,
+            Self::Bf16 => Format::Bf16,
+            Self::Int8 => Format::Int8,
+        }
+    }
+
+    /// How it writes down those of dense layers.
+    pub(crate) fn dense_format(self) -> Format {
+        match self {
+            Self::F32 | Self::Int8 => Format::F32,
             Self::Bf16 => Format::Bf16,
         }
     }

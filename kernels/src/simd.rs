@@ -32,6 +32,9 @@ pub(crate) trait Work<S: Simd> {
 /// Implementations are `#[inline(always)]` throughout, and so is every function generic over this
 /// trait: they become part of the one function that enables the level's features.
 pub(crate) trait Simd: Arithmetic {
+    /// Four bytes of a row, made ready for [`dot_bytes`](Self::dot_bytes).
+    type Bytes: Copy;
+
     /// Numbers in a vector.
     const LANES: usize;
     /// Accumulators that a tile may keep in registers beside its weights and broadcasts.
@@ -74,6 +77,20 @@ pub(crate) trait Simd: Arithmetic {
 
     /// The lanes of `words`, their lower halves zero.
     fn high_halves(self, words: Self::V) -> Self::V;
+
+    /// Reads a word of four signed bytes.
+    ///
+    /// # Safety
+    ///
+    /// `from` is valid for reading one number.
+    unsafe fn load_bytes(self, from: *const f32) -> Self::Bytes;
+
+    /// In each lane an integer, to which are added the products of the lane's four signed bytes and those
+    /// of a row; none is -128.
+    fn dot_bytes(self, integers: Self::V, words: Self::V, bytes: Self::Bytes) -> Self::V;
+
+    /// The numbers nearest to the integers of the lanes, the even one of two.
+    fn from_integers(self, integers: Self::V) -> Self::V;
 
     /// Reads one number into every lane.
     ///

@@ -23,6 +23,8 @@ macro_rules! each {
 }
 
 impl<S: Simd, const N: usize> Simd for Times<S, N> {
+    type Bytes = S::Bytes;
+
     const LANES: usize = N * S::LANES;
     const ACCUMULATORS: usize = S::ACCUMULATORS / N;
 
@@ -68,6 +70,22 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     #[inline(always)]
     fn high_halves(self, words: Self::V) -> Self::V {
         each!(self, |i| self.0.high_halves(words[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const f32) -> S::Bytes {
+        // SAFETY: passed on.
+        unsafe { self.0.load_bytes(from) }
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, integers: Self::V, words: Self::V, bytes: S::Bytes) -> Self::V {
+        each!(self, |i| self.0.dot_bytes(integers[i], words[i], bytes))
+    }
+
+    #[inline(always)]
+    fn from_integers(self, integers: Self::V) -> Self::V {
+        each!(self, |i| self.0.from_integers(integers[i]))
     }
 
     #[inline(always)]

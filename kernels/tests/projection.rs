@@ -144,7 +144,7 @@ fn two_biases_are_one() {
             let mut output = vec![0.0; 3 * packed.projection_width()];
             let shape = [3, 1, packed.projection_width()];
             let input = View::time_major(&product.input, [3, 1, depth]);
-            kernels.project(&packed, input, ViewMut::time_major(&mut output, shape));
+            kernels.project(&packed, input, ViewMut::time_major(&mut output, shape), &mut []);
             bits(&output)
         };
         assert_eq!(run(&product.bias, Some(&second)), run(&sums, None), "on {}", kernels.isa());

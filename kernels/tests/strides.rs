@@ -125,7 +125,7 @@ fn strides_change_no_bit_and_nothing_beside_the_rows() {
                 let layer = Projection::new(kernels, LSTM, depth, 11, time * batch);
                 let (shape, width) = ([time, batch, depth], layer.packed.projection_width());
                 check_ways(&layer.what(kernels), &layer.product.input, shape, width, |from, to| {
-                    kernels.project(&layer.packed, from, to);
+                    kernels.project(&layer.packed, from, to, &mut []);
                 });
             }
         }

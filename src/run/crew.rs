@@ -196,11 +196,11 @@ impl Crew {
         let mut hidden = AlignedBuffer::zeroed(states);
         let has_cell = self.cell.kind().has_cell_state();
         let mut cell = AlignedBuffer::zeroed(if has_cell { states } else { 0 });
+        let rows = self.chunk_steps() * batch;
+        let recurrence = self.cell.scratch_len(batch).max(self.cell.projection_scratch_len(rows));
         let mut scratch = TaskScratch {
-            projection: AlignedBuffer::zeroed(
-                self.chunk_steps() * batch * self.cell.projection_width(),
-            ),
-            recurrence: AlignedBuffer::zeroed(self.cell.scratch_len(batch)),
+            projection: AlignedBuffer::zeroed(rows * self.cell.projection_width()),
+            recurrence: AlignedBuffer::zeroed(recurrence),
             ragged: RaggedScratch::default(),
         };
         let mut seen = 0;
@@ -288,7 +288,8 @@ impl<'a> Member<'a> {
         let panels = crew.panels(self.orders, self.place);
         let projection = &mut scratch.projection[..time * batch * width];
         let rows = ViewMut::time_major(projection, [time, batch, width]);
-        crew.kernels.project_panels(&crew.cell, panels.clone(), input, rows);
+        let scratch_of_rows = &mut scratch.recurrence;
+        crew.kernels.project_panels(&crew.cell, panels.clone(), input, rows, scratch_of_rows);
         crew.kernels.recur(
             &crew.cell,
             &mut RecurArgs {

@@ -161,7 +161,7 @@ impl RaggedWalk<'_> {
         let count = ragged.picks.len();
         let projection = &mut projection[..count * width];
         let rows = ViewMut::time_major(projection, [1, count, width]);
-        kernels.project(cell, self.walk.input.picked(&ragged.picks), rows);
+        kernels.project(cell, self.walk.input.picked(&ragged.picks), rows, recurrence);
         let of_cell = if cell.kind().has_cell_state() { cell.cell_stride() } else { 0 };
         let gives = if self.walk.output.is_some() { features } else { 0 };
         let (mut step, mut done) = (start, 0);

@@ -340,7 +340,7 @@ impl<'a> Walk<'a> {
         let width = self.cell.projection_width();
         let projection = &mut task.projection[..time * batch * width];
         let rows = ViewMut::time_major(projection, [time, batch, width]);
-        self.kernels.project(self.cell, input, rows);
+        self.kernels.project(self.cell, input, rows, &mut task.recurrence);
         self.kernels.recur(
             self.cell,
             &mut RecurArgs {

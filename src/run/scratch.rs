@@ -25,7 +25,7 @@ fn chunk_numbers(batch: usize, width: usize) -> Option<usize> {
 pub(crate) struct TaskScratch {
     /// Pre-activations of a chunk of time.
     pub(crate) projection: AlignedBuffer,
-    /// Of the recurrence kernels.
+    /// Of the kernels.
     pub(crate) recurrence: AlignedBuffer,
     /// For rows of which some steps do not count; empty until there are such.
     pub(crate) ragged: RaggedScratch,
@@ -99,8 +99,11 @@ impl Sizes {
                 let stride = cell.hidden_stride().max(cell.cell_stride());
                 step.checked_add(batch.checked_mul(stride)?.checked_mul(3)?)?;
                 let chunk = chunk_numbers(batch, cell.projection_width())?;
-                sizes.projection = sizes.projection.max(whole.min(chunk));
-                sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch));
+                let numbers = whole.min(chunk);
+                let rows = numbers / cell.projection_width().max(1);
+                let for_rows = rows.checked_mul(cell.projection_scratch_len(1))?;
+                sizes.projection = sizes.projection.max(numbers);
+                sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch)).max(for_rows);
             }
             for states in LayerState::lengths(layer, batch) {
                 sizes.states = sizes.states.checked_add(states)?;

@@ -21,7 +21,8 @@ pub struct Options {
     /// The level: "portable", "avx2" or "avx512". Null: the best that the CPU has, or what the
     /// environment variable RITORNELLO_ISA says.
     pub isa: *const c_char,
-    /// What the arithmetic may be: "f32", or "bf16" for weights in half the memory. Null: "f32".
+    /// What the arithmetic may be: "f32", "bf16" for weights in half the memory, or "int8" for those of
+    /// recurrent layers in a quarter. Null: "f32".
     pub precision: *const c_char,
 }
 

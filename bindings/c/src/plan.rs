@@ -94,7 +94,7 @@ pub struct PlanInfo {
     pub packed_bytes: usize,
     /// The level: "portable", "avx2" or "avx512".
     pub isa: *const c_char,
-    /// What the arithmetic is: "f32" or "bf16".
+    /// What the arithmetic is: "f32", "bf16" or "int8".
     pub precision: *const c_char,
     /// What was chosen for each layer, and why: several lines.
     pub explanation: *const c_char,

@@ -12,6 +12,7 @@
 //!    parts a sum rests in the output, unrounded because it is f32 either way.
 //! 4. While a panel is in use, the next is fetched.
 
+pub(crate) mod bytes;
 mod matmul;
 pub(crate) mod tile;
 pub(crate) mod weights;
@@ -35,6 +36,8 @@ pub(crate) struct ProjectArgs<'a> {
     pub(crate) output: ViewMut<'a>,
     /// The panels to multiply by; columns of others stay as they are.
     pub(crate) panels: Range<usize>,
+    /// Room for rows made into what they are multiplied as.
+    pub(crate) scratch: &'a mut [f32],
 }
 
 impl ProjectArgs<'_> {
@@ -53,6 +56,8 @@ impl ProjectArgs<'_> {
         assert!(all || weights.order == Order::Panels, "some panels of a matrix in one piece");
         let (found, expected) = ((output.time(), output.batch()), (input.time(), input.batch()));
         assert_eq!(found, expected, "time and batch of a projection's output");
+        let scratch = input.time() * input.batch() * weights.words_of_row();
+        assert!(self.scratch.len() >= scratch, "scratch of a projection");
     }
 }
 
@@ -70,10 +75,15 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
         matmul::project_by_matrixmultiply(args);
         return;
     }
+    if const { F::BYTES } {
+        bytes::quantise(s, &args.input, args.scratch);
+    }
     let depth = args.weights.depth;
+    // A scale is of a whole product.
+    let most = if const { F::BYTES } { depth } else { KC };
     let mut start = 0;
     loop {
-        let end = depth.min(start + KC);
+        let end = depth.min(start + most);
         for panel in args.panels.clone() {
             for vectors in columns_at_once::<S>(args, panel) {
                 let columns = Columns { panel, first: vectors.start };
@@ -247,7 +257,12 @@ unsafe fn project_tile<S: Simd, F: Written, const ROWS: usize, const VECTORS: us
     let mut inputs = [std::ptr::null(); ROWS];
     let mut outputs = [std::ptr::null_mut(); ROWS];
     for row in 0..ROWS {
-        inputs[row] = args.input.row_start(cursor.time, cursor.batch);
+        inputs[row] = if const { F::BYTES } {
+            let before = cursor.time * cursor.batch_len + cursor.batch;
+            args.scratch.as_ptr().wrapping_add(before * F::words(args.weights.depth))
+        } else {
+            args.input.row_start(cursor.time, cursor.batch)
+        };
         outputs[row] = args.output.row_start(cursor.time, cursor.batch).wrapping_add(column);
         cursor.advance();
     }

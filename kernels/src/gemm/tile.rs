@@ -17,6 +17,7 @@
 //!
 //! Registers: ROWS × BLOCKS × VECTORS sums, and the fewer of rows and vectors plus one.
 
+use super::bytes;
 use super::weights::{Panels, Written};
 use crate::simd::Simd;
 use crate::tuning::FETCH_EVERY;
@@ -56,6 +57,15 @@ impl Ahead {
         let lines = steps / FETCH_EVERY * self.lines as usize;
         self.from.wrapping_add(lines * NUMBERS_OF_LINE)
     }
+
+    /// Fetches what falls to some steps.
+    #[inline(always)]
+    pub(super) fn fetch<S: Simd>(&mut self, s: S) {
+        for _ in 0..self.lines {
+            s.prefetch(self.from);
+            self.from = self.from.wrapping_add(NUMBERS_OF_LINE);
+        }
+    }
 }
 
 /// Numbers in a cache line.
@@ -66,7 +76,8 @@ const NUMBERS_OF_LINE: usize = 16;
 ///
 /// # Safety
 ///
-/// Each of `rows` is valid for reading `end` numbers, and the panels are as long; `start` is even.
+/// Each of `rows` is valid for reading `end` numbers, and the panels are as long; `start` is even. Of bytes
+/// rows and panels are as [`bytes`] says, `start` is 0, and `end` their number.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<
     S: Simd,
@@ -83,14 +94,16 @@ pub(crate) unsafe fn accumulate<
     [start, end]: [usize; 2],
     mut ahead: Ahead,
 ) {
+    if const { F::BYTES } {
+        // SAFETY: passed on; whoever multiplies bytes cuts no dot product.
+        unsafe { bytes::accumulate(s, sums, rows, panels, end, ahead) };
+        return;
+    }
     let (mut word, whole) = (start / F::IN_A_WORD, end / F::IN_A_WORD);
     if ROWS > 1 && ahead.lines > 0 {
         let blocks = (end - start) / FETCH_EVERY;
         for _ in 0..blocks {
-            for _ in 0..ahead.lines {
-                s.prefetch(ahead.from);
-                ahead.from = ahead.from.wrapping_add(NUMBERS_OF_LINE);
-            }
+            ahead.fetch(s);
             for _ in 0..FETCH_EVERY / F::IN_A_WORD {
                 // SAFETY: the word is below those of `end`, for which the caller vouches.
                 unsafe { accumulate_word(s, sums, rows, panels, word) };

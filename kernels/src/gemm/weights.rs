@@ -9,8 +9,10 @@ use crate::simd::Simd;
 pub(crate) trait Written: Copy {
     /// The same for all tiles.
     const FORMAT: Format;
-    /// The k whose weights share a word: 1 or 2.
+    /// The k whose weights share a word: 1, 2 or 4.
     const IN_A_WORD: usize;
+    /// Whether they are bytes, and rows are made into such before they are multiplied.
+    const BYTES: bool = false;
 
     /// The weights of one k in a vector of words, those of an `ODD` k or of an even one.
     fn weights<S: Simd, const ODD: bool>(self, s: S, words: S::V) -> S::V;
@@ -56,6 +58,21 @@ impl Written for Bf16 {
     }
 }
 
+/// A word is four, behind which comes an output's scale.
+#[derive(Clone, Copy)]
+pub(crate) struct Int8;
+
+impl Written for Int8 {
+    const FORMAT: Format = Format::Int8;
+    const IN_A_WORD: usize = 4;
+    const BYTES: bool = true;
+
+    #[inline(always)]
+    fn weights<S: Simd, const ODD: bool>(self, _: S, _: S::V) -> S::V {
+        unreachable!("bytes are multiplied four at once");
+    }
+}
+
 /// The weights of some panels of `VECTORS` vectors, which lie in parts of `PART`.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<F, const BLOCKS: usize, const VECTORS: usize, const PART: usize> {
@@ -97,12 +114,29 @@ impl<F: Written, const BLOCKS: usize, const VECTORS: usize, const PART: usize>
         vector: usize,
         word: usize,
     ) -> S::V {
+        // SAFETY: passed on.
+        self.written.weights::<S, ODD>(s, unsafe { self.words(s, block, vector, word) })
+    }
+
+    /// The words of one vector.
+    ///
+    /// # Safety
+    ///
+    /// The panels have such words.
+    #[inline(always)]
+    pub(super) unsafe fn words<S: Simd>(
+        &self,
+        s: S,
+        block: usize,
+        vector: usize,
+        word: usize,
+    ) -> S::V {
         let (part, place) = (vector - vector % PART, vector % PART);
         let before = if part == 0 { 0 } else { self.words.wrapping_mul(part) };
         let at = word.wrapping_mul(PART).wrapping_add(place).wrapping_add(before);
         let from = self.starts[block].wrapping_add(at.wrapping_mul(S::LANES));
         // SAFETY: the caller vouches for the word; panels are cut from memory that starts on a cache line
         // into parts of whole vectors.
-        self.written.weights::<S, ODD>(s, unsafe { s.load_aligned(from) })
+        unsafe { s.load_aligned(from) }
     }
 }

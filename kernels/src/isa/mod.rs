@@ -29,7 +29,7 @@ pub enum Isa {
     Portable,
     /// x86-64 with AVX2 and FMA: 8 lanes, 16 registers.
     Avx2,
-    /// x86-64 with AVX-512F as well: 16 lanes, 32 registers.
+    /// x86-64 with AVX-512F and BW as well: 16 lanes, 32 registers.
     Avx512,
 }
 

@@ -21,7 +21,15 @@ fn by_lane(a: f32x8, f: impl Fn(f32) -> f32) -> f32x8 {
     f32x8::from(a.to_array().map(f))
 }
 
+/// The four signed bytes of a word.
+#[inline(always)]
+fn signed_bytes(word: f32) -> [i32; 4] {
+    word.to_bits().to_le_bytes().map(|byte| i32::from(byte.cast_signed()))
+}
+
 impl Simd for Portable {
+    type Bytes = [i32; 4];
+
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 6;
 
@@ -66,6 +74,27 @@ impl Simd for Portable {
     #[inline(always)]
     fn high_halves(self, words: f32x8) -> f32x8 {
         by_lane(words, |word| f32::from_bits(word.to_bits() & 0xffff_0000))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const f32) -> [i32; 4] {
+        // SAFETY: the caller vouches for the pointer.
+        signed_bytes(unsafe { *from })
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, integers: f32x8, words: f32x8, bytes: [i32; 4]) -> f32x8 {
+        let (integers, words) = (integers.to_array(), words.to_array());
+        f32x8::from(std::array::from_fn(|lane| {
+            let products = signed_bytes(words[lane]).into_iter().zip(bytes).map(|(a, b)| a * b);
+            f32::from_bits(integers[lane].to_bits().wrapping_add_signed(products.sum()))
+        }))
+    }
+
+    #[inline(always)]
+    fn from_integers(self, integers: f32x8) -> f32x8 {
+        #[allow(clippy::cast_precision_loss, reason = "the nearest number is meant")]
+        by_lane(integers, |integer| integer.to_bits().cast_signed() as f32)
     }
 
     #[inline(always)]

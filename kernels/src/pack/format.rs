@@ -1,14 +1,18 @@
-//! How weights are written down, in words of 32 bits: one f32, or two bf16.
+//! How weights are written down, in words of 32 bits: one f32, two bf16 or four bytes.
 //!
 //! ```text
 //! f32   [weight of k]
 //! bf16  [bits 0 to 15: weight of k][bits 16 to 31: weight of k + 1]
+//! int8  [bits 0 to 7: weight of k] ... [bits 24 to 31: weight of k + 3], behind all of them [scale]
 //! ```
 //!
 //! A bf16 is the upper half of an f32. So one shift, or one mask, makes the f32 that a product needs,
 //! and sums of bf16 weights are those of the same numbers in f32, to the bit.
+//!
+//! A byte is as many parts of 127 as its output's largest weight has ([`quantise`](crate::quantise)).
 
 use crate::buffer::AlignedBuffer;
+use crate::quantise::{Scale, magnitude};
 
 /// How the weights of a packed matrix are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +21,28 @@ pub(crate) enum Format {
     F32,
     /// As bf16, rounded to the nearest, two in a word.
     Bf16,
+    /// As signed bytes, four in a word, and one word that is their scale.
+    Int8,
 }
 
+/// The most products of bytes whose sum is sure to be an integer of 32 bits.
+const MOST_BYTES: usize = 1 << 17;
+
 impl Format {
-    /// The words that `depth` weights of one output take. A last half is not used.
+    /// This one, if sums of so many products can be had of it, or else f32.
+    pub(super) const fn of_depth(self, depth: usize) -> Self {
+        match self {
+            Self::Int8 if depth > MOST_BYTES => Self::F32,
+            _ => self,
+        }
+    }
+
+    /// The words that `depth` weights of one output take. What is left of a last one is not used.
     pub(crate) const fn words(self, depth: usize) -> usize {
         match self {
             Self::F32 => depth,
             Self::Bf16 => depth.div_ceil(2),
+            Self::Int8 => depth.div_ceil(4) + 1,
         }
     }
 
@@ -33,6 +51,7 @@ impl Format {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         }
     }
 }
@@ -76,6 +95,30 @@ pub(super) fn write_bf16(weights: &[f32], width: usize, words: &mut AlignedBuffe
     }
 }
 
+/// Writes the whole of weights `[k][lane]`, of `width` lanes, as bytes at the end of `words`:
+/// `[four k][lane]`, and a scale for each lane.
+pub(super) fn write_int8(weights: &[f32], width: usize, words: &mut AlignedBuffer) {
+    let depth = weights.len() / width;
+    let to = words.grow(Format::Int8.words(depth) * width);
+    let mut largest = vec![0; width];
+    for row in weights.chunks(width) {
+        for (largest, &weight) in largest.iter_mut().zip(row) {
+            *largest = magnitude(weight).max(*largest);
+        }
+    }
+    let scales: Vec<Scale> = largest.into_iter().map(Scale::of).collect();
+    let (bytes, units) = to.split_at_mut(depth.div_ceil(4) * width);
+    for (rows, to) in weights.chunks(4 * width).zip(bytes.chunks_mut(width)) {
+        for (lane, (to, scale)) in to.iter_mut().zip(&scales).enumerate() {
+            let byte = |k| rows.get(k * width + lane).map_or(0, |&weight| scale.byte(weight));
+            *to = f32::from_bits(u32::from_le_bytes(std::array::from_fn(byte)));
+        }
+    }
+    for (to, scale) in units.iter_mut().zip(&scales) {
+        *to = scale.unit;
+    }
+}
+
 const fn upper_half(bits: u32) -> u16 {
     let [_, _, low, high] = bits.to_le_bytes();
     u16::from_le_bytes([low, high])
@@ -108,6 +151,17 @@ mod tests {
         }
         assert_eq!(to_bf16(f32::MAX), 0x7f7f);
         assert_eq!(to_bf16(f32::MIN), 0xff7f);
+    }
+
+    #[test]
+    fn fours_share_words_and_a_scale() {
+        let weights = [1.0, -8.0, -2.0, 4.0, 0.5, 0.0, 0.0, 8.0, 2.0, 1.0];
+        let mut words = AlignedBuffer::with_capacity(6);
+        write_int8(&weights, 2, &mut words);
+        let of = |word: usize| words[word].to_bits().to_le_bytes().map(u8::cast_signed);
+        assert_eq!([of(0), of(1)], [[64, -127, 32, 0], [-127, 64, 0, 127]]);
+        assert_eq!([of(2), of(3)], [[127, 0, 0, 0], [16, 0, 0, 0]]);
+        assert_eq!(words[4..], [2.0 / 127.0, 8.0 / 127.0]);
     }
 
     #[test]

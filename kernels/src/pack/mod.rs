@@ -30,8 +30,8 @@ use crate::tuning::{MATRIXMULTIPLY_WEIGHTS, WEIGHTS_IN_PARTS, may_be_parted};
 
 use blocks::{BLOCK, copy_flushed, pack_block};
 pub(crate) use format::Format;
-use format::write_bf16;
 pub use format::{from_bf16, to_bf16};
+use format::{write_bf16, write_int8};
 pub(crate) use layout::{Columns, MOST_VECTORS, PanelLayout, plain_panels};
 
 /// A matrix and its bias in the order in which one level's kernels read them.
@@ -55,6 +55,13 @@ pub struct PackedMatrix {
 pub(crate) struct Packing {
     pub(crate) registers: Registers,
     pub(crate) format: Format,
+}
+
+impl Packing {
+    /// The same, with a format in which sums of so many products can be had.
+    pub(crate) fn of_depth(self, depth: usize) -> Self {
+        Self { format: self.format.of_depth(depth), ..self }
+    }
 }
 
 /// The order of all weights of a packed matrix.
@@ -112,22 +119,32 @@ impl PackedMatrix {
     fn pack(source: MatrixSource<'_>, mut layout: PanelLayout, format: Format) -> Self {
         let depth = source.depth;
         let many = depth * layout.width() >= WEIGHTS_IN_PARTS && chains(depth) == 1;
-        layout.parted = many && may_be_parted(layout.registers.accumulators, MOST_VECTORS);
+        // Bytes are read once for each row anyway.
+        let parts = many && format != Format::Int8;
+        layout.parted = parts && may_be_parted(layout.registers.accumulators, MOST_VECTORS);
         let mut weights = AlignedBuffer::with_capacity(layout.width() * format.words(depth));
         let mut bias = AlignedBuffer::zeroed(layout.width());
         for panel in 0..layout.panels {
             for part in layout.parts(panel).into_iter().filter(|part| !part.is_empty()) {
-                for start in (0..depth).step_by(BLOCK) {
-                    let block = start..depth.min(start + BLOCK);
-                    let part = (panel, part.clone());
-                    match format {
-                        Format::F32 => pack_block(source, &mut weights, &layout, part, block),
-                        Format::Bf16 => {
-                            let width = part.1.len() * layout.registers.lanes;
-                            let mut numbers = AlignedBuffer::with_capacity(BLOCK * width);
-                            pack_block(source, &mut numbers, &layout, part, block);
+                let blocks = (0..depth).step_by(BLOCK).map(|start| start..depth.min(start + BLOCK));
+                let width = part.len() * layout.registers.lanes;
+                let of_block = |to: &mut _, block| {
+                    pack_block(source, to, &layout, (panel, part.clone()), block);
+                };
+                match format {
+                    Format::F32 => blocks.for_each(|block| of_block(&mut weights, block)),
+                    Format::Bf16 => {
+                        for block in blocks {
+                            let mut numbers = AlignedBuffer::with_capacity(block.len() * width);
+                            of_block(&mut numbers, block);
                             write_bf16(&numbers, width, &mut weights);
                         }
+                    }
+                    // A scale is of all blocks.
+                    Format::Int8 => {
+                        let mut numbers = AlignedBuffer::with_capacity(depth * width);
+                        blocks.for_each(|block| of_block(&mut numbers, block));
+                        write_int8(&numbers, width, &mut weights);
                     }
                 }
             }
@@ -170,6 +187,11 @@ impl PackedMatrix {
     #[inline(always)]
     fn words(&self) -> usize {
         self.format.words(self.depth)
+    }
+
+    /// The words of a row made into what it is multiplied as; none if that is itself.
+    pub(crate) fn words_of_row(&self) -> usize {
+        if self.format == Format::Int8 { self.words() } else { 0 }
     }
 
     /// The weights of one part of a panel, `[k][vector][lane]`.

@@ -16,12 +16,13 @@
 //! from memory.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
-    blocks_from, gates_of, panel_of, state_stride, states_of, store_state, sweep, sweep_any,
+    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Sharing, Tile, blocks_from,
+    gates_of, panel_of, state_stride, states_of, store_state, sweep, sweep_any,
 };
 use crate::activation::exp_of_negative;
 use crate::arithmetic::Arithmetic;
 use crate::formula;
+use crate::gemm::bytes::Rows;
 use crate::gemm::weights::Written;
 use crate::pack::plain_panels;
 use crate::simd::Simd;
@@ -93,7 +94,8 @@ pub(crate) unsafe fn gru_after<S: Simd, F: Written>(
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
-    let mut states = Alternating::new(args.hidden, args.scratch);
+    let (spare, bytes) = args.scratch.split_at_mut(batch * stride);
+    let mut states = Alternating::new(args.hidden, spare);
     for t in 0..args.time {
         let (before, after) = states.next();
         let mut tile = After {
@@ -109,13 +111,9 @@ pub(crate) unsafe fn gru_after<S: Simd, F: Written>(
                 time: t,
             },
         };
-        let product = Product {
-            written,
-            weights: cell.recurrent(),
-            chains: cell.chains,
-            rows: Rows { numbers: before, stride, batch },
-            step: t,
-        };
+        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let rows = rows.as_read(s, written, weights.depth, bytes);
+        let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
         unsafe { sweep::<S, _, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
         if !sharing.meet(states.latest(), &[]) {
@@ -225,19 +223,16 @@ pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let (spare, rest) = args.scratch.split_at_mut(batch * stride);
-    let (update, kept) = rest.split_at_mut(batch * stride);
+    let (update, rest) = rest.split_at_mut(batch * stride);
+    let (kept, bytes) = rest.split_at_mut(batch * stride);
     let mut states = Alternating::new(args.hidden, spare);
     for t in 0..args.time {
         let (before, after) = states.next();
         let projection = &args.projection[t * batch * width..][..batch * width];
         let mut first = ResetFirst { projection, width, before, stride, update, kept };
-        let product = Product {
-            written,
-            weights: cell.recurrent(),
-            chains: cell.chains,
-            rows: Rows { numbers: before, stride, batch },
-            step: t,
-        };
+        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let rows = rows.as_read(s, written, weights.depth, bytes);
+        let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
         unsafe { sweep::<S, _, _, 2>(s, product, 0..cell.recurrent().panels(), &mut first) };
         let next = NextHidden {
@@ -248,13 +243,9 @@ pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
             time: t,
         };
         let mut second = CandidateSecond { projection, width, before, update, next };
-        let product = Product {
-            written,
-            weights: cell.candidate(),
-            chains: cell.chains,
-            rows: Rows { numbers: kept, stride, batch },
-            step: t,
-        };
+        let (weights, rows) = (cell.candidate(), Rows { numbers: kept, stride, batch });
+        let rows = rows.as_read(s, written, weights.depth, bytes);
+        let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: as above.
         unsafe { sweep_any(s, product, 0..cell.candidate().panels(), &mut second) };
     }

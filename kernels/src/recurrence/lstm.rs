@@ -14,10 +14,11 @@
 //! 1 number. A row alone: 8 sums of 2 panels, 1 number, weights from memory.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile, gates_of,
+    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Sharing, Tile, gates_of,
     panel_of, state_stride, states_of, store_state, sweep,
 };
 use crate::formula;
+use crate::gemm::bytes::Rows;
 use crate::gemm::weights::Written;
 use crate::simd::Simd;
 use crate::times::Times;
@@ -79,7 +80,8 @@ pub(crate) unsafe fn lstm<S: Simd, F: Written>(
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
-    let mut states = Alternating::new(args.hidden, args.scratch);
+    let (spare, bytes) = args.scratch.split_at_mut(batch * stride);
+    let mut states = Alternating::new(args.hidden, spare);
     for t in 0..args.time {
         let (before, after) = states.next();
         let mut tile = Lstm {
@@ -94,13 +96,9 @@ pub(crate) unsafe fn lstm<S: Simd, F: Written>(
                 time: t,
             },
         };
-        let product = Product {
-            written,
-            weights: cell.recurrent(),
-            chains: cell.chains,
-            rows: Rows { numbers: before, stride, batch },
-            step: t,
-        };
+        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let rows = rows.as_read(s, written, weights.depth, bytes);
+        let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
         unsafe { sweep::<S, _, _, GATES>(s, product, sharing.panels.clone(), &mut tile) };
         if !sharing.meet(states.latest(), args.cell) {

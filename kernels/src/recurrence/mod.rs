@@ -32,7 +32,7 @@ pub(crate) use lstm::lstm;
 pub(crate) use packed::Recurrent;
 pub use packed::{CellSource, PackedCell, RecurrentSource};
 pub(crate) use simple::{simple_relu, simple_tanh};
-use sweep::{Product, Rows, sweep, sweep_any};
+use sweep::{Product, sweep, sweep_any};
 
 use std::ops::Range;
 

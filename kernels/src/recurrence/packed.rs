@@ -115,6 +115,7 @@ impl PackedCell {
             bias: Some(&bias),
             depth: source.input_size,
         };
+        let packing = packing.of_depth(source.input_size.max(hidden_size).max(state_size));
         let output = source.projection.map(|weights| {
             let matrix = MatrixSource { weights, bias: None, depth: hidden_size };
             Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, packing))
@@ -239,16 +240,33 @@ impl PackedCell {
         self.projection.width()
     }
 
+    /// Numbers of scratch that a projection of so many rows needs.
+    #[must_use]
+    pub fn projection_scratch_len(&self, rows: usize) -> usize {
+        rows * self.projection.words_of_row()
+    }
+
     /// Numbers of scratch that a recurrence over `batch` rows needs.
     #[must_use]
     pub fn scratch_len(&self, batch: usize) -> usize {
-        let (hidden, units) = (batch * self.hidden_stride(), batch * self.cell_stride());
-        let projected = self.output.as_ref().map_or(0, |output| batch * output.width());
-        match (self.is_fused(), &self.recurrent) {
+        let (hidden, units) = (self.hidden_stride(), self.cell_stride());
+        let row = match (self.is_fused(), &self.recurrent) {
             (true, Recurrent::Parted(_)) => 3 * hidden,
             (true, _) => hidden,
-            (false, _) => hidden + units + batch * self.projection_width() + projected,
-        }
+            (false, _) => hidden + units + self.projection_width() + self.projected_width(),
+        };
+        let recurrent = match &self.recurrent {
+            Recurrent::Matrix(matrix) => matrix.words_of_row(),
+            Recurrent::Parted(parts) => parts[0].words_of_row(),
+            Recurrent::Diagonal { .. } => 0,
+        };
+        let output = self.output.as_ref().map_or(0, |output| output.words_of_row());
+        batch * (row + recurrent.max(output))
+    }
+
+    /// Numbers in a row of what h is projected to, padding included; 0 if it is not.
+    pub(crate) fn projected_width(&self) -> usize {
+        self.output.as_ref().map_or(0, |output| output.width())
     }
 
     /// The bytes it occupies.

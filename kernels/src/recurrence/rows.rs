@@ -67,7 +67,8 @@ pub(super) unsafe fn rows_together<
             rows.start(s, tile, place);
             if !parted {
                 rows.add::<F, BLOCKS, VECTORS, VECTORS>(s, factors, ahead[0]);
-            } else if const { may_be_parted(S::ACCUMULATORS, VECTORS) && BLOCKS == 1 } {
+            } else if const { !F::BYTES && may_be_parted(S::ACCUMULATORS, VECTORS) && BLOCKS == 1 }
+            {
                 if parts == 1 {
                     rows.add::<F, 1, VECTORS, 2>(s, factors, ahead[0]);
                 } else {

@@ -11,11 +11,12 @@
 //! 1 broadcast. A row alone: 8 sums of 2 panels.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Rows, Sharing, Tile,
-    blocks_from, state_stride, states_of, sweep_any,
+    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Sharing, Tile, blocks_from,
+    state_stride, states_of, sweep_any,
 };
 use crate::activation::{relu, tanh};
 use crate::formula::flushed;
+use crate::gemm::bytes::Rows;
 use crate::gemm::weights::Written;
 use crate::pack::plain_panels;
 use crate::simd::Simd;
@@ -122,7 +123,8 @@ unsafe fn simple<S: Simd, F: Written, A: Function>(
     let (batch, width) = (args.batch, cell.projection_width());
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
-    let mut states = Alternating::new(args.hidden, args.scratch);
+    let (spare, bytes) = args.scratch.split_at_mut(batch * stride);
+    let mut states = Alternating::new(args.hidden, spare);
     for t in 0..args.time {
         let (before, after) = states.next();
         let mut tile = Simple {
@@ -137,13 +139,9 @@ unsafe fn simple<S: Simd, F: Written, A: Function>(
             },
             function: std::marker::PhantomData::<A>,
         };
-        let product = Product {
-            written,
-            weights: cell.recurrent(),
-            chains: cell.chains,
-            rows: Rows { numbers: before, stride, batch },
-            step: t,
-        };
+        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let rows = rows.as_read(s, written, weights.depth, bytes);
+        let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
         unsafe { sweep_any(s, product, sharing.panels.clone(), &mut tile) };
         if !sharing.meet(states.latest(), &[]) {

@@ -69,7 +69,7 @@ pub(super) unsafe fn sums<
     unsafe {
         if const { PART == VECTORS } {
             let panels = Whole::new(written, panels, depth);
-            if chains == 1 {
+            if const { F::BYTES } || chains == 1 {
                 accumulate(s, &mut start, rows, panels, [0, depth], ahead);
                 start
             } else {

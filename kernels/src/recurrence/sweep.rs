@@ -21,19 +21,12 @@ use std::ops::Range;
 use super::rows::rows_together;
 use super::sums::{Terms, sums};
 use super::{Place, Tile};
+use crate::gemm::bytes::Rows;
 use crate::gemm::tile::Ahead;
 use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
 use crate::simd::{Registers, Simd, Work};
 use crate::tuning::{WEIGHTS_FOR_ROWS_ALONE, may_be_parted, panels_at_once};
-
-/// The rows that are multiplied: `[batch, stride]`.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) numbers: &'a [f32],
-    pub(crate) stride: usize,
-    pub(crate) batch: usize,
-}
 
 /// What [`sweep`] multiplies.
 #[derive(Clone, Copy)]
@@ -109,8 +102,10 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
     let batch = product.rows.batch;
     let near = T::BLOCKS == 1 && product.weights.weights.len() <= WEIGHTS_FOR_ROWS_ALONE;
-    let alone = batch == 1 || near;
-    let at_once = panels_at_once::<S>(VECTORS, if alone { 1 } else { batch }).min(T::PANELS);
+    // Integers have no latency to hide, and bytes are tiles of rows even where there is one.
+    let alone = const { !F::BYTES } && (batch == 1 || near);
+    let panels_of_tile = if const { F::BYTES } { 1 } else { T::PANELS };
+    let at_once = panels_at_once::<S>(VECTORS, if alone { 1 } else { batch }).min(panels_of_tile);
     let mut walk = Walk { product, panels, tile };
     while !walk.panels.is_empty() {
         let left = walk.panels.len();
@@ -119,16 +114,19 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
         // SAFETY: passed on; so many panels are left.
         unsafe {
             match (alone, next) {
-                (true, 1) => walk.alone::<S, 1, VECTORS>(s),
-                (true, 2) if const { T::PANELS >= 2 } => walk.alone::<S, 2, VECTORS>(s),
-                (true, 3) if const { T::PANELS >= 3 && VECTORS <= 3 } => {
+                (true, 1) if const { !F::BYTES } => walk.alone::<S, 1, VECTORS>(s),
+                (true, 2) if const { !F::BYTES && T::PANELS >= 2 } => {
+                    walk.alone::<S, 2, VECTORS>(s)
+                }
+                (true, 3) if const { !F::BYTES && T::PANELS >= 3 && VECTORS <= 3 } => {
                     walk.alone::<S, 3, VECTORS>(s);
                 }
-                (true, 4) if const { T::PANELS >= 4 && VECTORS <= 2 } => {
+                (true, 4) if const { !F::BYTES && T::PANELS >= 4 && VECTORS <= 2 } => {
                     walk.alone::<S, 4, VECTORS>(s);
                 }
                 (false, 1) => walk.together::<S, 1, VECTORS>(s),
-                (false, 2) if const { T::PANELS >= 2 && 4 * VECTORS <= S::ACCUMULATORS } => {
+                (false, 2) if const { !F::BYTES && T::PANELS >= 2 && 4 * VECTORS <= S::ACCUMULATORS } =>
+                {
                     walk.together::<S, 2, VECTORS>(s);
                 }
                 (_, other) => unreachable!("no tile is {other} panels wide"),

@@ -256,6 +256,7 @@ impl Layer {
             packed,
             View::time_major(&self.input, [time, batch, self.input_size]),
             ViewMut::time_major(&mut projection, [time, batch, width]),
+            &mut vec![f32::NAN; packed.projection_scratch_len(time * batch)],
         );
         let of_hidden = [size, packed.hidden_stride()];
         let of_cell = [self.hidden_size, packed.cell_stride()];

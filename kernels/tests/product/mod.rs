@@ -49,7 +49,12 @@ impl Product {
         Self { precision: Precision::Bf16, ..self }
     }
 
-    fn row(&self, row: usize) -> &[f32] {
+    /// The same for weights of bytes.
+    pub(crate) fn in_int8(self) -> Self {
+        Self { precision: Precision::Int8, ..self }
+    }
+
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.input[row * self.depth..][..self.depth]
     }
 
@@ -175,7 +180,7 @@ impl Projection {
         Self::of(kernels, kind, product, size)
     }
 
-    fn of(kernels: &Kernels, kind: Cell, product: Product, size: usize) -> Self {
+    pub(crate) fn of(kernels: &Kernels, kind: Cell, product: Product, size: usize) -> Self {
         let packed = pack(kernels, kind, &product, size);
         let places = projection_places(kernels, kind, size);
         Self { kind, size, product, packed, places }
@@ -192,7 +197,9 @@ impl Projection {
         let len = shape[0] * shape[1] * width;
         let mut memory = vec![GUARD; len + 40];
         let output = ViewMut::time_major(&mut memory[20..], [shape[0], shape[1], width]);
-        kernels.project(&self.packed, input, output);
+        let rows = input.time() * input.batch();
+        let mut scratch = vec![GUARD; self.packed.projection_scratch_len(rows)];
+        kernels.project(&self.packed, input, output, &mut scratch);
         let (before, rest) = memory.split_at(20);
         let (found, after) = rest.split_at(len);
         let untouched = before.iter().chain(after).all(|&x| x == GUARD);

@@ -53,6 +53,9 @@ macro_rules! proven {
 }
 
 impl Simd for Avx2 {
+    /// The bytes, and their magnitudes.
+    type Bytes = [__m256i; 2];
+
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 12;
 
@@ -123,6 +126,32 @@ impl Simd for Avx2 {
             _mm256_castps_si256(words),
             _mm256_set1_epi32(-0x1_0000)
         )))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const f32) -> [__m256i; 2] {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe {
+            let bytes = _mm256_set1_epi32(from.cast::<i32>().read());
+            [bytes, _mm256_abs_epi8(bytes)]
+        }
+    }
+
+    /// Two products of at most 127 × 127 fit into 16 bits.
+    #[inline(always)]
+    fn dot_bytes(self, integers: __m256, words: __m256, bytes: [__m256i; 2]) -> __m256 {
+        let [bytes, magnitudes] = bytes;
+        proven!({
+            let signed = _mm256_sign_epi8(_mm256_castps_si256(words), bytes);
+            let twos = _mm256_maddubs_epi16(magnitudes, signed);
+            let fours = _mm256_madd_epi16(twos, _mm256_set1_epi16(1));
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(integers), fours))
+        })
+    }
+
+    #[inline(always)]
+    fn from_integers(self, integers: __m256) -> __m256 {
+        proven!(_mm256_cvtepi32_ps(_mm256_castps_si256(integers)))
     }
 
     #[inline(always)]

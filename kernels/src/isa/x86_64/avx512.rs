@@ -1,4 +1,4 @@
-//! AVX-512F: 16 lanes, 32 registers.
+//! AVX-512F and BW: 16 lanes, 32 registers.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -8,14 +8,14 @@ use crate::isa::Isa;
 use crate::kernels::kernel_table;
 use crate::simd::{Simd, Work};
 
-/// Proof that the CPU has AVX-512F.
+/// Proof that the CPU has AVX-512F and BW.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// Safe to call only where the features are enabled, which is what makes it a proof.
     #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
     fn new() -> Self {
         Self(())
     }
@@ -23,11 +23,12 @@ impl Avx512 {
 
 pub(crate) fn detected() -> bool {
     is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
 }
 
-kernel_table!(Isa::Avx512, Avx512, ["avx512f,avx2,fma"], Avx512::new());
+kernel_table!(Isa::Avx512, Avx512, ["avx512f,avx512bw,avx2,fma"], Avx512::new());
 
 /// The first `count` lanes.
 #[inline(always)]
@@ -41,18 +42,21 @@ fn first_lanes(count: usize) -> __mmask16 {
 /// Calls intrinsics whose features the token proves.
 macro_rules! proven {
     ($call:expr) => {
-        // SAFETY: `self` proves that the CPU has AVX-512F.
+        // SAFETY: `self` proves that the CPU has AVX-512F and BW.
         unsafe { $call }
     };
 }
 
 impl Simd for Avx512 {
+    /// Which bytes are negative, and the magnitudes of all.
+    type Bytes = (__mmask64, __m512i);
+
     const LANES: usize = 16;
     const ACCUMULATORS: usize = 24;
 
     #[inline(always)]
     fn fenced<W: Work<Self>>(self, work: W) {
-        #[target_feature(enable = "avx512f,avx2,fma")]
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
         #[inline(never)]
         fn fence<W: Work<Avx512>>(s: Avx512, work: W) {
             work.run(s);
@@ -62,7 +66,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn settled(self, v: __m512) -> __m512 {
-        #[target_feature(enable = "avx512f,avx2,fma")]
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
         #[inline]
         fn settled(mut v: __m512) -> __m512 {
             // SAFETY: there is no instruction.
@@ -117,6 +121,37 @@ impl Simd for Avx512 {
             _mm512_castps_si512(words),
             _mm512_set1_epi32(-0x1_0000)
         )))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const f32) -> (__mmask64, __m512i) {
+        // SAFETY: the caller vouches for the pointer, `self` for the features.
+        unsafe {
+            let bytes = _mm512_set1_epi32(from.cast::<i32>().read());
+            (_mm512_movepi8_mask(bytes), _mm512_abs_epi8(bytes))
+        }
+    }
+
+    /// Two products of at most 127 × 127 fit into 16 bits.
+    #[inline(always)]
+    fn dot_bytes(
+        self,
+        integers: __m512,
+        words: __m512,
+        (negative, magnitudes): (__mmask64, __m512i),
+    ) -> __m512 {
+        proven!({
+            let words = _mm512_castps_si512(words);
+            let signed = _mm512_mask_sub_epi8(words, negative, _mm512_setzero_si512(), words);
+            let twos = _mm512_maddubs_epi16(magnitudes, signed);
+            let fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(integers), fours))
+        })
+    }
+
+    #[inline(always)]
+    fn from_integers(self, integers: __m512) -> __m512 {
+        proven!(_mm512_cvtepi32_ps(_mm512_castps_si512(integers)))
     }
 
     #[inline(always)]

@@ -21,10 +21,11 @@ pub(crate) use product::{ProductArgs, activate_vectors, product};
 
 use std::ops::Range;
 
-use super::{Alternating, PackedCell, RecurArgs, Recurrent, Rows};
+use super::{Alternating, PackedCell, RecurArgs, Recurrent};
 use crate::activation::Activation;
 use crate::cell::{Cell, SimpleRnn};
 use crate::contract::{chains, flushed};
+use crate::gemm::bytes::Rows;
 use crate::kernels::Kernels;
 use crate::pack::PackedMatrix;
 
@@ -33,14 +34,15 @@ pub(crate) fn general(kernels: &Kernels, cell: &PackedCell, args: &mut RecurArgs
     let (batch, width) = (args.batch, cell.projection_width());
     let (spare, rest) = args.scratch.split_at_mut(batch * cell.hidden_stride());
     let (kept, rest) = rest.split_at_mut(batch * cell.cell_stride());
-    let (gates, projected) = rest.split_at_mut(batch * width);
+    let (gates, rest) = rest.split_at_mut(batch * width);
+    let (projected, bytes) = rest.split_at_mut(batch * cell.projected_width());
     kept.fill(0.0);
     let mut states = Alternating::new(args.hidden, spare);
     for t in 0..args.time {
         let (before, after) = states.next();
         let projection = &args.projection[t * batch * width..][..batch * width];
         gates.copy_from_slice(projection);
-        let mut step = Step { kernels, cell, t, batch, before, gates };
+        let mut step = Step { kernels, cell, t, batch, before, gates, bytes };
         match cell.kind {
             Cell::SimpleRnn(simple) => step.simple(after, simple),
             Cell::Lstm(lstm) => match &cell.output {
@@ -73,6 +75,8 @@ struct Step<'a> {
     batch: usize,
     before: &'a [f32],
     gates: &'a mut [f32],
+    /// Room for rows made into what they are multiplied as.
+    bytes: &'a mut [f32],
 }
 
 /// A unit of a row: its place among c and other rows of units, and that of its first gate.
@@ -122,11 +126,12 @@ impl Step<'_> {
             vectors: self.cell.kind.gates().len(),
             first,
             step: self.t,
+            scratch: self.bytes,
         });
     }
 
     /// `projected = V units`
-    fn project(&self, output: &PackedMatrix, units: &[f32], projected: &mut [f32]) {
+    fn project(&mut self, output: &PackedMatrix, units: &[f32], projected: &mut [f32]) {
         projected.fill(0.0);
         self.kernels.product(&mut ProductArgs {
             weights: output,
@@ -137,6 +142,7 @@ impl Step<'_> {
             vectors: 1,
             first: 0,
             step: self.t,
+            scratch: self.bytes,
         });
     }
 

@@ -2,9 +2,10 @@
 //! registers, with rows of gates in memory between them.
 
 use crate::activation::{Activation, apply};
+use crate::gemm::bytes::Rows;
 use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
-use crate::recurrence::{Place, Product, Rows, Tile, sweep_any};
+use crate::recurrence::{Place, Product, Tile, sweep_any};
 use crate::simd::Simd;
 
 /// What a product of one step reads and adds to.
@@ -18,6 +19,8 @@ pub(crate) struct ProductArgs<'a> {
     pub(crate) vectors: usize,
     pub(crate) first: usize,
     pub(crate) step: usize,
+    /// Room for rows made into what they are multiplied as.
+    pub(crate) scratch: &'a mut [f32],
 }
 
 impl ProductArgs<'_> {
@@ -34,6 +37,8 @@ impl ProductArgs<'_> {
         assert_eq!(self.gates.len(), batch * width, "rows of gates");
         assert!(self.rows.stride >= self.weights.depth, "the stride of a product's rows");
         assert_eq!(self.rows.numbers.len(), batch * self.rows.stride, "rows of a product");
+        let scratch = batch * self.weights.words_of_row();
+        assert!(self.scratch.len() >= scratch, "scratch of a product");
     }
 }
 
@@ -45,6 +50,7 @@ impl ProductArgs<'_> {
 #[inline(always)]
 pub(crate) unsafe fn product<S: Simd, F: Written>(s: S, written: F, args: &mut ProductArgs<'_>) {
     let ProductArgs { weights, chains, rows, step, width, vectors, first, .. } = *args;
+    let rows = rows.as_read(s, written, weights.depth, args.scratch);
     let product = Product { written, weights, chains, rows, step };
     let panels = 0..weights.panels();
     let apart = match weights.layout.columns {

@@ -1,0 +1,150 @@
+//! Products of bytes: rows made into bytes, and the tile that multiplies them.
+//!
+//! ```text
+//! scale of row = largest |row[k]| / 127
+//! byte[k]      = row[k] / scale of row, rounded
+//! for each row and output n
+//!     sum[row][n] += (byte[0] W[n][0] + byte[1] W[n][1] + ...) (scale of row) (scale of n)
+//! ```
+//!
+//! 1. Integers are exact: their sums need no order, on no level.
+//! 2. A row's scale comes from that row alone, so that what shares a batch with it changes no bit. It is
+//!    never coarser than one that covered all that a state may be.
+//! 3. Four products go to one sum of 32 bits at once ([`Simd::dot_bytes`]).
+//! 4. Weights are read for each row: loads are what there is left of.
+//!
+//! A row lies as an output of the weights does: its bytes, four in a word, then its scale.
+//!
+//! Registers: ROWS × BLOCKS × VECTORS sums, a row's word and its magnitudes, and what takes a product.
+
+use super::tile::{Ahead, Sums};
+use super::weights::{Int8, Panels, Written};
+use crate::pack::Format;
+use crate::quantise::{Scale, magnitude};
+use crate::simd::{Simd, Work};
+use crate::tuning::FETCH_EVERY;
+use crate::view::View;
+
+/// Rows of numbers: `[batch, stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) numbers: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) batch: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows as weights so written down are multiplied by: as they are, or as bytes, in `room`.
+    #[inline(always)]
+    pub(crate) fn as_read<S: Simd, F: Written>(
+        self,
+        s: S,
+        _written: F,
+        depth: usize,
+        room: &'a mut [f32],
+    ) -> Self {
+        if const { !F::BYTES } {
+            return self;
+        }
+        let stride = F::words(depth);
+        let rows = self.numbers.chunks(self.stride.max(1)).zip(room.chunks_exact_mut(stride));
+        for (from, to) in rows.take(self.batch) {
+            s.fenced(Quantise { from: &from[..depth], to });
+        }
+        Self { numbers: room, stride, batch: self.batch }
+    }
+}
+
+/// Makes bytes of the rows of `input`, `[time][batch][words]`.
+#[inline(always)]
+pub(super) fn quantise<S: Simd>(s: S, input: &View<'_>, room: &mut [f32]) {
+    let words = Format::Int8.words(input.features());
+    let places = (0..input.time()).flat_map(|time| (0..input.batch()).map(move |row| (time, row)));
+    for ((time, row), to) in places.zip(room.chunks_exact_mut(words)) {
+        s.fenced(Quantise { from: input.row(time, row), to });
+    }
+}
+
+/// A row and its place as bytes.
+struct Quantise<'a> {
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl<S: Simd> Work<S> for Quantise<'_> {
+    #[inline(always)]
+    fn run(self, _: S) {
+        let Self { from, to } = self;
+        let scale = Scale::of(from.iter().fold(0, |largest, &x| largest.max(magnitude(x))));
+        let (words, unit) = to.split_at_mut(from.len().div_ceil(4));
+        let (fours, rest) = from.as_chunks::<4>();
+        for (to, four) in words.iter_mut().zip(fours) {
+            *to = f32::from_bits(u32::from_le_bytes(four.map(|x| scale.byte(x))));
+        }
+        if let Some(to) = words.get_mut(fours.len()) {
+            let mut last = [0; 4];
+            for (to, &x) in last.iter_mut().zip(rest) {
+                *to = scale.byte(x);
+            }
+            *to = f32::from_bits(u32::from_le_bytes(last));
+        }
+        unit[0] = scale.unit;
+    }
+}
+
+/// Adds the products of `depth` bytes to the sums, and fetches `ahead` if there are several rows.
+///
+/// # Safety
+///
+/// Each of `rows` is such a row of `depth` bytes, and the panels are as long.
+#[inline(always)]
+pub(super) unsafe fn accumulate<
+    S: Simd,
+    F: Written,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+    const PART: usize,
+>(
+    s: S,
+    sums: &mut Sums<S::V, ROWS, BLOCKS, VECTORS>,
+    rows: [*const f32; ROWS],
+    mut panels: Panels<F, BLOCKS, VECTORS, PART>,
+    depth: usize,
+    mut ahead: Ahead,
+) {
+    let unit = depth.div_ceil(Int8::IN_A_WORD);
+    let mut integers = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
+    for word in 0..unit {
+        if ROWS > 1 && word.is_multiple_of(FETCH_EVERY / Int8::IN_A_WORD) {
+            ahead.fetch(s);
+        }
+        for row in 0..ROWS {
+            // SAFETY: the word is one of the row's.
+            let bytes = unsafe { s.load_bytes(rows[row].wrapping_add(word)) };
+            for block in 0..BLOCKS {
+                for vector in 0..VECTORS {
+                    // SAFETY: the word is one of the panel's.
+                    let words = unsafe { panels.words(s, block, vector, word) };
+                    let sum = &mut integers[row][block][vector];
+                    *sum = s.dot_bytes(*sum, words, bytes);
+                }
+            }
+            // Weights that waited for the next row, and their opposites, would take registers of sums.
+            panels = panels.anew(s);
+        }
+    }
+    for row in 0..ROWS {
+        // SAFETY: a row's scale is behind its bytes.
+        let of_row = unsafe { s.load_splat(rows[row].wrapping_add(unit)) };
+        for block in 0..BLOCKS {
+            for vector in 0..VECTORS {
+                // SAFETY: an output's scale is behind its bytes.
+                let of_output = unsafe { panels.words(s, block, vector, unit) };
+                let integer = s.from_integers(integers[row][block][vector]);
+                let sum = &mut sums[row][block][vector];
+                *sum = s.fma(integer, s.mul(of_row, of_output), *sum);
+            }
+        }
+    }
+}
