@@ -59,7 +59,7 @@ def turned(row, array, order):
 
 
 class PyTorch:
-    """torch.nn.RNN, LSTM and GRU in inference mode, time first."""
+    """torch.nn.RNN, LSTM and GRU in inference mode, time first; int8 by quantize_dynamic."""
 
     def __init__(self, threads):
         import torch
@@ -94,6 +94,8 @@ class PyTorch:
         net.load_state_dict(state)
         net.eval()
         net.flatten_parameters()
+        if row["precision"] == "int8":
+            net = self.quantized(net)
         shape = (row["time"], row["batch"], row["input_size"])
         x = torch.from_numpy(read(row, "x.f32").reshape(shape))
         start = None
@@ -111,12 +113,19 @@ class PyTorch:
 
         self.run = run
 
+    def quantized(self, net):
+        if isinstance(net, self.torch.nn.RNN):
+            raise NotOffered("bytes in LSTM and GRU only")
+        kinds = {self.torch.nn.LSTM, self.torch.nn.GRU}
+        whole = self.torch.nn.Sequential(net)
+        return self.torch.ao.quantization.quantize_dynamic(whole, kinds, self.torch.qint8)[0]
+
     def answer(self):
         return self.run().numpy()
 
 
 class OpenVINO:
-    """The ONNX file, compiled for latency on the CPU plugin, f32."""
+    """The ONNX file, compiled for latency on the CPU plugin, f32 or bf16."""
 
     def __init__(self, threads):
         import openvino
@@ -124,7 +133,6 @@ class OpenVINO:
         self.core = openvino.Core()
         self.options = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
         }
@@ -137,7 +145,8 @@ class OpenVINO:
 
     def enter(self, row):
         model = self.core.read_model(os.path.join(row["folder"], "model.onnx"))
-        request = self.core.compile_model(model, "CPU", self.options).create_infer_request()
+        options = self.options | {"INFERENCE_PRECISION_HINT": row["precision"]}
+        request = self.core.compile_model(model, "CPU", options).create_infer_request()
         shape = (row["time"], row["batch"], row["input_size"])
         from openvino import Tensor
 

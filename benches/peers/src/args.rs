@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ritornello::Precision;
+
 use crate::grid::{Grid, Shape};
 
 pub(crate) const USAGE: &str = "\
@@ -12,6 +14,7 @@ peers: races ritornello against other libraries, shape by shape
   --rows TEXT[,TEXT]...      only rows whose name holds one of the texts, such as 'lstm 16-32';
                              ^ is the beginning of a name, $ its end
   --rivals NAME[,NAME]...    only these, beside ritornello
+  --precision f32|bf16|int8  what weights may be (f32); those who have none such do not run
   --threads N                threads of every contestant (1)
   --budget MS                milliseconds for each contestant and row (1000)
   --record DIR               writes DIR/CPU/DATE.csv, .txt and .svg
@@ -27,6 +30,7 @@ pub(crate) struct Args {
     pub(crate) grids: Vec<Grid>,
     pub(crate) rows: Vec<String>,
     pub(crate) rivals: Option<Vec<String>>,
+    pub(crate) precision: Precision,
     pub(crate) threads: usize,
     pub(crate) budget: Duration,
     pub(crate) record: Option<PathBuf>,
@@ -44,6 +48,7 @@ impl Args {
             grids: vec![Grid::Main],
             rows: Vec::new(),
             rivals: None,
+            precision: Precision::F32,
             threads: 1,
             budget: Duration::from_secs(1),
             record: None,
@@ -64,6 +69,10 @@ impl Args {
                 "--grid" => args.grids = grids(&value)?,
                 "--rows" => args.rows = list(),
                 "--rivals" => args.rivals = Some(list()),
+                "--precision" => {
+                    args.precision =
+                        value.parse().map_err(|error| format!("--precision: {error}"))?;
+                }
                 "--threads" => args.threads = number(&flag, &value)?,
                 "--budget" => {
                     args.budget = Duration::from_millis(number(&flag, &value)? as u64);

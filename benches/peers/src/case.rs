@@ -1,5 +1,7 @@
 //! A row made concrete: weights, inputs and the right answer.
 
+use ritornello::Precision;
+
 use crate::grid::{Shape, Signal};
 use crate::reference;
 
@@ -20,6 +22,8 @@ pub(crate) struct Weights {
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) shape: Shape,
+    /// What contestants may make of the weights.
+    pub(crate) precision: Precision,
     /// `[layers][directions]`
     pub(crate) layers: Vec<Vec<Weights>>,
     /// `[time, batch, input]`
@@ -56,6 +60,7 @@ impl Case {
             .collect();
         let mut case = Self {
             shape,
+            precision: Precision::F32,
             layers,
             x: numbers.take(time * batch * input_size, signal),
             hidden: numbers.take(batch * hidden_size, state),
@@ -64,6 +69,11 @@ impl Case {
         };
         case.answer = reference::answer(&case);
         case
+    }
+
+    /// The same for weights of another precision; the right answer stays that of exact ones.
+    pub(crate) fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// All weights in the order of `shims/peer.h`.

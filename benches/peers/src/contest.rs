@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ritornello::Precision;
+
 use crate::case::Case;
 
 /// A library that may enter.
@@ -11,6 +13,11 @@ pub(crate) trait Rival {
 
     /// The version, or why the rival is absent altogether.
     fn version(&self) -> Result<String, String>;
+
+    /// What it can make of weights.
+    fn precisions(&self) -> &[Precision] {
+        &[Precision::F32]
+    }
 
     /// Builds the row's network, weights prepared once.
     fn enter(&mut self, case: &Case, threads: usize) -> Result<Box<dyn Contestant>, Refusal>;

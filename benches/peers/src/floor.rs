@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::grid::{Shape, Signal};
+use crate::case::Case;
+use crate::grid::Signal;
 
 /// Asks the command, until it turns out that it does not know.
 #[derive(Debug)]
@@ -22,11 +23,11 @@ impl Floor {
     /// Percent of the floor that our best time, in µs, reaches.
     ///
     /// The command times the layer again, so its own percentage is scaled by its own best time.
-    pub(crate) fn percent(&mut self, shape: &Shape, threads: usize, best: f64) -> Option<f64> {
-        if shape.signal == Signal::Decay {
+    pub(crate) fn percent(&mut self, case: &Case, threads: usize, best: f64) -> Option<f64> {
+        if case.shape.signal == Signal::Decay {
             return None;
         }
-        let report = self.report(shape, threads)?;
+        let report = self.report(case, threads)?;
         let field = |name: &str| report.get(name).and_then(Value::as_f64);
         let (Some(percent), Some(theirs)) = (field("percent_of_floor"), field("best_us")) else {
             self.cli = None;
@@ -35,7 +36,8 @@ impl Floor {
         Some(percent * theirs / best)
     }
 
-    fn report(&self, shape: &Shape, threads: usize) -> Option<Value> {
+    fn report(&self, case: &Case, threads: usize) -> Option<Value> {
+        let shape = case.shape;
         let mut layer = format!("{}:{}:{}", shape.cell.name(), shape.input_size, shape.hidden_size);
         if shape.layers > 1 {
             layer += &format!(":layers={}", shape.layers);
@@ -47,6 +49,7 @@ impl Floor {
         let mut command = Command::new(self.cli.as_ref()?);
         command.args(["bench", "--json", "--layer", &layer, "--batch", &numbers[0]]);
         command.args(["--time", &numbers[1], "--threads", &numbers[2]]);
+        command.args(["--precision", case.precision.name()]);
         serde_json::from_slice(&command.output().ok()?.stdout).ok()
     }
 }

@@ -77,6 +77,7 @@ fn run(args: &Args) -> Result<(), String> {
     let mut facts = machine::facts(&level, args.threads);
     let scaling = scaling.map_or(String::new(), |times| format!("{times:.2} times one"));
     facts.push(("two threads multiply and add".into(), scaling));
+    facts.push(("precision".into(), args.precision.to_string()));
     facts.push(("budget".into(), format!("{} ms each", args.budget.as_millis())));
     facts.extend(present);
     let mut table = table::table(&names, &rows);
@@ -124,12 +125,12 @@ fn rows(
     let mut rows = Vec::new();
     for &shape in shapes {
         eprintln!("{shape}");
-        let case = Case::new(shape);
+        let case = Case::new(shape).in_precision(args.precision);
         let files = scratch::Row::new(places, &case).map_err(|error| error.to_string())?;
         let outcomes = race::race(&mut rivals, &case, rules);
         drop(files);
         let ours = Measure::Best.of(&outcomes[0]);
-        let floor = ours.and_then(|best| floor.percent(&shape, args.threads, best * 1e6));
+        let floor = ours.and_then(|best| floor.percent(&case, args.threads, best * 1e6));
         rows.push(Row { shape, outcomes, floor });
     }
     Ok(rows)

@@ -1,4 +1,9 @@
 //! Writes a row's network as an ONNX file: the few messages of its protobuf that this needs.
+//!
+//! An LSTM of bytes is ONNX Runtime's own operator, as its tool for dynamic quantization writes it: one scale
+//! for a whole matrix.
+
+use ritornello::Precision;
 
 use crate::case::{Case, Weights};
 use crate::grid::{Cell, Signal};
@@ -6,7 +11,10 @@ use crate::grid::{Cell, Signal};
 /// The newest operator set that every reader of the race knows.
 const OPERATOR_SET: u64 = 14;
 const FLOAT: u64 = 1;
+const INT8: u64 = 3;
 const INT64: u64 = 7;
+/// Whose operator multiplies bytes.
+const RUNTIME: &str = "com.microsoft";
 
 /// Input `x` `[time, batch, input]`, output `y` `[time, directions, batch, hidden]`.
 pub(crate) fn model(case: &Case) -> Vec<u8> {
@@ -17,12 +25,22 @@ pub(crate) fn model(case: &Case) -> Vec<u8> {
     model.number(1, 8);
     model.bytes(7, &graph(case).0);
     model.bytes(8, &set.0);
+    if in_bytes(case) {
+        let mut set = Message::new();
+        set.bytes(1, RUNTIME.as_bytes());
+        set.number(2, 1);
+        model.bytes(8, &set.0);
+    }
     model.0
 }
 
 /// Numbers as they lie in files: little-endian.
 pub(crate) fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn in_bytes(case: &Case) -> bool {
+    case.precision == Precision::Int8 && case.shape.cell == Cell::Lstm
 }
 
 fn graph(case: &Case) -> Message {
@@ -46,10 +64,20 @@ fn graph(case: &Case) -> Message {
             blocks.collect()
         };
         let width = case.width(layer);
-        let input = gather(|w| &w.input, width);
-        graph.bytes(5, &tensor(&format!("w{layer}"), &[sides, rows, width], &input).0);
-        let recurrent = gather(|w| &w.recurrent, hidden);
-        graph.bytes(5, &tensor(&format!("r{layer}"), &[sides, rows, hidden], &recurrent).0);
+        let matrices = [
+            ("w", gather(|w| &w.input, width), width),
+            ("r", gather(|w| &w.recurrent, hidden), hidden),
+        ];
+        for (letter, matrix, width) in matrices {
+            let name = format!("{letter}{layer}");
+            if in_bytes(case) {
+                for tensor in quantized(&name, [sides, rows, width], &matrix) {
+                    graph.bytes(5, &tensor.0);
+                }
+            } else {
+                graph.bytes(5, &tensor(&name, &[sides, rows, width], &matrix).0);
+            }
+        }
         let both = weights.iter().flat_map(|w| {
             let input = in_file_order(shape.cell, &w.bias, hidden, 1);
             [input, in_file_order(shape.cell, &w.recurrent_bias, hidden, 1)].concat()
@@ -82,6 +110,7 @@ fn graph(case: &Case) -> Message {
 fn recurrent(case: &Case, layer: usize, x: &str, y: &str) -> Message {
     let operator = match case.shape.cell {
         Cell::Rnn => "RNN",
+        Cell::Lstm if in_bytes(case) => "DynamicQuantizeLSTM",
         Cell::Lstm => "LSTM",
         Cell::Gru => "GRU",
     };
@@ -93,7 +122,15 @@ fn recurrent(case: &Case, layer: usize, x: &str, y: &str) -> Message {
             inputs.push("c");
         }
     }
+    let scales = [&w, &r].map(|name| [format!("{name}-scale"), format!("{name}-zero")]);
+    if in_bytes(case) {
+        inputs.resize(8, "");
+        inputs.extend(scales.iter().flatten().map(String::as_str));
+    }
     let mut node = node(operator, &inputs, y);
+    if in_bytes(case) {
+        node.bytes(7, RUNTIME.as_bytes());
+    }
     node.bytes(5, &integer("hidden_size", case.shape.hidden_size as u64).0);
     if case.shape.directions == 2 {
         let mut direction = Message::new();
@@ -147,6 +184,30 @@ fn tensor(name: &str, axes: &[usize], values: &[f32]) -> Message {
     tensor.bytes(8, name.as_bytes());
     tensor.bytes(9, &bytes(values));
     tensor
+}
+
+/// A matrix for each direction as bytes, turned round, and their scales and zeros.
+fn quantized(name: &str, [sides, rows, width]: [usize; 3], matrix: &[f32]) -> [Message; 3] {
+    let (mut bytes, mut scales) = (Vec::new(), Vec::new());
+    for side in matrix.chunks_exact(rows * width) {
+        let scale = side.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs())) / 127.0;
+        let columns = (0..width).flat_map(|k| (0..rows).map(move |row| row * width + k));
+        bytes.extend(columns.map(|at| (side[at] / scale).round() as i8 as u8));
+        scales.push(scale);
+    }
+    let mut weights = Message::new();
+    for axis in [sides, width, rows] {
+        weights.number(1, axis as u64);
+    }
+    weights.number(2, INT8);
+    weights.bytes(8, name.as_bytes());
+    weights.bytes(9, &bytes);
+    let mut zeros = Message::new();
+    zeros.number(1, sides as u64);
+    zeros.number(2, INT8);
+    zeros.bytes(8, format!("{name}-zero").as_bytes());
+    zeros.bytes(9, &vec![0; sides]);
+    [weights, tensor(&format!("{name}-scale"), &[sides], &scales), zeros]
 }
 
 /// The name and shape of an input or output.

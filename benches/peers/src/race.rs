@@ -3,12 +3,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use ritornello::Precision;
+
 use crate::case::Case;
 use crate::contest::{Contestant, Refusal, Rival};
 use crate::grid::Shape;
 
 /// The greatest distance from the right answer, in any hidden state.
-pub(crate) const TOLERANCE: f64 = 1e-4;
+///
+/// Weights of 8 bits are off by a 512th at most, bytes by half a 127th of the largest, which some rivals
+/// take of a whole matrix; what is wrong altogether is off by more.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::Bf16 => 0.02,
+        Precision::Int8 => 0.1,
+        _ => 1e-4,
+    }
+}
 
 /// Turns of every contestant in a row.
 const ROUNDS: u32 = 5;
@@ -72,6 +83,9 @@ pub(crate) fn race(rivals: &mut [Box<dyn Rival>], case: &Case, rules: Rules) -> 
 
 /// Builds a contestant and checks its answer twice: the second run starts where the first did.
 fn enter(rival: &mut dyn Rival, case: &Case, threads: usize) -> Result<Runner, Outcome> {
+    if !rival.precisions().contains(&case.precision) {
+        return Err(Outcome::NotOffered(format!("no {}", case.precision)));
+    }
     let entered = guarded(|| Ok(rival.enter(case, threads))).map_err(Outcome::Failed)?;
     let mut contestant = entered.map_err(|refusal| match refusal {
         Refusal::NotOffered(reason) => Outcome::NotOffered(reason),
@@ -82,7 +96,7 @@ fn enter(rival: &mut dyn Rival, case: &Case, threads: usize) -> Result<Runner, O
         let answer = guarded(|| contestant.answer(case)).map_err(Outcome::Failed)?;
         distance = distance.max(case.distance(&answer));
     }
-    if distance > TOLERANCE {
+    if distance > tolerance(case.precision) {
         return Err(Outcome::Wrong(distance));
     }
     Ok(Runner { contestant, distance, samples: Vec::new() })

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use ritornello::Precision;
+
 use crate::args::Args;
 use crate::grid::Grid;
 use crate::machine;
@@ -87,6 +89,9 @@ fn stem(args: &Args) -> String {
         [Grid::Main] => {}
         [Grid::Extended] => stem += "-extended",
         _ => stem += "-all",
+    }
+    if args.precision != Precision::F32 {
+        stem += &format!("-{}", args.precision);
     }
     if args.threads > 1 {
         stem += &format!("-{}-threads", args.threads);

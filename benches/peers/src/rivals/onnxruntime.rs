@@ -3,9 +3,11 @@
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::Tensor;
+use ritornello::Precision;
 
 use crate::case::Case;
 use crate::contest::{Contestant, Refusal, Rival, Runner};
+use crate::grid::Cell;
 use crate::scratch::Places;
 
 /// ONNX Runtime with its CPU provider and default optimisations.
@@ -41,7 +43,14 @@ impl Rival for OnnxRuntime {
         self.environment.as_ref().map(|(_, version)| version.clone()).map_err(Clone::clone)
     }
 
+    fn precisions(&self) -> &[Precision] {
+        &[Precision::F32, Precision::Int8]
+    }
+
     fn enter(&mut self, case: &Case, threads: usize) -> Result<Box<dyn Contestant>, Refusal> {
+        if case.precision == Precision::Int8 && case.shape.cell != Cell::Lstm {
+            return Err(Refusal::NotOffered("bytes in an LSTM only".into()));
+        }
         let (environment, _) = self.environment.as_ref().map_err(Refusal::failed)?;
         let mut builder = Session::builder(environment)
             .and_then(|builder| Ok(builder.with_intra_threads(threads)?.with_inter_threads(1)?))

@@ -3,7 +3,7 @@
 use ritornello::model::{
     Cell as Equations, CellWeights, Direction, GruReset, Matrix, Model, Recurrent, RecurrentWeights,
 };
-use ritornello::{Array, Error, PlanOptions, Session, State, Threads};
+use ritornello::{Array, Error, PlanOptions, Precision, Session, State, Threads};
 
 use super::{OURS, locked};
 use crate::case::{Case, Weights};
@@ -21,6 +21,10 @@ impl Rival for Ours {
 
     fn version(&self) -> Result<String, String> {
         locked("ritornello")
+    }
+
+    fn precisions(&self) -> &[Precision] {
+        &Precision::ALL
     }
 
     fn enter(&mut self, case: &Case, threads: usize) -> Result<Box<dyn Contestant>, Refusal> {
@@ -47,7 +51,8 @@ impl Run {
                 if sides.len() == 2 { Direction::Bidirectional } else { Direction::Forward };
             chain = chain.recurrent(Recurrent::new(equations(shape.cell), direction, weights?)?);
         }
-        let options = PlanOptions::default().threads(Threads::new(threads)?);
+        let options =
+            PlanOptions::default().precision(case.precision).threads(Threads::new(threads)?);
         let mut session = chain.build()?.plan(options)?.session(shape.batch, shape.time)?;
         let start =
             (shape.signal == Signal::Decay).then(|| start(&mut session, case)).transpose()?;
@@ -93,7 +98,10 @@ fn convert(case: &Case, layer: usize, weights: &Weights) -> Result<CellWeights, 
         input: Matrix::new(rows, case.width(layer), weights.input.clone())?,
         recurrent: RecurrentWeights::Matrix(recurrent),
         bias: Some(weights.bias.clone()),
-        recurrent_bias: Some(weights.recurrent_bias.clone()), peepholes: None, projection: None })
+        recurrent_bias: Some(weights.recurrent_bias.clone()),
+        peepholes: None,
+        projection: None,
+    })
 }
 
 /// The case's initial state under the names that the session uses.

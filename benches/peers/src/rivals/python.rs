@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ritornello::Precision;
 use serde_json::{Value, json};
 
 use crate::case::Case;
@@ -59,6 +60,14 @@ impl Rival for Python {
         self.version.clone()
     }
 
+    fn precisions(&self) -> &[Precision] {
+        match self.name {
+            "pytorch" => &[Precision::F32, Precision::Int8],
+            "openvino" => &[Precision::F32, Precision::Bf16],
+            _ => &[Precision::F32],
+        }
+    }
+
     fn enter(&mut self, case: &Case, threads: usize) -> Result<Box<dyn Contestant>, Refusal> {
         let process = self.process(threads).map_err(Refusal::Failed)?;
         let shape = case.shape;
@@ -72,6 +81,7 @@ impl Rival for Python {
             "layers": shape.layers,
             "directions": shape.directions,
             "state": shape.signal == Signal::Decay,
+            "precision": case.precision.name(),
             "folder": self.places.scratch,
         });
         let entered = Entered { process, places: self.places.clone() };
