@@ -10,7 +10,9 @@ use ritornello::model::{
     Activation, Cell, Constant, Dense, Direction, Gru, GruReset, MaskRule, Matrix, Merge, Model,
     Op, OutputOrder, PadOutput, ScaleShift, SequenceAxes, StateScope,
 };
-use ritornello::{HandCell, Isa, Numbers, PlanOptions, Session, Steps, StreamPool, Threads};
+use ritornello::{
+    HandCell, Isa, Numbers, PlanOptions, Precision, Session, Steps, StreamPool, Threads,
+};
 
 /// Numbers in [-1, 1), never all the same: a cycle of 251.
 fn numbers(count: usize) -> Vec<f32> {
@@ -44,9 +46,9 @@ fn kinds() -> Vec<Variant> {
 
 /// Runs sequences of several lengths, shorter and longer than the session's buffers if the model is
 /// causal, then single steps, then resets.
-fn check(what: &str, model: &Model, isa: Isa) {
+fn check(what: &str, model: &Model, isa: Isa, precision: Precision) {
     const MAX_TIME: usize = 7;
-    let options = PlanOptions::default().isa(isa).threads(Threads::one());
+    let options = PlanOptions::default().isa(isa).precision(precision).threads(Threads::one());
     let plan = model.plan(options).unwrap();
     let features = plan.inputs()[0].shape.features();
     for batch in [1, 5] {
@@ -96,7 +98,9 @@ fn check(what: &str, model: &Model, isa: Isa) {
 
 fn check_all_levels(what: &str, model: &Model) {
     for isa in Isa::available() {
-        check(what, model, isa);
+        for precision in [Precision::F32, Precision::Int8] {
+            check(&format!("{what} in {precision}"), model, isa, precision);
+        }
     }
 }
 
@@ -278,7 +282,7 @@ fn large_layers_do_not_allocate_on_levels_of_our_own() {
         let model =
             Model::chain(40).recurrent(first).recurrent(second).dense(head).build().unwrap();
         for isa in Isa::available().into_iter().filter(|&isa| isa != Isa::Portable) {
-            check(&format!("{name}, large"), &model, isa);
+            check(&format!("{name}, large"), &model, isa, Precision::F32);
         }
     }
 }

@@ -9,7 +9,7 @@ use ritornello::model::{
     Activation, Cell, CellWeights, Dense, Direction, Embedding, GruReset, Matrix, Merge, Model, Op,
     Recurrent, RecurrentWeights, SequenceAxes,
 };
-use ritornello::{Array, Isa, Mask, Plan, PlanOptions, Threads};
+use ritornello::{Array, Isa, Mask, Plan, PlanOptions, Precision, Threads};
 
 /// Names, shapes and tables of a small session, which are no numbers.
 const BESIDE: isize = 4096;
@@ -59,10 +59,15 @@ fn a_session_of_any_layers_holds_what_is_stated() {
                 let chain = Model::chain(5).recurrent(first).recurrent(second).dense(head);
                 let model = chain.build().unwrap();
                 for isa in Isa::available() {
-                    for threads in [1, 3] {
-                        let plan = plan(&model, isa, threads);
+                    for (threads, precision) in
+                        [(1, Precision::F32), (3, Precision::F32), (3, Precision::Int8)]
+                    {
+                        let options = PlanOptions::default().isa(isa).precision(precision);
+                        let threads = Threads::new(threads).unwrap();
+                        let plan = model.plan(options.threads(threads)).unwrap();
                         for shape in SHAPES {
-                            check(&plan, shape, &format!("{name}, {direction:?}, {merge:?}"));
+                            let what = format!("{name}, {direction:?}, {merge:?}, {precision}");
+                            check(&plan, shape, &what);
                         }
                     }
                 }

@@ -74,7 +74,8 @@ pub(crate) struct Common {
     /// Threads to run on
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Precision of the weights: f32, bf16 or int8
+    /// What arithmetic may give up: f32 (nothing), bf16 (weights), int8 (weights, inputs and states of
+    /// recurrent layers)
     #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
     precision: String,
     /// What to choose kernels for; not built yet

@@ -15,18 +15,20 @@ fn room(name: &str) -> Room {
 #[test]
 fn every_layer_is_compared() {
     let room = room("calibrate-layers");
-    let said = room.say("calibrate m.safetensors x.npy --precision bf16 --json").expect(0, &[]);
-    let object = said.json();
-    assert_eq!(object["precision"], "bf16");
-    let layers = object["layers"].as_array().unwrap();
-    assert!(layers.len() > 1, "{object}");
-    for layer in layers {
-        let number = |key: &str| layer[key].as_f64().unwrap();
-        // bf16 has 8 bits: a part in 256 of a weight, and less of a sum of many.
-        assert!(number("max") > 1e-6 && number("max") < 0.02, "{layer}");
-        assert!(number("mean") > 0.0 && number("mean") < number("max"), "{layer}");
-        assert!(number("relative") > 1e-5 && number("relative") < 0.02, "{layer}");
-        assert!(number("scale") > 0.0, "{layer}");
+    for precision in ["bf16", "int8"] {
+        let line = format!("calibrate m.safetensors x.npy --precision {precision} --json");
+        let object = room.say(&line).expect(0, &[]).json();
+        assert_eq!(object["precision"], precision);
+        let layers = object["layers"].as_array().unwrap();
+        assert!(layers.len() > 1, "{object}");
+        for layer in layers {
+            let number = |key: &str| layer[key].as_f64().unwrap();
+            // Both have 8 bits: a part in 256 of a weight, and less of a sum of many.
+            assert!(number("max") > 1e-6 && number("max") < 0.02, "{layer}");
+            assert!(number("mean") > 0.0 && number("mean") < number("max"), "{layer}");
+            assert!(number("relative") > 1e-5 && number("relative") < 0.02, "{layer}");
+            assert!(number("scale") > 0.0, "{layer}");
+        }
     }
     let text = room.say("calibrate m.safetensors x.npy --precision bf16").expect(0, &[]).stdout;
     assert!(text.starts_with("layer") && text.contains("relative"), "{text}");

@@ -124,14 +124,18 @@ fn every_level_with_fused_multiply_add_gives_the_same_bytes() {
     let room = Room::new("run-levels");
     room.model("m.safetensors", &chain());
     room.npy("x.npy", &array(&[3, 20, 5], 7));
-    room.say("run m.safetensors x.npy -o default.npy").expect(0, &[]);
     println!("levels this CPU lacks, so not compared: {:?}", Isa::missing());
-    for isa in Isa::available().into_iter().filter(|&isa| isa != Isa::Portable) {
-        let line = "run m.safetensors x.npy -o level.npy --json";
-        let said = room.run_with(&[("RITORNELLO_ISA", isa.name())], line.split(' '));
-        assert_eq!(said.expect(0, &[]).json()["isa"], isa.name());
-        if std::env::var(Isa::VARIABLE).as_deref() != Ok("portable") {
-            assert_eq!(room.bytes("level.npy"), room.bytes("default.npy"), "{isa}");
+    for precision in ["int8", "bf16", "f32"] {
+        let run = format!("run m.safetensors x.npy --precision {precision} --json");
+        room.say(&format!("{run} -o default.npy")).expect(0, &[]);
+        for isa in Isa::available().into_iter().filter(|&isa| isa != Isa::Portable) {
+            let line = format!("{run} -o level.npy");
+            let said = room.run_with(&[("RITORNELLO_ISA", isa.name())], line.split(' '));
+            assert_eq!(said.expect(0, &[]).json()["isa"], isa.name());
+            if std::env::var(Isa::VARIABLE).as_deref() != Ok("portable") {
+                let same = room.bytes("level.npy") == room.bytes("default.npy");
+                assert!(same, "{precision} on {isa}");
+            }
         }
     }
     let line = "run m.safetensors x.npy -o portable.npy";

@@ -39,6 +39,15 @@ impl Precision {
         }
     }
 
+    /// The bytes of a weight of a dense layer.
+    #[must_use]
+    pub fn bytes_of_dense_weight(self) -> usize {
+        match self {
+            Self::F32 | Self::Int8 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
     /// The bytes of a weight of a recurrent layer's matrix.
     #[must_use]
     pub fn bytes_of_weight(self) -> usize {

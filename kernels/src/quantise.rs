@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! scale = largest / 127
-//! byte  = x 127 / largest, rounded to the nearest, the even one of two
+//! byte  = x (127 / largest), each rounded to f32, then to the nearest integer, the even one of two
 //! ```
 
 use crate::contract::TINY;

@@ -1,8 +1,9 @@
 //! The vector operations that algorithms may use: all that the rest of the crate knows of a CPU.
 //!
 //! A value of a type that implements [`Simd`] proves that the CPU has the features of its level, so
-//! every operation on it is safe but those that take pointers. What makes numbers is
-//! [`Arithmetic`]; what is here brings them from memory and keeps them in registers, and changes none.
+//! every operation on it is safe but those that take pointers. What makes f32 of f32 is
+//! [`Arithmetic`]; what is here brings them from memory and keeps them in registers, reads other ways of
+//! writing numbers down, and multiplies bytes.
 
 use crate::arithmetic::Arithmetic;
 
@@ -86,7 +87,7 @@ pub(crate) trait Simd: Arithmetic {
     unsafe fn load_bytes(self, from: *const f32) -> Self::Bytes;
 
     /// In each lane an integer, to which are added the products of the lane's four signed bytes and those
-    /// of a row; none is -128.
+    /// of a row; none is -128, unless whatever is made of the sum is NaN.
     fn dot_bytes(self, integers: Self::V, words: Self::V, bytes: Self::Bytes) -> Self::V;
 
     /// The numbers nearest to the integers of the lanes, the even one of two.

@@ -156,8 +156,10 @@ fn shapes_of_every_kind_of_tile() {
 /// An error of half a part of 127 in every number makes one of about 1 % in sums of many, and states follow.
 #[test]
 fn layers_are_near_those_of_f32() {
-    for kind in [RNN, LSTM, GRU_AFTER, GRU_BEFORE] {
-        let layer = Layer::random(kind, Extras::NONE, [true, true], [64, 96, 30, 4], 3);
+    let projected = Extras { projection: Some(40), ..Extras::NONE };
+    let kinds = [RNN, LSTM, GRU_AFTER, GRU_BEFORE].map(|kind| (kind, Extras::NONE));
+    for (kind, extras) in kinds.into_iter().chain([(LSTM, projected)]) {
+        let layer = Layer::random(kind, extras, [true, true], [64, 96, 30, 4], 3);
         let asked = Layer { precision: Precision::Int8, ..layer.clone() };
         for kernels in Kernels::available() {
             let [exact, found] = [&layer, &asked].map(|layer| layer.run(kernels).output);
@@ -228,6 +230,23 @@ fn packed_weights_take_a_quarter_of_the_memory() {
             .map(|precision| Layer { precision, ..layer.clone() }.packed(kernels).bytes());
         let (bias, scales) = (2 * 4 * 4 * 256, 2 * 4 * 4 * 256);
         assert_eq!(4 * (quarter - bias - scales), whole - bias, "on {}", kernels.isa());
+    }
+}
+
+/// Sums of more products than an integer is sure to hold: the whole direction stays f32.
+#[test]
+fn too_many_inputs_stay_f32() {
+    for kernels in Kernels::available() {
+        let mut layer = Layer::random(RNN, Extras::NONE, [true, true], [(1 << 17) + 1, 3, 1, 2], 5);
+        let exact = layer.run(kernels).bits();
+        layer.precision = Precision::Int8;
+        assert_eq!(layer.run(kernels).bits(), exact, "on {}", kernels.isa());
+        assert!(kernels.cell_name(&layer.packed(kernels)).contains("-f32-"));
+        layer = Layer::random(RNN, Extras::NONE, [true, true], [1 << 17, 3, 1, 2], 5);
+        layer.input.fill(1.0);
+        layer.input_weights.fill(0.5);
+        layer.precision = Precision::Int8;
+        assert!(layer.run(kernels).output.iter().all(|&h| h == 1.0), "the sum is not wrapped");
     }
 }
 

@@ -74,8 +74,14 @@ impl fmt::Display for Explanation {
         if self.isa == Isa::Portable {
             writeln!(
                 f,
-                "portable: no fused multiply-add, so its bits differ from the other levels'; large \
-                 projections run in matrixmultiply, which detects vector instructions itself"
+                "portable: no fused multiply-add, so its bits differ from the other levels'{}",
+                match self.precision {
+                    Precision::F32 => {
+                        "; large projections run in matrixmultiply, which detects vector \
+                         instructions itself"
+                    }
+                    _ => "",
+                }
             )?;
         }
         for stage in &self.stages {

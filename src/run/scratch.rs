@@ -97,7 +97,7 @@ impl Sizes {
                 let whole = step.checked_mul(time)?;
                 // No less than the cell's scratch and the layer's states, which are not checked again.
                 let stride = cell.hidden_stride().max(cell.cell_stride());
-                step.checked_add(batch.checked_mul(stride)?.checked_mul(3)?)?;
+                step.checked_add(batch.checked_mul(stride)?.checked_mul(4)?)?;
                 let chunk = chunk_numbers(batch, cell.projection_width())?;
                 let numbers = whole.min(chunk);
                 let rows = numbers / cell.projection_width().max(1);

@@ -25,7 +25,8 @@ def load(
     `spec` completes a file of weights only (`.safetensors`, `.pt`, `.h5`, `.npz`, JSON): a dictionary, JSON, or the
     path of a JSON file. `threads` is for one call; without it `RITORNELLO_THREADS` says, else it is
     one. `isa` lowers the level: "portable", "avx2", "avx512"; `precision` is "f32",
-    "bf16", which keeps weights of matrices in half the memory, or "int8", those of recurrent layers in a quarter.
+    "bf16", which keeps weights of matrices in half the memory, or "int8", which keeps those of recurrent layers in
+    a quarter and multiplies them by inputs and states of 8 bits.
 
     Raises `Error` (a `ValueError`) that says what is wrong in the file, `UnsupportedError` for what
     is known and not run here, `OSError` if it cannot be read.

@@ -1,8 +1,8 @@
-//! Products of bytes: rows made into bytes, and the tile that multiplies them.
+//! Products of bytes: a row made into bytes, and the tile that multiplies them.
 //!
 //! ```text
 //! scale of row = largest |row[k]| / 127
-//! byte[k]      = row[k] / scale of row, rounded
+//! byte[k]      = row[k] (127 / largest), rounded
 //! for each row and output n
 //!     sum[row][n] += (byte[0] W[n][0] + byte[1] W[n][1] + ...) (scale of row) (scale of n)
 //! ```
@@ -11,7 +11,8 @@
 //! 2. A row's scale comes from that row alone, so that what shares a batch with it changes no bit. It is
 //!    never coarser than one that covered all that a state may be.
 //! 3. Four products go to one sum of 32 bits at once ([`Simd::dot_bytes`]).
-//! 4. Weights are read for each row: loads are what there is left of.
+//! 4. Each row reads the weights again: kept for the next row, they and their opposites would take the
+//!    registers of sums.
 //!
 //! A row lies as an output of the weights does: its bytes, four in a word, then its scale.
 //!
@@ -25,36 +26,6 @@ use crate::simd::{Simd, Work};
 use crate::tuning::FETCH_EVERY;
 use crate::view::View;
 
-/// Rows of numbers: `[batch, stride]`.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) numbers: &'a [f32],
-    pub(crate) stride: usize,
-    pub(crate) batch: usize,
-}
-
-impl<'a> Rows<'a> {
-    /// The rows as weights so written down are multiplied by: as they are, or as bytes, in `room`.
-    #[inline(always)]
-    pub(crate) fn as_read<S: Simd, F: Written>(
-        self,
-        s: S,
-        _written: F,
-        depth: usize,
-        room: &'a mut [f32],
-    ) -> Self {
-        if const { !F::BYTES } {
-            return self;
-        }
-        let stride = F::words(depth);
-        let rows = self.numbers.chunks(self.stride.max(1)).zip(room.chunks_exact_mut(stride));
-        for (from, to) in rows.take(self.batch) {
-            s.fenced(Quantise { from: &from[..depth], to });
-        }
-        Self { numbers: room, stride, batch: self.batch }
-    }
-}
-
 /// Makes bytes of the rows of `input`, `[time][batch][words]`.
 #[inline(always)]
 pub(super) fn quantise<S: Simd>(s: S, input: &View<'_>, room: &mut [f32]) {
@@ -65,10 +36,10 @@ pub(super) fn quantise<S: Simd>(s: S, input: &View<'_>, room: &mut [f32]) {
     }
 }
 
-/// A row and its place as bytes.
-struct Quantise<'a> {
-    from: &'a [f32],
-    to: &'a mut [f32],
+/// A row, and its place as bytes.
+pub(super) struct Quantise<'a> {
+    pub(super) from: &'a [f32],
+    pub(super) to: &'a mut [f32],
 }
 
 impl<S: Simd> Work<S> for Quantise<'_> {
@@ -130,7 +101,6 @@ pub(super) unsafe fn accumulate<
                     *sum = s.dot_bytes(*sum, words, bytes);
                 }
             }
-            // Weights that waited for the next row, and their opposites, would take registers of sums.
             panels = panels.anew(s);
         }
     }

@@ -9,11 +9,13 @@
 //! 1. Panels outside, rows inside: a panel stays in the nearest cache for all rows.
 //! 2. Rows go in tiles as high as the registers allow ([`tile`]).
 //! 3. Long dot products are cut (KC), so that the part of a panel in use stays in L1; between the
-//!    parts a sum rests in the output, unrounded because it is f32 either way.
+//!    parts a sum rests in the output, unrounded because it is f32 either way. Those of bytes, a quarter as
+//!    long, are not.
 //! 4. While a panel is in use, the next is fetched.
 
-pub(crate) mod bytes;
+mod bytes;
 mod matmul;
+pub(crate) mod rows;
 pub(crate) mod tile;
 pub(crate) mod weights;
 
@@ -189,8 +191,8 @@ impl Next {
             if !vectors.is_empty() {
                 let width = vectors.len() * layout.registers.lanes;
                 let from = weights.part(panel, vectors).as_ptr();
-                *part = from.wrapping_add(weights.format.words(start) * width);
-                next.width = weights.format.words(width);
+                *part = from.wrapping_add(weights.format.word(start) * width);
+                next.width = weights.format.word(width);
             }
         }
         next
@@ -287,7 +289,9 @@ unsafe fn project_tile<S: Simd, F: Written, const ROWS: usize, const VECTORS: us
     // SAFETY: rows have `depth` numbers, of which `end` are read; the panel covers the depth, and lies
     // as its layout says.
     unsafe {
-        if const { may_be_parted(S::ACCUMULATORS, VECTORS) } && args.weights.layout.parted {
+        if const { !F::BYTES && may_be_parted(S::ACCUMULATORS, VECTORS) }
+            && args.weights.layout.parted
+        {
             let panels = Panels::<F, 1, VECTORS, 2>::new(written, starts, depth);
             accumulate(s, &mut sums, inputs, panels, [start, end], ahead);
         } else {

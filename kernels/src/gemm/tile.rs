@@ -1,4 +1,4 @@
-//! The micro-kernel: the only place where products are summed.
+//! The micro-kernel: the only place where products are summed, but for those of [`bytes`].
 //!
 //! ```text
 //! for k in start, start + 1, ... below end

@@ -37,6 +37,15 @@ impl Format {
         }
     }
 
+    /// Which word holds a weight.
+    pub(crate) const fn word(self, k: usize) -> usize {
+        match self {
+            Self::F32 => k,
+            Self::Bf16 => k / 2,
+            Self::Int8 => k / 4,
+        }
+    }
+
     /// The words that `depth` weights of one output take. What is left of a last one is not used.
     pub(crate) const fn words(self, depth: usize) -> usize {
         match self {

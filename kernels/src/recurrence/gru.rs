@@ -22,7 +22,7 @@ use super::{
 use crate::activation::exp_of_negative;
 use crate::arithmetic::Arithmetic;
 use crate::formula;
-use crate::gemm::bytes::Rows;
+use crate::gemm::rows::Rows;
 use crate::gemm::weights::Written;
 use crate::pack::plain_panels;
 use crate::simd::Simd;

@@ -18,7 +18,7 @@ use super::{
     panel_of, state_stride, states_of, store_state, sweep,
 };
 use crate::formula;
-use crate::gemm::bytes::Rows;
+use crate::gemm::rows::Rows;
 use crate::gemm::weights::Written;
 use crate::simd::Simd;
 use crate::times::Times;

@@ -56,7 +56,7 @@ pub(super) unsafe fn rows_together<
         let mut ahead = [Ahead::NOTHING; 2];
         if !next.is_null() {
             for part in 0..parts {
-                let width = F::words(vectors * S::LANES);
+                let width = F::FORMAT.word(vectors * S::LANES);
                 ahead[part] = Ahead::share(next, width, [rows.count, batch]);
                 next = ahead[part].after(depth);
             }

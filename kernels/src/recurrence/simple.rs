@@ -16,7 +16,7 @@ use super::{
 };
 use crate::activation::{relu, tanh};
 use crate::formula::flushed;
-use crate::gemm::bytes::Rows;
+use crate::gemm::rows::Rows;
 use crate::gemm::weights::Written;
 use crate::pack::plain_panels;
 use crate::simd::Simd;

@@ -15,13 +15,14 @@
 //! 4. A tile of a row alone goes on to the cell's formula in registers. Where gates lie side by side there
 //!    are so few kinds of them that they need not be called; another is a function of its own
 //!    ([`Simd::fenced`]), which has all registers for itself.
+//! 5. Of bytes a row alone is a tile of rows as well: integers have little latency to hide.
 
 use std::ops::Range;
 
 use super::rows::rows_together;
 use super::sums::{Terms, sums};
 use super::{Place, Tile};
-use crate::gemm::bytes::Rows;
+use crate::gemm::rows::Rows;
 use crate::gemm::tile::Ahead;
 use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
@@ -100,13 +101,18 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
     debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
     debug_assert_eq!(product.weights.format, F::FORMAT, "written down in another way");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
+    let mut walk = Walk { product, panels, tile };
+    if const { F::BYTES } {
+        while !walk.panels.is_empty() {
+            // SAFETY: passed on; a panel is left.
+            unsafe { walk.together::<S, 1, VECTORS>(s) };
+        }
+        return;
+    }
     let batch = product.rows.batch;
     let near = T::BLOCKS == 1 && product.weights.weights.len() <= WEIGHTS_FOR_ROWS_ALONE;
-    // Integers have no latency to hide, and bytes are tiles of rows even where there is one.
-    let alone = const { !F::BYTES } && (batch == 1 || near);
-    let panels_of_tile = if const { F::BYTES } { 1 } else { T::PANELS };
-    let at_once = panels_at_once::<S>(VECTORS, if alone { 1 } else { batch }).min(panels_of_tile);
-    let mut walk = Walk { product, panels, tile };
+    let alone = batch == 1 || near;
+    let at_once = panels_at_once::<S>(VECTORS, if alone { 1 } else { batch }).min(T::PANELS);
     while !walk.panels.is_empty() {
         let left = walk.panels.len();
         // One more than a tile takes are two tiles of much the same size.
@@ -114,19 +120,16 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
         // SAFETY: passed on; so many panels are left.
         unsafe {
             match (alone, next) {
-                (true, 1) if const { !F::BYTES } => walk.alone::<S, 1, VECTORS>(s),
-                (true, 2) if const { !F::BYTES && T::PANELS >= 2 } => {
-                    walk.alone::<S, 2, VECTORS>(s)
-                }
-                (true, 3) if const { !F::BYTES && T::PANELS >= 3 && VECTORS <= 3 } => {
+                (true, 1) => walk.alone::<S, 1, VECTORS>(s),
+                (true, 2) if const { T::PANELS >= 2 } => walk.alone::<S, 2, VECTORS>(s),
+                (true, 3) if const { T::PANELS >= 3 && VECTORS <= 3 } => {
                     walk.alone::<S, 3, VECTORS>(s);
                 }
-                (true, 4) if const { !F::BYTES && T::PANELS >= 4 && VECTORS <= 2 } => {
+                (true, 4) if const { T::PANELS >= 4 && VECTORS <= 2 } => {
                     walk.alone::<S, 4, VECTORS>(s);
                 }
                 (false, 1) => walk.together::<S, 1, VECTORS>(s),
-                (false, 2) if const { !F::BYTES && T::PANELS >= 2 && 4 * VECTORS <= S::ACCUMULATORS } =>
-                {
+                (false, 2) if const { T::PANELS >= 2 && 4 * VECTORS <= S::ACCUMULATORS } => {
                     walk.together::<S, 2, VECTORS>(s);
                 }
                 (_, other) => unreachable!("no tile is {other} panels wide"),

@@ -22,6 +22,7 @@
 //! - Sizes are the real ones: what a kernel does for padding is its own loss. A vector operation
 //!   takes the place of one vector multiply-add, hence its factor of 2. Other activations than
 //!   those named are counted as relu: v = 3 for each gate, f = 0.
+//! - Products of bytes are counted as multiply-adds of f32: kernels take as many instructions for them.
 //! - Recurrent weights are read once a step, for all rows; input weights once a run.
 //! - The recurrence of a chunk starts when its projection is done, so the two add up. That is an
 //!   order of work, not a law: a program that projects a later chunk on the same core while the
@@ -174,7 +175,8 @@ impl Plan {
     #[must_use]
     pub fn floor(&self, machine: &mut Machine, batch: usize, time: usize) -> Floor {
         let workers = self.inner.threads.count().min(machine.cores()).max(1);
-        let weight = self.inner.precision.bytes_of_weight();
+        let precision = self.inner.precision;
+        let weight = precision.bytes_of_weight();
         let mut floor = Floor { stages: Vec::new(), recurrent_bytes: 0.0 };
         for (place, stage) in self.inner.stages.iter().enumerate() {
             let steps = |value: usize| match self.inner.values[value].shape {
@@ -196,6 +198,7 @@ impl Plan {
                 }
                 (StageKind::Dense { .. }, Some(&input)) => {
                     let outputs = stage.outputs[Port::Main.index()].map_or(0, features);
+                    let weight = precision.bytes_of_dense_weight();
                     dense(machine, rows(input), [features(input), outputs], weight, workers)
                 }
                 _ => continue,

@@ -25,7 +25,7 @@ use super::{Alternating, PackedCell, RecurArgs, Recurrent};
 use crate::activation::Activation;
 use crate::cell::{Cell, SimpleRnn};
 use crate::contract::{chains, flushed};
-use crate::gemm::bytes::Rows;
+use crate::gemm::rows::Rows;
 use crate::kernels::Kernels;
 use crate::pack::PackedMatrix;
 

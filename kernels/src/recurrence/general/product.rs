@@ -2,7 +2,7 @@
 //! registers, with rows of gates in memory between them.
 
 use crate::activation::{Activation, apply};
-use crate::gemm::bytes::Rows;
+use crate::gemm::rows::Rows;
 use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
 use crate::recurrence::{Place, Product, Tile, sweep_any};
