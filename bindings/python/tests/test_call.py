@@ -207,6 +207,17 @@ def test_weights_of_bf16_are_those_of_a_model_that_holds_them(tmp_path):
     assert 1e-5 < distance.abs().max() < 0.02
 
 
+def test_weights_of_bytes_are_near_and_say_so():
+    torch.manual_seed(4)
+    module = nn.GRU(33, 40, batch_first=True)
+    x = torch.randn(2, 7, 33)
+    found = ritornello.from_torch(module, precision="int8")
+    assert 1e-5 < (found(x)[0] - ritornello.from_torch(module)(x)[0]).abs().max() < 0.05
+    assert found.explain().startswith("int8 on ")
+    x[1, 3, 5] = float("inf")
+    assert found(x)[0][1, 3:].isnan().all() and found(x)[0][0].isfinite().all()
+
+
 def test_a_spec_completes_weights(tmp_path):
     torch.manual_seed(2)
     module = nn.GRU(3, 4, batch_first=True)
