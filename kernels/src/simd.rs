@@ -91,7 +91,7 @@ pub(crate) trait Simd: Arithmetic {
     fn dot_bytes(self, integers: Self::V, words: Self::V, bytes: Self::Bytes) -> Self::V;
 
     /// The numbers nearest to the integers of the lanes, the even one of two.
-    fn from_integers(self, integers: Self::V) -> Self::V;
+    fn to_numbers(self, integers: Self::V) -> Self::V;
 
     /// Reads one number into every lane.
     ///

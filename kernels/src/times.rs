@@ -84,8 +84,8 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     }
 
     #[inline(always)]
-    fn from_integers(self, integers: Self::V) -> Self::V {
-        each!(self, |i| self.0.from_integers(integers[i]))
+    fn to_numbers(self, integers: Self::V) -> Self::V {
+        each!(self, |i| self.0.to_numbers(integers[i]))
     }
 
     #[inline(always)]

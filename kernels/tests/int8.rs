@@ -17,6 +17,7 @@ fn quantised(numbers: &[f32]) -> (f32, Vec<i64>) {
     if largest == 0.0 {
         return (0.0, vec![0; numbers.len()]);
     }
+    #[allow(clippy::cast_possible_truncation, reason = "at most 127")]
     let part = |x: &f32| (x * (127.0 / largest)).round_ties_even() as i64;
     (largest / 127.0, numbers.iter().map(part).collect())
 }
@@ -72,7 +73,7 @@ fn expected(kernels: &Kernels, layer: &Layer) -> Outcome {
     let mut output = Vec::new();
     for input in layer.input.chunks(depth) {
         let (mut sums, mut apart) = (Vec::new(), vec![0.0; gates * size]);
-        for row in 0..gates * size {
+        for (row, apart) in apart.iter_mut().enumerate() {
             let weights = &layer.input_weights[row * depth..][..depth];
             let recurrent = &layer.recurrent_weights[row * size..][..size];
             let (bias, own) = (at(&layer.bias, row), at(&layer.recurrent_bias, row));
@@ -81,7 +82,7 @@ fn expected(kernels: &Kernels, layer: &Layer) -> Outcome {
                 sums.push(dot(kernels, &step.hidden, recurrent, projected));
             } else {
                 sums.push(dot(kernels, input, weights, bias));
-                apart[row] = dot(kernels, &step.hidden, recurrent, own);
+                *apart = dot(kernels, &step.hidden, recurrent, own);
             }
         }
         (step.bias, step.recurrent_bias) = (Some(sums), Some(apart));

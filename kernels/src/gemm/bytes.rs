@@ -111,7 +111,7 @@ pub(super) unsafe fn accumulate<
             for vector in 0..VECTORS {
                 // SAFETY: an output's scale is behind its bytes.
                 let of_output = unsafe { panels.words(s, block, vector, unit) };
-                let integer = s.from_integers(integers[row][block][vector]);
+                let integer = s.to_numbers(integers[row][block][vector]);
                 let sum = &mut sums[row][block][vector];
                 *sum = s.fma(integer, s.mul(of_row, of_output), *sum);
             }

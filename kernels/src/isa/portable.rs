@@ -92,7 +92,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn from_integers(self, integers: f32x8) -> f32x8 {
+    fn to_numbers(self, integers: f32x8) -> f32x8 {
         #[allow(clippy::cast_precision_loss, reason = "the nearest number is meant")]
         by_lane(integers, |integer| integer.to_bits().cast_signed() as f32)
     }

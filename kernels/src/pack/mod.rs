@@ -211,7 +211,7 @@ impl PackedMatrix {
 
     /// Where a panel begins, and go on those behind it.
     #[inline(always)]
-    pub(crate) fn from_panel(&self, panel: usize) -> *const f32 {
+    pub(crate) fn start_of_panel(&self, panel: usize) -> *const f32 {
         debug_assert_eq!(self.order, Order::Panels, "panels of a packed matrix");
         self.weights[self.layout.first_column(panel) * self.words()..].as_ptr()
     }

@@ -89,7 +89,7 @@ pub(super) unsafe fn rows_together<
 fn next<F>(product: &Product<'_, F>, visit: Visit) -> *const f32 {
     let Product { weights, rows, .. } = product;
     let pays = weights.weights.len() >= WEIGHTS_TO_FETCH && rows.batch >= ROWS_TO_FETCH;
-    visit.next.filter(|_| pays).map_or(std::ptr::null(), |panel| weights.from_panel(panel))
+    visit.next.filter(|_| pays).map_or(std::ptr::null(), |panel| weights.start_of_panel(panel))
 }
 
 /// The sums of a tile of rows.
@@ -156,7 +156,7 @@ impl<S: Simd, const BLOCKS: usize, const VECTORS: usize> SomeRows<S, BLOCKS, VEC
         let Product { written, weights, chains, rows, .. } = product;
         debug_assert!((row + self.count) * rows.stride <= rows.numbers.len(), "rows of a tile");
         debug_assert!(weights.layout.parted || PART == VECTORS, "the layout of a tile in parts");
-        let panel = weights.from_panel(panel);
+        let panel = weights.start_of_panel(panel);
         let terms = Terms { written, depth: weights.depth, chains };
         let panel = panel.wrapping_add(vector * F::words(terms.depth) * S::LANES);
         let first = rows.numbers.as_ptr().wrapping_add(row * rows.stride);

@@ -265,7 +265,7 @@ where
             start[0][block] = unsafe { tile.start(s, places[block]) };
         }
         let terms = Terms { written, depth: weights.depth, chains };
-        let panels = terms.panels::<S, BLOCKS, VECTORS>(weights.from_panel(first_panel));
+        let panels = terms.panels::<S, BLOCKS, VECTORS>(weights.start_of_panel(first_panel));
         // SAFETY: a row has `depth` numbers and a panel covers them, and lies as its layout says; who made
         // this vouches for the row and the panels.
         unsafe {

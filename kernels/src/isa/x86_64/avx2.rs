@@ -150,7 +150,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn from_integers(self, integers: __m256) -> __m256 {
+    fn to_numbers(self, integers: __m256) -> __m256 {
         proven!(_mm256_cvtepi32_ps(_mm256_castps_si256(integers)))
     }
 

@@ -150,7 +150,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn from_integers(self, integers: __m512) -> __m512 {
+    fn to_numbers(self, integers: __m512) -> __m512 {
         proven!(_mm512_cvtepi32_ps(_mm512_castps_si512(integers)))
     }
 
