@@ -88,12 +88,7 @@ fn graph(case: &Case) -> Message {
     }
     graph.bytes(2, b"race");
     if shape.layers > 1 {
-        let mut side = Message::new();
-        side.number(1, 1);
-        side.number(2, INT64);
-        side.bytes(8, b"side");
-        side.bytes(9, &1_i64.to_le_bytes());
-        graph.bytes(5, &side.0);
+        graph.bytes(5, &raw("side", &[1], INT64, &1_i64.to_le_bytes()).0);
     }
     if shape.signal == Signal::Decay {
         let axes = [sides, shape.batch, hidden];
@@ -177,13 +172,18 @@ fn integer(name: &str, value: u64) -> Message {
 }
 
 fn tensor(name: &str, axes: &[usize], values: &[f32]) -> Message {
+    raw(name, axes, FLOAT, &bytes(values))
+}
+
+/// A tensor whose numbers are of a kind of the format's.
+fn raw(name: &str, axes: &[usize], kind: u64, bytes: &[u8]) -> Message {
     let mut tensor = Message::new();
     for &axis in axes {
         tensor.number(1, axis as u64);
     }
-    tensor.number(2, FLOAT);
+    tensor.number(2, kind);
     tensor.bytes(8, name.as_bytes());
-    tensor.bytes(9, &bytes(values));
+    tensor.bytes(9, bytes);
     tensor
 }
 
@@ -196,19 +196,11 @@ fn quantized(name: &str, [sides, rows, width]: [usize; 3], matrix: &[f32]) -> [M
         bytes.extend(columns.map(|at| (side[at] / scale).round() as i8 as u8));
         scales.push(scale);
     }
-    let mut weights = Message::new();
-    for axis in [sides, width, rows] {
-        weights.number(1, axis as u64);
-    }
-    weights.number(2, INT8);
-    weights.bytes(8, name.as_bytes());
-    weights.bytes(9, &bytes);
-    let mut zeros = Message::new();
-    zeros.number(1, sides as u64);
-    zeros.number(2, INT8);
-    zeros.bytes(8, format!("{name}-zero").as_bytes());
-    zeros.bytes(9, &vec![0; sides]);
-    [weights, tensor(&format!("{name}-scale"), &[sides], &scales), zeros]
+    [
+        raw(name, &[sides, width, rows], INT8, &bytes),
+        tensor(&format!("{name}-scale"), &[sides], &scales),
+        raw(&format!("{name}-zero"), &[sides], INT8, &vec![0; sides]),
+    ]
 }
 
 /// The name and shape of an input or output.
