@@ -160,6 +160,29 @@ fn a_learned_state_is_not_shown_before_a_step_counts() {
     }
 }
 
+/// Nor is it the last output of a stream of which the model's mask has counted no step yet, whether
+/// a piece without steps comes behind or not.
+#[test]
+fn a_learned_state_is_not_the_last_output_before_a_step_counts() {
+    let mut graph = Model::graph();
+    let x = graph.sequence("x", FEATURES);
+    let mask = graph.mask("mask", MaskRule::AnyDiffers(0.0), x);
+    let start = graph.constant("start", Constant::vector(numbers(5, 9)));
+    let mut rnn = layer(Cell::SIMPLE_RNN, Direction::Forward, [FEATURES, 5], 8);
+    rnn.pad_output = PadOutput::Hold;
+    let rnn = graph.recurrent_from("rnn", rnn, x, &[start, mask]);
+    graph.output("y", rnn.last);
+    for plan in plans(&graph.build().unwrap()) {
+        let mut session = plan.session(1, 3).unwrap();
+        for x in [&[][..], &[0.0; 2 * FEATURES], &[]] {
+            assert_eq!(session.run(x).unwrap(), [0.0; 5], "behind {} numbers", x.len());
+        }
+        let last = session.run(&numbers(3 * FEATURES, 4)).unwrap();
+        assert!(last.iter().all(|y| *y != 0.0));
+        assert_eq!(session.run(&[]).unwrap(), last);
+    }
+}
+
 /// Both directions, and a layer that takes one state from a constant and the other from an input.
 #[test]
 fn directions_have_states_of_their_own_and_given_ones_are_taken_anew() {

@@ -65,7 +65,7 @@ pub enum StateScope {
 /// Backwards, the last step is that after it in time. Results that are no sequence:
 /// [`Port::Last`](super::Port::Last) is what the sequence shows at the last step processed of those
 /// that a run counts, whether the model's mask leaves it out or not; of a row of which a run counts
-/// no step, it is the state.
+/// no step, it is the state, which [`Hold`](PadOutput::Hold) shows once it is an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PadOutput {
     /// Zeros. Keras with `zero_output_for_mask=True` on every backend, and inside `Bidirectional` with

@@ -413,7 +413,7 @@ fn give_masked_last(
             let last = if backwards { in_time.next() } else { in_time.next_back() };
             match layer.pad_output {
                 PadOutput::Zero => last.map_or(state.shown[row], |last| steps.counts(last, row)),
-                PadOutput::Hold => last.is_none() || state.shown[row],
+                PadOutput::Hold => state.shown[row],
                 PadOutput::HoldState => true,
             }
         };
