@@ -202,6 +202,7 @@ impl Kernels {
     /// # Panics
     ///
     /// If the shapes do not fit, or the cell was packed for another level.
+    #[inline]
     pub fn project(
         &self,
         cell: &PackedCell,
@@ -217,6 +218,7 @@ impl Kernels {
     /// # Panics
     ///
     /// As [`project`](Self::project), and if these are no [panels](PackedCell::panels).
+    #[inline]
     pub fn project_panels(
         &self,
         cell: &PackedCell,
@@ -236,6 +238,7 @@ impl Kernels {
     /// # Panics
     ///
     /// If the shapes do not fit, or the weights were packed for another level.
+    #[inline]
     pub fn dense(&self, weights: &PackedMatrix, input: View<'_>, output: ViewMut<'_>) {
         let panels = 0..weights.panels();
         self.multiply(ProjectArgs { input, weights, output, panels, scratch: &mut [] });
@@ -255,6 +258,7 @@ impl Kernels {
     /// # Panics
     ///
     /// If a length does not fit, or the cell was packed for another level.
+    #[inline]
     pub fn recur(&self, cell: &PackedCell, args: &mut RecurArgs<'_>) {
         let registers = cell.projection.layout.registers;
         assert_eq!(registers, self.registers, "a cell packed for another level");
@@ -307,6 +311,7 @@ impl Kernels {
     }
 
     /// Applies an activation to every row, in place.
+    #[inline]
     pub fn activate(&self, activation: Activation, mut rows: ViewMut<'_>) {
         if activation == Activation::Linear {
             return;

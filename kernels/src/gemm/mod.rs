@@ -12,6 +12,8 @@
 //!    parts a sum rests in the output, unrounded because it is f32 either way. Those of bytes, a quarter as
 //!    long, are not.
 //! 4. While a panel is in use, the next is fetched.
+//! 5. A row alone has no use for a panel twice: two panels at once hide more of the latency of its sums,
+//!    and its dot products are not cut.
 
 mod bytes;
 mod matmul;
@@ -81,12 +83,18 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
         bytes::quantise(s, &args.input, args.scratch);
     }
     let depth = args.weights.depth;
+    let alone = args.input.time() * args.input.batch() == 1;
     // A scale is of a whole product.
-    let most = if const { F::BYTES } { depth } else { KC };
+    let most = if const { F::BYTES } || alone { depth } else { KC };
     let mut start = 0;
     loop {
         let end = depth.min(start + most);
-        for panel in args.panels.clone() {
+        let mut panels = args.panels.clone();
+        if const { !F::BYTES } && alone {
+            // SAFETY: passed on; there is one row, and nothing is cut.
+            unsafe { project_pairs::<S, F>(s, written, args, &mut panels) };
+        }
+        for panel in panels {
             for vectors in columns_at_once::<S>(args, panel) {
                 let columns = Columns { panel, first: vectors.start };
                 // SAFETY: passed on; each function is called for the number of vectors it is made
@@ -107,6 +115,55 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
         if start == depth {
             break;
         }
+    }
+}
+
+/// Multiplies a row alone by pairs of panels, as long as two are as wide and the level has registers for
+/// both; `panels` are those left.
+///
+/// # Safety
+///
+/// As [`project`]; there is one row.
+#[inline(always)]
+unsafe fn project_pairs<S: Simd, F: Written>(
+    s: S,
+    written: F,
+    args: &mut ProjectArgs<'_>,
+    panels: &mut Range<usize>,
+) {
+    let depth = args.weights.depth;
+    while panels.len() >= 2 {
+        let columns = Columns { panel: panels.start, first: 0 };
+        let vectors = args.weights.layout.vectors_of(columns.panel);
+        let next = args.weights.layout.vectors_of(columns.panel + 1);
+        if next != vectors || 2 * vectors > S::ACCUMULATORS {
+            break;
+        }
+        let row = &mut RowCursor { time: 0, batch: 0, batch_len: 1 };
+        macro_rules! pair {
+            ($vectors:literal) => {
+                project_tile::<S, F, 1, 2, $vectors>(
+                    s,
+                    written,
+                    args,
+                    row,
+                    columns,
+                    [0, depth],
+                    Ahead::NOTHING,
+                )
+            };
+        }
+        // SAFETY: passed on; both panels have so many vectors.
+        unsafe {
+            match vectors {
+                1 => pair!(1),
+                2 => pair!(2),
+                3 => pair!(3),
+                4 => pair!(4),
+                other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+            }
+        }
+        panels.start += 2;
     }
 }
 
@@ -147,7 +204,7 @@ unsafe fn project_columns<S: Simd, F: Written, const VECTORS: usize>(
         let ahead = next.share(done, done + height, steps[1] - steps[0]);
         macro_rules! tile {
             ($rows:literal) => {
-                project_tile::<S, F, $rows, VECTORS>(
+                project_tile::<S, F, $rows, 1, VECTORS>(
                     s, written, args, &mut row, columns, steps, ahead,
                 )
             };
@@ -237,78 +294,95 @@ impl RowCursor {
     }
 }
 
+/// Adds the products of the next rows to their sums: by some vectors of a panel, or by all of `BLOCKS`
+/// panels.
+///
 /// # Safety
 ///
-/// As [`project_columns`]; `ROWS` rows are left from `cursor` on.
+/// As [`project_columns`]; `ROWS` rows are left from `cursor` on, and panels have `VECTORS` vectors if
+/// there are several.
 #[inline(always)]
-unsafe fn project_tile<S: Simd, F: Written, const ROWS: usize, const VECTORS: usize>(
+unsafe fn project_tile<
+    S: Simd,
+    F: Written,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const VECTORS: usize,
+>(
     s: S,
     written: F,
     args: &mut ProjectArgs<'_>,
     cursor: &mut RowCursor,
-    columns: Columns,
+    Columns { panel, first }: Columns,
     [start, end]: [usize; 2],
     ahead: Ahead,
 ) {
-    if const { ROWS * VECTORS > S::ACCUMULATORS } {
+    if const { ROWS * BLOCKS * VECTORS > S::ACCUMULATORS } {
         unreachable!("a tile has as many sums as the level has accumulators");
     }
-    let Columns { panel, first } = columns;
-    let width = VECTORS * S::LANES;
-    let column = args.weights.layout.first_column(panel) + first * S::LANES;
+    let (weights, depth) = (args.weights, args.weights.depth);
+    let column = weights.layout.first_column(panel) + first * S::LANES;
     let mut inputs = [std::ptr::null(); ROWS];
     let mut outputs = [std::ptr::null_mut(); ROWS];
     for row in 0..ROWS {
         inputs[row] = if const { F::BYTES } {
             let before = cursor.time * cursor.batch_len + cursor.batch;
-            args.scratch.as_ptr().wrapping_add(before * F::words(args.weights.depth))
+            args.scratch.as_ptr().wrapping_add(before * F::words(depth))
         } else {
             args.input.row_start(cursor.time, cursor.batch)
         };
         outputs[row] = args.output.row_start(cursor.time, cursor.batch).wrapping_add(column);
         cursor.advance();
     }
-    // Columns of this panel that the output has.
-    let columns = args.output.features().saturating_sub(column).min(width);
-    let mut sums = [[[s.splat(0.0); VECTORS]; 1]; ROWS];
-    for vector in 0..VECTORS {
-        let count = columns.saturating_sub(vector * S::LANES).min(S::LANES);
-        for row in 0..ROWS {
-            // SAFETY: the bias is as wide as the panels; `count` columns of the output exist.
-            sums[row][0][vector] = unsafe {
-                if start == 0 {
-                    s.load(args.weights.bias.as_ptr().add(column + vector * S::LANES))
-                } else {
-                    s.load_first(outputs[row].add(vector * S::LANES), count)
-                }
-            };
+    // Where a vector is in a row from these columns on, and how many of its columns the output has.
+    let columns = args.output.features().saturating_sub(column);
+    let place = |block: usize, vector: usize| {
+        let at = (block * VECTORS + vector) * S::LANES;
+        (at, columns.saturating_sub(at).min(S::LANES))
+    };
+    let mut sums = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
+    for block in 0..BLOCKS {
+        for vector in 0..VECTORS {
+            let (at, count) = place(block, vector);
+            for row in 0..ROWS {
+                // SAFETY: the bias is as wide as the panels; `count` columns of the output exist.
+                sums[row][block][vector] = unsafe {
+                    if start == 0 {
+                        s.load(weights.bias.as_ptr().add(column + at))
+                    } else {
+                        s.load_first(outputs[row].wrapping_add(at), count)
+                    }
+                };
+            }
         }
     }
-    let (starts, depth) =
-        ([args.weights.part(panel, first..first + VECTORS).as_ptr()], args.weights.depth);
-    // SAFETY: rows have `depth` numbers, of which `end` are read; the panel covers the depth, and lies
-    // as its layout says.
+    let mut starts = [weights.part(panel, first..first + VECTORS).as_ptr(); BLOCKS];
+    for block in 1..BLOCKS {
+        starts[block] = weights.start_of_panel(panel + block);
+    }
+    // SAFETY: rows have `depth` numbers, of which `end` are read; the panels cover the depth, and lie
+    // as their layout says.
     unsafe {
-        if const { !F::BYTES && may_be_parted(S::ACCUMULATORS, VECTORS) }
-            && args.weights.layout.parted
-        {
-            let panels = Panels::<F, 1, VECTORS, 2>::new(written, starts, depth);
+        if const { !F::BYTES && may_be_parted(S::ACCUMULATORS, VECTORS) } && weights.layout.parted {
+            let panels = Panels::<F, BLOCKS, VECTORS, 2>::new(written, starts, depth);
             accumulate(s, &mut sums, inputs, panels, [start, end], ahead);
         } else {
-            let panels = Panels::<F, 1, VECTORS, VECTORS>::new(written, starts, depth);
+            let panels = Panels::<F, BLOCKS, VECTORS, VECTORS>::new(written, starts, depth);
             accumulate(s, &mut sums, inputs, panels, [start, end], ahead);
         }
     }
-    for vector in 0..VECTORS {
-        let count = columns.saturating_sub(vector * S::LANES).min(S::LANES);
-        for row in 0..ROWS {
-            // SAFETY: `count` columns of the output exist from here on.
-            unsafe {
-                let to = outputs[row].wrapping_add(vector * S::LANES);
-                if count == S::LANES {
-                    s.store(to, sums[row][0][vector]);
-                } else {
-                    s.store_first(to, count, sums[row][0][vector]);
+    for block in 0..BLOCKS {
+        for vector in 0..VECTORS {
+            let (at, count) = place(block, vector);
+            for row in 0..ROWS {
+                // SAFETY: `count` columns of the output exist from here on.
+                unsafe {
+                    let to = outputs[row].wrapping_add(at);
+                    if count == S::LANES {
+                        s.store(to, sums[row][block][vector]);
+                    } else {
+                        s.store_first(to, count, sums[row][block][vector]);
+                    }
                 }
             }
         }

@@ -190,6 +190,7 @@ impl PackedMatrix {
     }
 
     /// The words of a row made into what it is multiplied as; none if that is itself.
+    #[inline]
     pub(crate) fn words_of_row(&self) -> usize {
         if self.format == Format::Int8 { self.words() } else { 0 }
     }
@@ -223,18 +224,21 @@ impl PackedMatrix {
     }
 
     /// Panels.
+    #[inline]
     pub(crate) fn panels(&self) -> usize {
         self.layout.panels
     }
 
     /// The length of a dot product.
     #[must_use]
+    #[inline]
     pub fn depth(&self) -> usize {
         self.depth
     }
 
     /// Numbers in a row of the product, padding included.
     #[must_use]
+    #[inline]
     pub fn width(&self) -> usize {
         self.layout.width()
     }

@@ -133,6 +133,7 @@ impl PackedCell {
     }
 
     /// Panics unless the buffers fit, which is what the kernels rely on.
+    #[inline]
     pub(crate) fn check(&self, args: &RecurArgs<'_>) {
         let (time, batch) = (args.time, args.batch);
         let width = self.projection_width();
@@ -157,6 +158,7 @@ impl PackedCell {
     /// # Panics
     ///
     /// If it is no matrix, which no fused kernel runs.
+    #[inline]
     pub(crate) fn recurrent(&self) -> &PackedMatrix {
         match &self.recurrent {
             Recurrent::Matrix(matrix) => matrix,
@@ -178,6 +180,7 @@ impl PackedCell {
     }
 
     /// Whether one of the fused kernels runs it.
+    #[inline]
     pub(crate) fn is_fused(&self) -> bool {
         let diagonal = matches!(self.recurrent, Recurrent::Diagonal { .. });
         self.kind.is_default() && !diagonal && self.peepholes.is_empty() && self.output.is_none()
@@ -185,30 +188,35 @@ impl PackedCell {
 
     /// The step.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> Cell {
         self.kind
     }
 
     /// Units.
     #[must_use]
+    #[inline]
     pub fn hidden_size(&self) -> usize {
         self.hidden_size
     }
 
     /// Features of h: the units, or the rows of an LSTM's projection.
     #[must_use]
+    #[inline]
     pub fn state_size(&self) -> usize {
         self.state_size
     }
 
     /// The distance of rows of h.
     #[must_use]
+    #[inline]
     pub fn hidden_stride(&self) -> usize {
         state_stride(self.state_size)
     }
 
     /// The distance of rows of c.
     #[must_use]
+    #[inline]
     pub fn cell_stride(&self) -> usize {
         state_stride(self.hidden_size)
     }
@@ -216,6 +224,7 @@ impl PackedCell {
     /// The parts that several threads may share, 0 if they may not: both matrices are cut into as
     /// many panels.
     #[must_use]
+    #[inline]
     pub fn panels(&self) -> usize {
         let one_sweep = matches!(self.recurrent, Recurrent::Matrix(_));
         let shared = self.is_fused() && one_sweep && self.projection.order == Order::Panels;
@@ -236,18 +245,21 @@ impl PackedCell {
 
     /// Numbers in a row of pre-activations, padding included.
     #[must_use]
+    #[inline]
     pub fn projection_width(&self) -> usize {
         self.projection.width()
     }
 
     /// Numbers of scratch that a projection of so many rows needs.
     #[must_use]
+    #[inline]
     pub fn projection_scratch_len(&self, rows: usize) -> usize {
         rows * self.projection.words_of_row()
     }
 
     /// Numbers of scratch that a recurrence over `batch` rows needs.
     #[must_use]
+    #[inline]
     pub fn scratch_len(&self, batch: usize) -> usize {
         let (hidden, units) = (self.hidden_stride(), self.cell_stride());
         let row = match (self.is_fused(), &self.recurrent) {
@@ -265,6 +277,7 @@ impl PackedCell {
     }
 
     /// Numbers in a row of what h is projected to, padding included; 0 if it is not.
+    #[inline]
     pub(crate) fn projected_width(&self) -> usize {
         self.output.as_ref().map_or(0, |output| output.width())
     }

@@ -21,6 +21,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Panics unless all rows lie inside `len` numbers.
+    #[inline]
     pub(super) fn new(
         len: usize,
         [time, batch, features]: [usize; 3],
@@ -44,6 +45,7 @@ impl Layout {
     }
 
     /// Whether no two rows overlap: one axis must step over all of the other.
+    #[inline]
     pub(super) fn rows_are_apart(&self) -> bool {
         if self.time == 0 || self.batch == 0 {
             return true;
@@ -75,26 +77,31 @@ impl Layout {
         time as isize * self.time_stride + batch as isize * self.batch_stride
     }
 
+    #[inline]
     pub(super) fn check_steps(&self, start: usize, end: usize) {
         assert!(start <= end && end <= self.time, "steps {start}..{end} of {}", self.time);
     }
 
+    #[inline]
     pub(super) fn check_rows(&self, start: usize, end: usize) {
         assert!(start <= end && end <= self.batch, "rows {start}..{end} of {}", self.batch);
     }
 
     /// The offset of step `time`, which may be the one past the last.
     #[allow(clippy::cast_possible_wrap, reason = "indices are below lengths of memory")]
+    #[inline]
     pub(super) fn step_offset(&self, time: usize) -> isize {
         if time < self.time { time as isize * self.time_stride } else { 0 }
     }
 
     /// The offset of row `batch`, which may be the one past the last.
     #[allow(clippy::cast_possible_wrap, reason = "indices are below lengths of memory")]
+    #[inline]
     pub(super) fn row_offset(&self, batch: usize) -> isize {
         if batch < self.batch { batch as isize * self.batch_stride } else { 0 }
     }
 
+    #[inline]
     pub(super) fn reversed(self) -> (isize, Self) {
         let offset = self.step_offset(self.time.saturating_sub(1));
         (offset, Self { time_stride: -self.time_stride, ..self })

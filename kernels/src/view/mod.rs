@@ -49,6 +49,7 @@ impl<'a> View<'a> {
     ///
     /// If a row does not lie inside `data`.
     #[must_use]
+    #[inline]
     pub fn new(data: &'a [f32], shape: [usize; 3], strides: [usize; 2]) -> Self {
         let layout = Layout::new(data.len(), shape, strides);
         Self { start: data.as_ptr(), layout, picks: None, memory: PhantomData }
@@ -60,6 +61,7 @@ impl<'a> View<'a> {
     ///
     /// If `data` is shorter.
     #[must_use]
+    #[inline]
     pub fn time_major(data: &'a [f32], shape: [usize; 3]) -> Self {
         Self::new(data, shape, [shape[1] * shape[2], shape[2]])
     }
@@ -70,24 +72,28 @@ impl<'a> View<'a> {
     ///
     /// If `data` is shorter.
     #[must_use]
+    #[inline]
     pub fn batch_major(data: &'a [f32], shape: [usize; 3]) -> Self {
         Self::new(data, shape, [shape[2], shape[0] * shape[2]])
     }
 
     /// The number of steps.
     #[must_use]
+    #[inline]
     pub fn time(&self) -> usize {
         self.layout.time
     }
 
     /// The number of batch rows.
     #[must_use]
+    #[inline]
     pub fn batch(&self) -> usize {
         self.layout.batch
     }
 
     /// The length of a row.
     #[must_use]
+    #[inline]
     pub fn features(&self) -> usize {
         self.layout.features
     }
@@ -123,6 +129,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether rows are equally far apart.
+    #[inline]
     pub(crate) fn is_even(&self) -> bool {
         self.picks.is_none()
     }
@@ -133,6 +140,7 @@ impl<'a> View<'a> {
     ///
     /// If there is no such row, or this view has been made so itself.
     #[must_use]
+    #[inline]
     pub fn picked(self, picks: &'a [Pick]) -> Self {
         assert!(self.picks.is_none(), "rows that are picked already");
         for &Pick { time, batch } in picks {
@@ -145,6 +153,7 @@ impl<'a> View<'a> {
 
     /// The same with the last step first.
     #[must_use]
+    #[inline]
     pub fn reversed(self) -> Self {
         if self.picks.is_some() {
             return self;
@@ -159,6 +168,7 @@ impl<'a> View<'a> {
     ///
     /// If there are fewer.
     #[must_use]
+    #[inline]
     pub fn steps(self, start: usize, end: usize) -> Self {
         self.layout.check_steps(start, end);
         let offset = if self.picks.is_some() { 0 } else { self.layout.step_offset(start) };
@@ -172,6 +182,7 @@ impl<'a> View<'a> {
     ///
     /// If there are fewer.
     #[must_use]
+    #[inline]
     pub fn rows(self, start: usize, end: usize) -> Self {
         self.layout.check_rows(start, end);
         let layout = Layout { batch: end - start, ..self.layout };
@@ -188,6 +199,7 @@ impl<'a> View<'a> {
     ///
     /// If there are fewer.
     #[must_use]
+    #[inline]
     pub fn columns(self, start: usize, end: usize) -> Self {
         let features = self.layout.features;
         assert!(start <= end && end <= features, "features {start}..{end} of {features}");
@@ -204,6 +216,7 @@ impl<'a> ViewMut<'a> {
     ///
     /// If a row does not lie inside `data`, or two rows overlap.
     #[must_use]
+    #[inline]
     pub fn new(data: &'a mut [f32], shape: [usize; 3], strides: [usize; 2]) -> Self {
         let layout = Layout::new(data.len(), shape, strides);
         assert!(layout.rows_are_apart(), "rows of {shape:?} overlap with strides {strides:?}");
@@ -216,6 +229,7 @@ impl<'a> ViewMut<'a> {
     ///
     /// If `data` is shorter.
     #[must_use]
+    #[inline]
     pub fn time_major(data: &'a mut [f32], shape: [usize; 3]) -> Self {
         Self::new(data, shape, [shape[1] * shape[2], shape[2]])
     }
@@ -226,24 +240,28 @@ impl<'a> ViewMut<'a> {
     ///
     /// If `data` is shorter.
     #[must_use]
+    #[inline]
     pub fn batch_major(data: &'a mut [f32], shape: [usize; 3]) -> Self {
         Self::new(data, shape, [shape[2], shape[0] * shape[2]])
     }
 
     /// The number of steps.
     #[must_use]
+    #[inline]
     pub fn time(&self) -> usize {
         self.layout.time
     }
 
     /// The number of batch rows.
     #[must_use]
+    #[inline]
     pub fn batch(&self) -> usize {
         self.layout.batch
     }
 
     /// The length of a row.
     #[must_use]
+    #[inline]
     pub fn features(&self) -> usize {
         self.layout.features
     }
@@ -273,18 +291,21 @@ impl<'a> ViewMut<'a> {
 
     /// The same view for a shorter time.
     #[must_use]
+    #[inline]
     pub fn reborrow(&mut self) -> ViewMut<'_> {
         ViewMut { start: self.start, layout: self.layout, memory: PhantomData }
     }
 
     /// The same rows to read.
     #[must_use]
+    #[inline]
     pub fn as_view(&self) -> View<'_> {
         View { start: self.start, layout: self.layout, picks: None, memory: PhantomData }
     }
 
     /// The same with the last step first.
     #[must_use]
+    #[inline]
     pub fn reversed(self) -> Self {
         let (offset, layout) = self.layout.reversed();
         Self { start: self.start.wrapping_offset(offset), layout, ..self }
@@ -296,6 +317,7 @@ impl<'a> ViewMut<'a> {
     ///
     /// If there are fewer.
     #[must_use]
+    #[inline]
     pub fn steps(self, start: usize, end: usize) -> Self {
         self.layout.check_steps(start, end);
         let offset = self.layout.step_offset(start);
@@ -309,6 +331,7 @@ impl<'a> ViewMut<'a> {
     ///
     /// If there are fewer than `at`.
     #[must_use]
+    #[inline]
     pub fn split_steps(self, at: usize) -> (Self, Self) {
         self.layout.check_steps(at, self.layout.time);
         let offset = self.layout.step_offset(at);
@@ -328,6 +351,7 @@ impl<'a> ViewMut<'a> {
     ///
     /// If there are fewer than `at`.
     #[must_use]
+    #[inline]
     pub fn split_rows(self, at: usize) -> (Self, Self) {
         self.layout.check_rows(at, self.layout.batch);
         let offset = self.layout.row_offset(at);
@@ -347,6 +371,7 @@ impl<'a> ViewMut<'a> {
     ///
     /// If there are fewer than `at`.
     #[must_use]
+    #[inline]
     pub fn split_columns(self, at: usize) -> (Self, Self) {
         let features = self.layout.features;
         assert!(at <= features, "features {at}.. of {features}");
