@@ -65,7 +65,8 @@ pub enum StateScope {
 /// Backwards, the last step is that after it in time. Results that are no sequence:
 /// [`Port::Last`](super::Port::Last) is what the sequence shows at the last step processed of those
 /// that a run counts, whether the model's mask leaves it out or not; of a row of which a run counts
-/// no step, it is the state, which [`Hold`](PadOutput::Hold) shows once it is an output.
+/// no step, it is the state; but with a mask of the model and [`Hold`](PadOutput::Hold) zeros until a
+/// step has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PadOutput {
     /// Zeros. Keras with `zero_output_for_mask=True` on every backend, and inside `Bidirectional` with
