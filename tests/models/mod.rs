@@ -218,9 +218,12 @@ pub(crate) fn passed(check: Result<(), String>) -> Result<(), TestCaseError> {
     check.map_err(TestCaseError::fail)
 }
 
-/// How many cases a property is tried on; failures are printed, not written to disk.
-pub(crate) fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+/// How many cases a property is tried on, or as many as `PROPTEST_CASES` asks for if those are more;
+/// failures are printed, not written to disk.
+pub(crate) fn cases(least: u32) -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    let asked = if std::env::var_os("PROPTEST_CASES").is_some() { usual.cases } else { 0 };
+    ProptestConfig { cases: least.max(asked), failure_persistence: None, ..usual }
 }
 
 /// Multiplications of one step of one row in one direction of a layer.
