@@ -33,11 +33,15 @@ fn layer(cell: Cell, direction: Direction) -> Recurrent {
 }
 
 fn layer_on(inputs: usize, cell: Cell, direction: Direction) -> Recurrent {
-    let rows = cell.gates().len() * UNITS;
+    layer_of([inputs, UNITS], cell, direction)
+}
+
+fn layer_of([inputs, units]: [usize; 2], cell: Cell, direction: Direction) -> Recurrent {
+    let rows = cell.gates().len() * units;
     let matrix = |columns| Matrix::new(rows, columns, vec![0.5; rows * columns]).unwrap();
     let weights = CellWeights {
         input: matrix(inputs),
-        recurrent: RecurrentWeights::Matrix(matrix(UNITS)),
+        recurrent: RecurrentWeights::Matrix(matrix(units)),
         bias: None,
         recurrent_bias: None,
         peepholes: None,
@@ -229,8 +233,23 @@ fn stages_add_up_and_the_greatest_names_the_limit() {
     let read = [(25, 4.0), (15, 4.0), (48, 4.0), (80, 4.0), (40, 4.0), (112, 0.25)];
     let options = PlanOptions::default().isa(Isa::Portable).precision(Precision::Int8);
     let floor = model.plan(options).unwrap().floor(&mut machine(1, &read), 1, TIME);
-    assert_terms(&floor.stages[0], [15.75, 92.0, 45.0, 76.0, 0.0], Limit::Arithmetic);
+    assert_terms(&floor.stages[0], [15.75, 92.0, 45.0, 72.0, 0.0], Limit::Arithmetic);
     assert_terms(&floor.stages[1], [0.0, 8.0, 458.0, 0.0, 0.0], Limit::Bytes);
+}
+
+/// A step waits for one term after the other of 70, or of as many bytes for 18 words and a quarter of that
+/// time for each.
+#[test]
+fn sums_of_bytes_are_short_chains() {
+    let layer = layer_of([INPUTS, 70], Cell::SIMPLE_RNN, Direction::Forward);
+    let model = Model::chain(INPUTS).recurrent(layer).build().unwrap();
+    for (precision, terms) in [(Precision::F32, 70.0), (Precision::Int8, 5.0)] {
+        let options = PlanOptions::default().isa(Isa::Portable).precision(precision);
+        let bytes = precision.bytes_of_weight() * 70;
+        let read = [(bytes * 70, 4.0), (bytes * INPUTS, 4.0), (48, 4.0), (1120, 4.0)];
+        let floor = model.plan(options).unwrap().floor(&mut machine(1, &read), 1, TIME);
+        assert_eq!(floor.stages[0].latency, 4.0 * (terms + 3.0 + 14.0), "{precision}");
+    }
 }
 
 #[test]

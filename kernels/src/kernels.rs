@@ -6,6 +6,7 @@ use crate::activation::Activation;
 use crate::buffer::AlignedBuffer;
 use crate::calibrate::Probe;
 use crate::cell::{Cell, Gru, GruReset, SimpleRnn};
+use crate::contract::chains;
 use crate::gemm::ProjectArgs;
 use crate::isa::Isa;
 use crate::pack::{Format, MatrixSource, PackedMatrix, Packing};
@@ -19,11 +20,13 @@ type Recurrence = unsafe fn(&PackedCell, &mut RecurArgs<'_>);
 
 /// The stage functions of one level.
 ///
-/// A table is only to be had from [`Isa::kernels`], which makes sure that the CPU has the level;
-/// and a packed matrix or cell only works with the level that packed it.
+/// A table is only to be had where the CPU has what it needs, its level and VNNI if it says so:
+/// [`Isa::kernels`] makes sure of that, another function leaves it to an unsafe caller. And a packed matrix or cell only works with the level that packed it.
 #[derive(Debug)]
 pub struct Kernels {
     pub(crate) isa: Isa,
+    /// Whether bytes are multiplied by the dot products that some CPUs of the level have.
+    pub(crate) vnni: bool,
     pub(crate) registers: Registers,
     pub(crate) f32: Products,
     pub(crate) bf16: Products,
@@ -34,7 +37,7 @@ pub struct Kernels {
 }
 
 /// The stages that multiply, for weights that are written down in one way.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Products {
     pub(crate) project: unsafe fn(&mut ProjectArgs<'_>),
     pub(crate) simple_tanh: Recurrence,
@@ -48,7 +51,8 @@ pub(crate) struct Products {
 /// Makes the table `KERNELS` of a level from its name, its features and its token.
 ///
 /// Each entry is one function that enables the features and takes in the whole generic stage. A
-/// level without features of its own leaves them out.
+/// level without features of its own leaves them out. `@vnni` makes the table of a level that has a table
+/// already, with products of bytes of its own.
 macro_rules! kernel_table {
     ($isa:expr, $token_type:ty, [$($features:literal)?], $token:expr) => {
         kernel_table!(@products f32, F32, [$($features)?], $token);
@@ -88,6 +92,7 @@ macro_rules! kernel_table {
         /// The stage functions of this level.
         pub(crate) static KERNELS: $crate::kernels::Kernels = $crate::kernels::Kernels {
             isa: $isa,
+            vnni: false,
             registers: $crate::simd::Registers::of::<$token_type>(),
             f32: f32::PRODUCTS,
             bf16: bf16::PRODUCTS,
@@ -96,6 +101,13 @@ macro_rules! kernel_table {
             activate_vectors: fences::activate_vectors,
             probe: fences::probe,
         };
+    };
+    (@vnni $written:ident, [$features:literal], $token:expr) => {
+        kernel_table!(@products int8, $written, [$features], $token);
+
+        /// The stage functions of this level, with those products of bytes.
+        pub(crate) static KERNELS: $crate::kernels::Kernels =
+            $crate::kernels::Kernels { vnni: true, int8: int8::PRODUCTS, ..super::KERNELS };
     };
     (@products $name:ident, $written:ident, [$($features:literal)?], $token:expr) => {
         #[allow(clippy::missing_safety_doc, reason = "each is the generic stage of its name")]
@@ -158,6 +170,25 @@ impl Kernels {
     #[must_use]
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// How many products of recurrent layers' weights in a precision an instruction adds to each number of
+    /// a vector, on average: 1, or of bytes with VNNI 4.
+    #[must_use]
+    pub fn products_at_once(&self, precision: Precision) -> usize {
+        if self.vnni && precision.format() == Format::Int8 { 4 } else { 1 }
+    }
+
+    /// How many terms of a recurrent sum over `hidden_size` are added in the latency of a multiply-add:
+    /// those of [`chains`], or of bytes the four of a word; without VNNI sums of bytes only wait for an
+    /// addition of integers, which takes a quarter of it.
+    #[must_use]
+    pub fn terms_at_once(&self, precision: Precision, hidden_size: usize) -> usize {
+        match precision.format() {
+            Format::F32 | Format::Bf16 => chains(hidden_size),
+            Format::Int8 if self.vnni => 4,
+            Format::Int8 => 16,
+        }
     }
 
     /// Packs one direction of a recurrent layer in a precision.
@@ -248,7 +279,7 @@ impl Kernels {
         let weights = args.weights;
         assert_eq!(weights.layout.registers, self.registers, "weights packed for another level");
         args.check();
-        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
+        // SAFETY: a table is only to be had where the CPU has what it needs; `check` passed;
         // the weights are packed for vectors of this length, and written down as these products read.
         unsafe { (self.products(weights.format).project)(&mut args) }
     }
@@ -275,7 +306,7 @@ impl Kernels {
             Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }) => products.gru_after,
             Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => products.gru_before,
         };
-        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
+        // SAFETY: a table is only to be had where the CPU has what it needs; `check` passed;
         // the cell is packed for vectors of this length, and each kind has its own kernel.
         unsafe { recurrence(cell, args) }
     }
@@ -283,7 +314,7 @@ impl Kernels {
     /// The product of one step, for the general recurrence.
     pub(crate) fn product(&self, args: &mut ProductArgs<'_>) {
         args.check();
-        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); `check` passed;
+        // SAFETY: a table is only to be had where the CPU has what it needs; `check` passed;
         // `recur` made sure that the weights are packed for vectors of this length; these products read
         // what is so written down.
         unsafe { (self.products(args.weights.format).product)(args) }
@@ -305,7 +336,7 @@ impl Kernels {
         [first, every]: [usize; 2],
     ) {
         if activation != Activation::Linear {
-            // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`).
+            // SAFETY: a table is only to be had where the CPU has what it needs.
             unsafe { (self.activate_vectors)(activation, numbers, [first, every]) }
         }
     }
@@ -316,7 +347,7 @@ impl Kernels {
         if activation == Activation::Linear {
             return;
         }
-        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`).
+        // SAFETY: a table is only to be had where the CPU has what it needs.
         unsafe { (self.activate)(activation, &mut rows) }
     }
 
@@ -333,8 +364,9 @@ impl Kernels {
             true => self.tile(cell.recurrent().widest_tile()),
             false => "general".into(),
         };
-        let format = cell.projection.format.name();
-        format!("recurrence-{variant}-{format}-{}-{tile}", self.isa)
+        let format = cell.projection.format;
+        let vnni = if self.vnni && format == Format::Int8 { "vnni" } else { "" };
+        format!("recurrence-{variant}-{}-{}{vnni}-{tile}", format.name(), self.isa)
     }
 
     /// The name of the kernel that runs a dense layer.

@@ -42,20 +42,13 @@ impl Precision {
     /// The bytes of a weight of a dense layer.
     #[must_use]
     pub fn bytes_of_dense_weight(self) -> usize {
-        match self {
-            Self::F32 | Self::Int8 => 4,
-            Self::Bf16 => 2,
-        }
+        self.dense_format().bytes_of_weight()
     }
 
     /// The bytes of a weight of a recurrent layer's matrix.
     #[must_use]
     pub fn bytes_of_weight(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
-            Self::Int8 => 1,
-        }
+        self.format().bytes_of_weight()
     }
 
     /// How it writes down the weights of recurrent layers' matrices.

@@ -4,6 +4,8 @@
 //! scale = largest / 127
 //! byte  = x (127 / largest), each rounded to f32, then to the nearest integer, the even one of two
 //! ```
+//!
+//! A shifted byte is 128 more, which is the same with its uppermost bit changed: an unsigned one.
 
 use crate::contract::TINY;
 
@@ -12,6 +14,9 @@ const ROUNDING: f32 = 12_582_912.0;
 
 /// The largest byte; the smallest is its opposite.
 const LARGEST: f32 = 127.0;
+
+/// What a shifted byte is more.
+pub(crate) const SHIFT: i32 = 128;
 
 /// What a byte stands for.
 #[derive(Clone, Copy, Debug)]

@@ -40,6 +40,9 @@ pub(crate) trait Simd: Arithmetic {
     const LANES: usize;
     /// Accumulators that a tile may keep in registers beside its weights and broadcasts.
     const ACCUMULATORS: usize;
+    /// Whether a row's bytes are multiplied as 128 more than they are, as unsigned ones: sums start from
+    /// what that is too much.
+    const BYTES_ARE_SHIFTED: bool;
 
     /// Does the work in a function of its own that has the level's features: a function whose
     /// registers the compiler allots by themselves.
@@ -79,7 +82,7 @@ pub(crate) trait Simd: Arithmetic {
     /// The lanes of `words`, their lower halves zero.
     fn high_halves(self, words: Self::V) -> Self::V;
 
-    /// Reads a word of four signed bytes.
+    /// Reads a word of four bytes of a row.
     ///
     /// # Safety
     ///
@@ -87,7 +90,8 @@ pub(crate) trait Simd: Arithmetic {
     unsafe fn load_bytes(self, from: *const f32) -> Self::Bytes;
 
     /// In each lane an integer, to which are added the products of the lane's four signed bytes and those
-    /// of a row; none is -128, unless whatever is made of the sum is NaN.
+    /// of a row, which are signed as well, or shifted; none that is signed is -128, unless whatever is made
+    /// of the sum is NaN.
     fn dot_bytes(self, integers: Self::V, words: Self::V, bytes: Self::Bytes) -> Self::V;
 
     /// The numbers nearest to the integers of the lanes, the even one of two.

@@ -27,6 +27,7 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
 
     const LANES: usize = N * S::LANES;
     const ACCUMULATORS: usize = S::ACCUMULATORS / N;
+    const BYTES_ARE_SHIFTED: bool = S::BYTES_ARE_SHIFTED;
 
     #[inline(always)]
     fn fenced<W: Work<Self>>(self, work: W) {

@@ -17,7 +17,7 @@ const RULES: &[Rule] = &[
         "instruction sets are named in kernels/src/isa",
         &["std::arch::", "core::arch::", "is_x86_feature_detected"],
         &[],
-        &["kernels/src/isa/"],
+        &["kernels/src/isa/", "kernels/tests/emulator/"],
     ),
     ("`wide` is the portable level's", &["wide::"], &[], &["kernels/src/isa/portable.rs"]),
     (

@@ -107,7 +107,7 @@ impl Kernels {
     fn seconds(&self, probe: Probe, numbers: &mut AlignedBuffer, rounds: usize) -> f64 {
         assert!(!numbers.is_empty() && numbers.len().is_multiple_of(MOST_LANES), "whole lines");
         let started = Instant::now();
-        // SAFETY: a table exists only for a CPU that has its level (`Isa::kernels`); the numbers are
+        // SAFETY: a table is only to be had where the CPU has what it needs; the numbers are
         // whole lines, as was just made sure.
         unsafe { (self.probe)(probe, numbers, rounds) };
         started.elapsed().as_secs_f64()

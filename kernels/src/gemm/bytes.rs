@@ -12,9 +12,11 @@
 //!    never coarser than one that covered all that a state may be.
 //! 3. Four products go to one sum of 32 bits at once ([`Simd::dot_bytes`]).
 //! 4. Each row reads the weights again: kept for the next row, they and their opposites would take the
-//!    registers of sums.
+//!    registers of sums. Where bytes are shifted ([`Simd::BYTES_ARE_SHIFTED`]) a product is one
+//!    instruction, and weights are kept. Nothing of that changes an integer.
 //!
-//! A row lies as an output of the weights does: its bytes, four in a word, then its scale.
+//! A row lies as an output of the weights does: its bytes, four in a word, then its scale, then a word that
+//! is not used.
 //!
 //! Registers: ROWS × BLOCKS × VECTORS sums, a row's word and its magnitudes, and what takes a product.
 
@@ -46,16 +48,17 @@ impl<S: Simd> Work<S> for Quantise<'_> {
     #[inline(always)]
     fn run(self, _: S) {
         let Self { from, to } = self;
+        let shift = if S::BYTES_ARE_SHIFTED { 0x80 } else { 0 };
         let scale = Scale::of(from.iter().fold(0, |largest, &x| largest.max(magnitude(x))));
         let (words, unit) = to.split_at_mut(from.len().div_ceil(4));
         let (fours, rest) = from.as_chunks::<4>();
         for (to, four) in words.iter_mut().zip(fours) {
-            *to = f32::from_bits(u32::from_le_bytes(four.map(|x| scale.byte(x))));
+            *to = f32::from_bits(u32::from_le_bytes(four.map(|x| scale.byte(x) ^ shift)));
         }
         if let Some(to) = words.get_mut(fours.len()) {
             let mut last = [0; 4];
             for (to, &x) in last.iter_mut().zip(rest) {
-                *to = scale.byte(x);
+                *to = scale.byte(x) ^ shift;
             }
             *to = f32::from_bits(u32::from_le_bytes(last));
         }
@@ -86,6 +89,17 @@ pub(super) unsafe fn accumulate<
 ) {
     let unit = depth.div_ceil(Int8::IN_A_WORD);
     let mut integers = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
+    if S::BYTES_ARE_SHIFTED {
+        for block in 0..BLOCKS {
+            for vector in 0..VECTORS {
+                // SAFETY: what an output's sums start from is behind its scale.
+                let start = unsafe { panels.words(s, block, vector, unit + 1) };
+                for row in 0..ROWS {
+                    integers[row][block][vector] = start;
+                }
+            }
+        }
+    }
     for word in 0..unit {
         if ROWS > 1 && word.is_multiple_of(FETCH_EVERY / Int8::IN_A_WORD) {
             ahead.fetch(s);
@@ -101,7 +115,9 @@ pub(super) unsafe fn accumulate<
                     *sum = s.dot_bytes(*sum, words, bytes);
                 }
             }
-            panels = panels.anew(s);
+            if !S::BYTES_ARE_SHIFTED {
+                panels = panels.anew(s);
+            }
         }
     }
     for row in 0..ROWS {

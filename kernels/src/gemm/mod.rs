@@ -12,8 +12,8 @@
 //!    parts a sum rests in the output, unrounded because it is f32 either way. Those of bytes, a quarter as
 //!    long, are not.
 //! 4. While a panel is in use, the next is fetched.
-//! 5. A row alone has no use for a panel twice: two panels at once hide more of the latency of its sums,
-//!    and its dot products are not cut.
+//! 5. A row alone has no use for a panel twice: its dot products are not cut, and two panels at once hide more
+//!    of the latency of its sums, where registers are enough and a product is one instruction.
 
 mod bytes;
 mod matmul;
@@ -90,7 +90,7 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
     loop {
         let end = depth.min(start + most);
         let mut panels = args.panels.clone();
-        if const { !F::BYTES } && alone {
+        if const { !F::BYTES || S::BYTES_ARE_SHIFTED } && alone {
             // SAFETY: passed on; there is one row, and nothing is cut.
             unsafe { project_pairs::<S, F>(s, written, args, &mut panels) };
         }

@@ -58,7 +58,7 @@ impl Written for Bf16 {
     }
 }
 
-/// A word is four, behind which comes an output's scale.
+/// A word is four, behind which come an output's scale and what sums of shifted bytes start from.
 #[derive(Clone, Copy)]
 pub(crate) struct Int8;
 

@@ -1,7 +1,8 @@
 //! Instruction sets: which there are, which this CPU has, which is used.
 //!
 //! The only folder that names an instruction set. A new one is a file here with its operations,
-//! and its line in [`Isa`] and in [`Isa::kernels`].
+//! and its line in [`Isa`] and in [`Isa::kernels`]. What only some CPUs of a level have, and what changes
+//! no bit, is a second table of that level.
 //!
 //! The unit tests of this crate look at no level, and are built with the portable one alone: each of
 //! the others takes its minutes to compile. All levels are tested from outside (`kernels/tests`).
@@ -95,7 +96,13 @@ impl Isa {
         let kernels = match self {
             Self::Portable => Some(&portable::KERNELS),
             #[cfg(all(not(test), target_arch = "x86_64"))]
+            Self::Avx2 if x86_64::avx2::vnni::detected() => Some(&x86_64::avx2::vnni::KERNELS),
+            #[cfg(all(not(test), target_arch = "x86_64"))]
             Self::Avx2 => x86_64::avx2::detected().then_some(&x86_64::avx2::KERNELS),
+            #[cfg(all(not(test), target_arch = "x86_64"))]
+            Self::Avx512 if x86_64::avx512::vnni::detected() => {
+                Some(&x86_64::avx512::vnni::KERNELS)
+            }
             #[cfg(all(not(test), target_arch = "x86_64"))]
             Self::Avx512 => x86_64::avx512::detected().then_some(&x86_64::avx512::KERNELS),
             #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -103,14 +110,36 @@ impl Isa {
         };
         kernels.ok_or(IsaError::Absent(self))
     }
+
+    /// The kernels of this level with VNNI, the dot products of bytes that some CPUs of the level have, or
+    /// without: for tests, on whatever CPU. [`kernels`](Self::kernels) finds out.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has the level, and VNNI if it is asked for; or something else does these instructions.
+    #[doc(hidden)]
+    #[must_use]
+    pub unsafe fn kernels_with_vnni(self, vnni: bool) -> Option<&'static Kernels> {
+        match (self, vnni) {
+            #[cfg(all(not(test), target_arch = "x86_64"))]
+            (Self::Avx2, true) => Some(&x86_64::avx2::vnni::KERNELS),
+            #[cfg(all(not(test), target_arch = "x86_64"))]
+            (Self::Avx512, true) => Some(&x86_64::avx512::vnni::KERNELS),
+            #[cfg(all(not(test), target_arch = "x86_64"))]
+            (Self::Avx2, false) => Some(&x86_64::avx2::KERNELS),
+            #[cfg(all(not(test), target_arch = "x86_64"))]
+            (Self::Avx512, false) => Some(&x86_64::avx512::KERNELS),
+            _ => None,
+        }
+    }
 }
 
 /// Does work that needs no vectors of a level in a function that has fused multiply-add, if the CPU
 /// has it.
 #[cfg(all(not(test), target_arch = "x86_64"))]
 #[inline]
-pub(crate) fn with_multiply_add<W: Work<Avx2> + Work<Portable>>(work: W) {
-    match Avx2::found() {
+pub(crate) fn with_multiply_add<W: Work<Avx2<false>> + Work<Portable>>(work: W) {
+    match Avx2::<false>::found() {
         Some(level) => level.fenced(work),
         None => work.run(Portable),
     }

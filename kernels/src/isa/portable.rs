@@ -32,6 +32,7 @@ impl Simd for Portable {
 
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 6;
+    const BYTES_ARE_SHIFTED: bool = false;
 
     #[inline(never)]
     fn fenced<W: Work<Self>>(self, work: W) {

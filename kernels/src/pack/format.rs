@@ -3,7 +3,8 @@
 //! ```text
 //! f32   [weight of k]
 //! bf16  [bits 0 to 15: weight of k][bits 16 to 31: weight of k + 1]
-//! int8  [bits 0 to 7: weight of k] ... [bits 24 to 31: weight of k + 3], behind all of them [scale]
+//! int8  [bits 0 to 7: weight of k] ... [bits 24 to 31: weight of k + 3],
+//!       behind all of them [scale][-128 times the sum of all bytes, an integer]
 //! ```
 //!
 //! A bf16 is the upper half of an f32. So one shift, or one mask, makes the f32 that a product needs,
@@ -12,7 +13,7 @@
 //! A byte is as many parts of 127 as its output's largest weight has ([`quantise`](crate::quantise)).
 
 use crate::buffer::AlignedBuffer;
-use crate::quantise::{Scale, magnitude};
+use crate::quantise::{SHIFT, Scale, magnitude};
 
 /// How the weights of a packed matrix are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) enum Format {
     F32,
     /// As bf16, rounded to the nearest, two in a word.
     Bf16,
-    /// As signed bytes, four in a word, and one word that is their scale.
+    /// As signed bytes, four in a word, then their scale, then what sums of shifted bytes start from.
     Int8,
 }
 
@@ -34,6 +35,15 @@ impl Format {
         match self {
             Self::Int8 if depth > MOST_BYTES => Self::F32,
             _ => self,
+        }
+    }
+
+    /// The bytes of a weight, without what an output has beside.
+    pub(crate) const fn bytes_of_weight(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+            Self::Int8 => 1,
         }
     }
 
@@ -51,7 +61,7 @@ impl Format {
         match self {
             Self::F32 => depth,
             Self::Bf16 => depth.div_ceil(2),
-            Self::Int8 => depth.div_ceil(4) + 1,
+            Self::Int8 => depth.div_ceil(4) + 2,
         }
     }
 
@@ -105,23 +115,30 @@ pub(super) fn write_bf16(weights: &[f32], width: usize, words: &mut AlignedBuffe
 }
 
 /// Writes the whole of weights `[k][lane]`, of `width` lanes, as bytes at the end of `words`:
-/// `[four k][lane]`, and a scale for each lane.
+/// `[four k][lane]`, for each lane a scale, and for each what sums of shifted bytes start from.
 pub(super) fn write_int8(weights: &[f32], width: usize, words: &mut AlignedBuffer) {
     let depth = weights.len() / width;
     let to = words.grow(Format::Int8.words(depth) * width);
-    let mut largest = vec![0; width];
+    let (mut largest, mut sums) = (vec![0; width], vec![0_i32; width]);
     for row in weights.chunks(width) {
         for (largest, &weight) in largest.iter_mut().zip(row) {
             *largest = magnitude(weight).max(*largest);
         }
     }
     let scales: Vec<Scale> = largest.into_iter().map(Scale::of).collect();
-    let (bytes, units) = to.split_at_mut(depth.div_ceil(4) * width);
+    let (bytes, rest) = to.split_at_mut(depth.div_ceil(4) * width);
+    let (units, starts) = rest.split_at_mut(width);
     for (rows, to) in weights.chunks(4 * width).zip(bytes.chunks_mut(width)) {
         for (lane, (to, scale)) in to.iter_mut().zip(&scales).enumerate() {
             let byte = |k| rows.get(k * width + lane).map_or(0, |&weight| scale.byte(weight));
-            *to = f32::from_bits(u32::from_le_bytes(std::array::from_fn(byte)));
+            let four: [u8; 4] = std::array::from_fn(byte);
+            *to = f32::from_bits(u32::from_le_bytes(four));
+            let sum: i32 = four.map(|byte| i32::from(byte.cast_signed())).iter().sum();
+            sums[lane] += sum;
         }
+    }
+    for (to, sum) in starts.iter_mut().zip(sums) {
+        *to = f32::from_bits(sum.wrapping_mul(-SHIFT).cast_unsigned());
     }
     for (to, scale) in units.iter_mut().zip(&scales) {
         *to = scale.unit;
@@ -165,12 +182,14 @@ mod tests {
     #[test]
     fn fours_share_words_and_a_scale() {
         let weights = [1.0, -8.0, -2.0, 4.0, 0.5, 0.0, 0.0, 8.0, 2.0, 1.0];
-        let mut words = AlignedBuffer::with_capacity(6);
+        let mut words = AlignedBuffer::with_capacity(8);
         write_int8(&weights, 2, &mut words);
         let of = |word: usize| words[word].to_bits().to_le_bytes().map(u8::cast_signed);
         assert_eq!([of(0), of(1)], [[64, -127, 32, 0], [-127, 64, 0, 127]]);
         assert_eq!([of(2), of(3)], [[127, 0, 0, 0], [16, 0, 0, 0]]);
-        assert_eq!(words[4..], [2.0 / 127.0, 8.0 / 127.0]);
+        assert_eq!(words[4..6], [2.0 / 127.0, 8.0 / 127.0]);
+        let start = |word: usize| words[word].to_bits().cast_signed();
+        assert_eq!([start(6), start(7)], [-128 * 96, -128 * 80]);
     }
 
     #[test]

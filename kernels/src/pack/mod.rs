@@ -119,7 +119,7 @@ impl PackedMatrix {
     fn pack(source: MatrixSource<'_>, mut layout: PanelLayout, format: Format) -> Self {
         let depth = source.depth;
         let many = depth * layout.width() >= WEIGHTS_IN_PARTS && chains(depth) == 1;
-        // Bytes are read once for each row anyway.
+        // Tiles of bytes take whole panels.
         let parts = many && format != Format::Int8;
         layout.parted = parts && may_be_parted(layout.registers.accumulators, MOST_VECTORS);
         let mut weights = AlignedBuffer::with_capacity(layout.width() * format.words(depth));

@@ -15,7 +15,8 @@
 //! 4. A tile of a row alone goes on to the cell's formula in registers. Where gates lie side by side there
 //!    are so few kinds of them that they need not be called; another is a function of its own
 //!    ([`Simd::fenced`]), which has all registers for itself.
-//! 5. Of bytes a row alone is a tile of rows as well: integers have little latency to hide.
+//! 5. Of bytes a row alone is a tile of rows as well where a product is so many instructions that there is
+//!    no latency to hide.
 
 use std::ops::Range;
 
@@ -102,7 +103,7 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
     debug_assert_eq!(product.weights.format, F::FORMAT, "written down in another way");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
     let mut walk = Walk { product, panels, tile };
-    if const { F::BYTES } {
+    if const { F::BYTES && !S::BYTES_ARE_SHIFTED } {
         while !walk.panels.is_empty() {
             // SAFETY: passed on; a panel is left.
             unsafe { walk.together::<S, 1, VECTORS>(s) };
@@ -189,7 +190,9 @@ impl<F: Written, T> Walk<'_, '_, F, T> {
         let first_panel = self.step(BLOCKS);
         let batch = self.product.rows.batch;
         // Only gates side by side, in one piece, may lie so near that rows go one by one.
-        if const { may_be_parted(S::ACCUMULATORS, VECTORS) } && self.product.weights.layout.parted {
+        if const { !F::BYTES && may_be_parted(S::ACCUMULATORS, VECTORS) }
+            && self.product.weights.layout.parted
+        {
             s.fenced(self.tile_of::<BLOCKS, VECTORS, 2>(0, first_panel));
         } else if const { T::BLOCKS != 1 } {
             s.fenced(self.tile_of::<BLOCKS, VECTORS, VECTORS>(0, first_panel));

@@ -1,7 +1,5 @@
 //! The terms of a floor, for one layer.
 
-use ritornello_kernels::chains;
-
 use super::{Limit, StageFloor};
 use crate::model::{Activation, Cell, Gru, GruReset, Lstm, Port, SimpleRnn};
 use crate::plan::{Machine, RecurrentStage, Stage};
@@ -36,6 +34,17 @@ impl Cost {
     }
 }
 
+/// What the weights of recurrent layers are, and their products.
+#[derive(Clone, Copy)]
+pub(super) struct Products {
+    /// Bytes of a weight.
+    pub(super) weight: usize,
+    /// Products that an instruction adds to each number of a vector.
+    pub(super) at_once: usize,
+    /// Terms of a recurrent sum that are added in the latency of a multiply-add.
+    pub(super) terms: usize,
+}
+
 /// One direction of a layer over a whole sequence.
 pub(super) struct Walk {
     kind: Cell,
@@ -45,8 +54,7 @@ pub(super) struct Walk {
     state_size: usize,
     input_weights: usize,
     pub(super) recurrent_weights: usize,
-    /// Bytes of a weight.
-    weight: usize,
+    products: Products,
     /// Numbers of the input.
     inputs: usize,
     /// Numbers of the output, if there is one.
@@ -65,7 +73,7 @@ impl Walk {
         stage: &Stage,
         layer: &RecurrentStage,
         [time, batch]: [usize; 2],
-        weight: usize,
+        products: Products,
     ) -> Self {
         let (kind, hidden_size) = (layer.cells[0].kind(), layer.hidden_size());
         let state_size = layer.state_size();
@@ -78,7 +86,7 @@ impl Walk {
             state_size,
             input_weights: kind.gates().len() * hidden_size * layer.input_size,
             recurrent_weights: layer.recurrent_weights,
-            weight,
+            products,
             inputs: time * batch * layer.input_size,
             outputs: time * batch * output,
         }
@@ -113,7 +121,8 @@ impl Walk {
         let (time, parts) = (self.time as f64, rows * units);
         let all_rows = (self.time * self.batch) as f64;
         let (operations, functions) = functions(self.kind);
-        let sums = |weights: usize| 2.0 * all_rows * weights as f64;
+        let Products { weight, at_once, terms } = self.products;
+        let sums = |weights: usize| 2.0 * all_rows * weights as f64 / at_once as f64;
         let cells = 2.0 * all_rows * operations * self.hidden_size as f64;
         // A unit that sees only itself needs no sums, and waits for no memory.
         let products = match self.kind {
@@ -123,18 +132,18 @@ impl Walk {
         };
         let measured = *machine.calibration();
         let at_peak = |operations: f64| operations / measured.peak_gflops / parts as f64;
-        let terms = self.state_size.div_ceil(chains(self.state_size)) as f64;
+        let terms = self.state_size.div_ceil(terms) as f64;
         let product = terms * measured.fma_latency + measured.store_to_load;
         let function = 9.0 * measured.fma_latency + measured.division_latency;
         let waiting = if units > 1 { machine.hand_over().unwrap_or(0.0) } else { 0.0 };
         let projecting = at_peak(sums(self.input_weights));
-        let fetching = reading(machine, self.weight * self.input_weights.div_ceil(units))
+        let fetching = reading(machine, weight * self.input_weights.div_ceil(units))
             + reading(machine, NUMBER * self.inputs.div_ceil(parts));
         Cost {
             projection: projecting.max(fetching),
             projection_limit: if projecting >= fetching { Limit::Arithmetic } else { Limit::Bytes },
             arithmetic: at_peak(sums(self.recurrent_weights) + cells),
-            bytes: time * reading(machine, self.weight * self.recurrent_weights.div_ceil(units))
+            bytes: time * reading(machine, weight * self.recurrent_weights.div_ceil(units))
                 + reading(machine, NUMBER * self.outputs.div_ceil(parts)),
             latency: time * (products * product + functions * function),
             hand_overs: time * products * waiting,

@@ -3,10 +3,10 @@
 //! ```text
 //! For one direction of a recurrent layer, with B rows, T steps, I inputs, H units, G gates:
 //!
-//!     projection = max(2 B T G H I / F, W / R(W) + X / R(X))
-//!     arithmetic = T (2 B G H H + 2 v B H) / F
+//!     projection = max(2 B T G H I / (w F), W / R(W) + X / R(X))
+//!     arithmetic = T (2 B G H H / w + 2 v B H) / F
 //!     bytes      = T U / R(U) + Y / R(Y)
-//!     latency    = T (p (⌈H / chains(H)⌉ L + M) + f (9 L + D))
+//!     latency    = T (p (⌈H / a⌉ L + M) + f (9 L + D))
 //!     recurrence = max(arithmetic, bytes, latency)
 //!     floor      = projection + recurrence
 //!
@@ -14,6 +14,8 @@
 //!     v            vector operations of a unit beside its sums:    lstm 72, gru 44, rnn tanh 18
 //!     f            functions that wait for each other in a step:   lstm 2, gru 2, rnn tanh 1
 //!     p            products that do so:                            1; gru with reset before 2
+//!     w            products of an instruction for each lane:       1; of bytes with VNNI 4
+//!     a            terms of a sum that are added in L:             chains(H); of bytes with VNNI 4, without 16
 //!     F            peak of the multiply-adds                       (all of the rest is measured)
 //!     R(n)         bandwidth of n bytes that are read again and again
 //!     L, D, M      latency of a multiply-add, of a division, of a number through memory
@@ -22,7 +24,8 @@
 //! - Sizes are the real ones: what a kernel does for padding is its own loss. A vector operation
 //!   takes the place of one vector multiply-add, hence its factor of 2. Other activations than
 //!   those named are counted as relu: v = 3 for each gate, f = 0.
-//! - Products of bytes are counted as multiply-adds of f32: kernels take as many instructions for them.
+//! - Without VNNI products of bytes are counted as multiply-adds of f32: kernels take as many instructions
+//!   for them, of which a sum waits for an addition of integers alone.
 //! - Recurrent weights are read once a step, for all rows; input weights once a run.
 //! - The recurrence of a chunk starts when its projection is done, so the two add up. That is an
 //!   order of work, not a law: a program that projects a later chunk on the same core while the
@@ -50,7 +53,7 @@ use std::fmt;
 
 use super::{Machine, Plan, Stage, StageKind};
 use crate::model::{Direction, Extent, Port, Shape};
-use cost::{Walk, dense};
+use cost::{Products, Walk, dense};
 
 /// The least time that a run can take, stage by stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,7 +179,8 @@ impl Plan {
     pub fn floor(&self, machine: &mut Machine, batch: usize, time: usize) -> Floor {
         let workers = self.inner.threads.count().min(machine.cores()).max(1);
         let precision = self.inner.precision;
-        let weight = precision.bytes_of_weight();
+        let kernels = self.inner.kernels;
+        let (weight, at_once) = (precision.bytes_of_weight(), kernels.products_at_once(precision));
         let mut floor = Floor { stages: Vec::new(), recurrent_bytes: 0.0 };
         for (place, stage) in self.inner.stages.iter().enumerate() {
             let steps = |value: usize| match self.inner.values[value].shape {
@@ -189,7 +193,9 @@ impl Plan {
             let rows = |value: usize| [steps(value), batch];
             let cost = match (&stage.kind, stage.inputs.first()) {
                 (StageKind::Recurrent(layer), Some(&input)) => {
-                    let walk = Walk::new(stage, layer, rows(input), weight);
+                    let terms = kernels.terms_at_once(precision, layer.state_size());
+                    let products = Products { weight, at_once, terms };
+                    let walk = Walk::new(stage, layer, rows(input), products);
                     let directions = layer.cells.len();
                     let walks = (directions * steps(input)) as f64;
                     floor.recurrent_bytes += walks * (weight * walk.recurrent_weights) as f64;

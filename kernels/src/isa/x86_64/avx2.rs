@@ -8,11 +8,11 @@ use crate::isa::Isa;
 use crate::kernels::kernel_table;
 use crate::simd::{Simd, Work};
 
-/// Proof that the CPU has AVX2 and FMA.
+/// Proof that the CPU has AVX2 and FMA, and `VNNI` if so said.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2<const VNNI: bool>(());
 
-impl Avx2 {
+impl Avx2<false> {
     /// Safe to call only where the features are enabled, which is what makes it a proof.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
@@ -32,13 +32,33 @@ pub(crate) fn detected() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-kernel_table!(Isa::Avx2, Avx2, ["avx2,fma"], Avx2::new());
+kernel_table!(Isa::Avx2, Avx2<false>, ["avx2,fma"], Avx2::<false>::new());
+
+/// With the dot products of bytes that newer CPUs have.
+pub(crate) mod vnni {
+    use super::*;
+
+    pub(crate) fn detected() -> bool {
+        super::detected() && is_x86_feature_detected!("avxvnni")
+    }
+
+    impl Avx2<true> {
+        /// Safe to call only where the features are enabled, which is what makes it a proof.
+        #[inline]
+        #[target_feature(enable = "avx2,fma,avxvnni")]
+        fn new() -> Self {
+            Self(())
+        }
+    }
+
+    kernel_table!(@vnni Int8, ["avx2,fma,avxvnni"], Avx2::<true>::new());
+}
 
 /// Masks for the first 0 to 8 lanes, read from a window that slides over eight ones and zeros.
 static WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 #[inline(always)]
-fn first_lanes(_: Avx2, count: usize) -> __m256i {
+fn first_lanes<const VNNI: bool>(_: Avx2<VNNI>, count: usize) -> __m256i {
     debug_assert!(count <= 8, "a vector has 8 lanes");
     // SAFETY: the window of 8 that starts at 8 - count lies inside the 16; the token proves AVX2.
     unsafe { _mm256_loadu_si256(WINDOW.as_ptr().add(8 - count.min(8)).cast()) }
@@ -47,26 +67,32 @@ fn first_lanes(_: Avx2, count: usize) -> __m256i {
 /// Calls intrinsics whose features the token proves.
 macro_rules! proven {
     ($call:expr) => {
-        // SAFETY: `self` proves that the CPU has AVX2 and FMA.
+        // SAFETY: `self` proves that the CPU has AVX2 and FMA, and `VNNI` if so said.
         unsafe { $call }
     };
 }
 
-impl Simd for Avx2 {
-    /// The bytes, and their magnitudes.
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
+    /// The bytes, and their magnitudes; or the bytes twice.
     type Bytes = [__m256i; 2];
 
     const LANES: usize = 8;
     const ACCUMULATORS: usize = 12;
+    const BYTES_ARE_SHIFTED: bool = VNNI;
 
     #[inline(always)]
     fn fenced<W: Work<Self>>(self, work: W) {
         #[target_feature(enable = "avx2,fma")]
         #[inline(never)]
-        fn fence<W: Work<Avx2>>(s: Avx2, work: W) {
+        fn fence<S: Simd, W: Work<S>>(s: S, work: W) {
             work.run(s);
         }
-        proven!(fence(self, work));
+        #[target_feature(enable = "avx2,fma,avxvnni")]
+        #[inline(never)]
+        fn fence_vnni<S: Simd, W: Work<S>>(s: S, work: W) {
+            work.run(s);
+        }
+        if VNNI { proven!(fence_vnni(self, work)) } else { proven!(fence(self, work)) }
     }
 
     #[inline(always)]
@@ -133,7 +159,7 @@ impl Simd for Avx2 {
         // SAFETY: the caller vouches for the pointer, `self` for the features.
         unsafe {
             let bytes = _mm256_set1_epi32(from.cast::<i32>().read());
-            [bytes, _mm256_abs_epi8(bytes)]
+            if VNNI { [bytes; 2] } else { [bytes, _mm256_abs_epi8(bytes)] }
         }
     }
 
@@ -142,10 +168,14 @@ impl Simd for Avx2 {
     fn dot_bytes(self, integers: __m256, words: __m256, bytes: [__m256i; 2]) -> __m256 {
         let [bytes, magnitudes] = bytes;
         proven!({
-            let signed = _mm256_sign_epi8(_mm256_castps_si256(words), bytes);
+            let (integers, words) = (_mm256_castps_si256(integers), _mm256_castps_si256(words));
+            if VNNI {
+                return _mm256_castsi256_ps(_mm256_dpbusd_avx_epi32(integers, bytes, words));
+            }
+            let signed = _mm256_sign_epi8(words, bytes);
             let twos = _mm256_maddubs_epi16(magnitudes, signed);
             let fours = _mm256_madd_epi16(twos, _mm256_set1_epi16(1));
-            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(integers), fours))
+            _mm256_castsi256_ps(_mm256_add_epi32(integers, fours))
         })
     }
 
@@ -179,7 +209,7 @@ impl Simd for Avx2 {
     }
 }
 
-impl Arithmetic for Avx2 {
+impl<const VNNI: bool> Arithmetic for Avx2<VNNI> {
     type V = __m256;
     type Mask = __m256;
 

@@ -8,11 +8,11 @@ use crate::isa::Isa;
 use crate::kernels::kernel_table;
 use crate::simd::{Simd, Work};
 
-/// Proof that the CPU has AVX-512F and BW.
+/// Proof that the CPU has AVX-512F and BW, and `VNNI` if so said.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const VNNI: bool>(());
 
-impl Avx512 {
+impl Avx512<false> {
     /// Safe to call only where the features are enabled, which is what makes it a proof.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
@@ -28,7 +28,27 @@ pub(crate) fn detected() -> bool {
         && is_x86_feature_detected!("fma")
 }
 
-kernel_table!(Isa::Avx512, Avx512, ["avx512f,avx512bw,avx2,fma"], Avx512::new());
+kernel_table!(Isa::Avx512, Avx512<false>, ["avx512f,avx512bw,avx2,fma"], Avx512::<false>::new());
+
+/// With the dot products of bytes that newer CPUs have.
+pub(crate) mod vnni {
+    use super::*;
+
+    pub(crate) fn detected() -> bool {
+        super::detected() && is_x86_feature_detected!("avx512vnni")
+    }
+
+    impl Avx512<true> {
+        /// Safe to call only where the features are enabled, which is what makes it a proof.
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma,avx512vnni")]
+        fn new() -> Self {
+            Self(())
+        }
+    }
+
+    kernel_table!(@vnni Int8, ["avx512f,avx512bw,avx2,fma,avx512vnni"], Avx512::<true>::new());
+}
 
 /// The first `count` lanes.
 #[inline(always)]
@@ -42,26 +62,32 @@ fn first_lanes(count: usize) -> __mmask16 {
 /// Calls intrinsics whose features the token proves.
 macro_rules! proven {
     ($call:expr) => {
-        // SAFETY: `self` proves that the CPU has AVX-512F and BW.
+        // SAFETY: `self` proves that the CPU has AVX-512F and BW, and `VNNI` if so said.
         unsafe { $call }
     };
 }
 
-impl Simd for Avx512 {
-    /// Which bytes are negative, and the magnitudes of all.
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
+    /// Which bytes are negative, and the magnitudes of all; or the bytes as they are.
     type Bytes = (__mmask64, __m512i);
 
     const LANES: usize = 16;
     const ACCUMULATORS: usize = 24;
+    const BYTES_ARE_SHIFTED: bool = VNNI;
 
     #[inline(always)]
     fn fenced<W: Work<Self>>(self, work: W) {
         #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
         #[inline(never)]
-        fn fence<W: Work<Avx512>>(s: Avx512, work: W) {
+        fn fence<S: Simd, W: Work<S>>(s: S, work: W) {
             work.run(s);
         }
-        proven!(fence(self, work));
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma,avx512vnni")]
+        #[inline(never)]
+        fn fence_vnni<S: Simd, W: Work<S>>(s: S, work: W) {
+            work.run(s);
+        }
+        if VNNI { proven!(fence_vnni(self, work)) } else { proven!(fence(self, work)) }
     }
 
     #[inline(always)]
@@ -128,7 +154,7 @@ impl Simd for Avx512 {
         // SAFETY: the caller vouches for the pointer, `self` for the features.
         unsafe {
             let bytes = _mm512_set1_epi32(from.cast::<i32>().read());
-            (_mm512_movepi8_mask(bytes), _mm512_abs_epi8(bytes))
+            if VNNI { (0, bytes) } else { (_mm512_movepi8_mask(bytes), _mm512_abs_epi8(bytes)) }
         }
     }
 
@@ -141,11 +167,14 @@ impl Simd for Avx512 {
         (negative, magnitudes): (__mmask64, __m512i),
     ) -> __m512 {
         proven!({
-            let words = _mm512_castps_si512(words);
+            let (integers, words) = (_mm512_castps_si512(integers), _mm512_castps_si512(words));
+            if VNNI {
+                return _mm512_castsi512_ps(_mm512_dpbusd_epi32(integers, magnitudes, words));
+            }
             let signed = _mm512_mask_sub_epi8(words, negative, _mm512_setzero_si512(), words);
             let twos = _mm512_maddubs_epi16(magnitudes, signed);
             let fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
-            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(integers), fours))
+            _mm512_castsi512_ps(_mm512_add_epi32(integers, fours))
         })
     }
 
@@ -179,7 +208,7 @@ impl Simd for Avx512 {
     }
 }
 
-impl Arithmetic for Avx512 {
+impl<const VNNI: bool> Arithmetic for Avx512<VNNI> {
     type V = __m512;
     type Mask = __mmask16;
 
