@@ -223,7 +223,9 @@ pub(crate) fn passed(check: Result<(), String>) -> Result<(), TestCaseError> {
 pub(crate) fn cases(least: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     let asked = if std::env::var_os("PROPTEST_CASES").is_some() { usual.cases } else { 0 };
-    ProptestConfig { cases: least.max(asked), failure_persistence: None, ..usual }
+    let cases = least.max(asked);
+    let max_global_rejects = usual.max_global_rejects.max(10 * cases);
+    ProptestConfig { cases, max_global_rejects, failure_persistence: None, ..usual }
 }
 
 /// Multiplications of one step of one row in one direction of a layer.
