@@ -20,15 +20,18 @@ struct Walked {
 }
 
 /// What a direction shows after each step: the state, or at a step that does not count what the layer
-/// says.
+/// says; and before the first, which with a mask may follow others that did not count.
 fn shown(
     layer: &Recurrent,
     hidden: &[Vec<f32>],
     counts: &dyn Fn(usize, usize) -> bool,
-    given: bool,
+    [given, masked]: [bool; 2],
 ) -> Vec<Vec<f32>> {
     let size = layer.state_size();
     let mut shown = hidden.to_vec();
+    if given && masked && layer.pad_output == PadOutput::Hold {
+        shown[0].fill(0.0);
+    }
     for (step, states) in shown.iter_mut().skip(1).enumerate() {
         for (row, state) in states.chunks_mut(size).enumerate() {
             let began = (0..step).any(|before| counts(before, row));
@@ -72,7 +75,7 @@ pub(super) fn judge_recurrent(
         let c = if layer.cell().has_cell_state() { c } else { Vec::new() };
         let walked = walk(layer, direction, &steps, &counts, (h, c), batch, isa);
         let mut walked = walked.map_err(|problem| format!("direction {direction}: {problem}"))?;
-        walked.shown = shown(layer, &walked.hidden, &counts, given);
+        walked.shown = shown(layer, &walked.hidden, &counts, [given, mask.is_some()]);
         walks.push(walked);
     }
     let merged = |numbers: Vec<&[f32]>| -> Vec<f32> {
