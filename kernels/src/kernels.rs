@@ -21,7 +21,8 @@ type Recurrence = unsafe fn(&PackedCell, &mut RecurArgs<'_>);
 /// The stage functions of one level.
 ///
 /// A table is only to be had where the CPU has what it needs, its level and VNNI if it says so:
-/// [`Isa::kernels`] makes sure of that, another function leaves it to an unsafe caller. And a packed matrix or cell only works with the level that packed it.
+/// [`Isa::kernels`] makes sure of that, another function leaves it to an unsafe caller. And a packed
+/// matrix or cell only works with the level that packed it.
 #[derive(Debug)]
 pub struct Kernels {
     pub(crate) isa: Isa,
