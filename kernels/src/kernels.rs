@@ -103,8 +103,8 @@ macro_rules! kernel_table {
             probe: fences::probe,
         };
     };
-    (@vnni $written:ident, [$features:literal], $token:expr) => {
-        kernel_table!(@products int8, $written, [$features], $token);
+    (@vnni [$features:literal], $token:expr) => {
+        kernel_table!(@products int8, Int8, [$features], $token);
 
         /// The stage functions of this level, with those products of bytes.
         pub(crate) static KERNELS: $crate::kernels::Kernels =

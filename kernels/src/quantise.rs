@@ -16,7 +16,7 @@ const ROUNDING: f32 = 12_582_912.0;
 const LARGEST: f32 = 127.0;
 
 /// What a shifted byte is more.
-pub(crate) const SHIFT: i32 = 128;
+pub(crate) const SHIFT: u8 = 128;
 
 /// What a byte stands for.
 #[derive(Clone, Copy, Debug)]

@@ -23,7 +23,7 @@
 use super::tile::{Ahead, Sums};
 use super::weights::{Int8, Panels, Written};
 use crate::pack::Format;
-use crate::quantise::{Scale, magnitude};
+use crate::quantise::{SHIFT, Scale, magnitude};
 use crate::simd::{Simd, Work};
 use crate::tuning::FETCH_EVERY;
 use crate::view::View;
@@ -48,7 +48,7 @@ impl<S: Simd> Work<S> for Quantise<'_> {
     #[inline(always)]
     fn run(self, _: S) {
         let Self { from, to } = self;
-        let shift = if S::BYTES_ARE_SHIFTED { 0x80 } else { 0 };
+        let shift = if S::BYTES_ARE_SHIFTED { SHIFT } else { 0 };
         let scale = Scale::of(from.iter().fold(0, |largest, &x| largest.max(magnitude(x))));
         let (words, unit) = to.split_at_mut(from.len().div_ceil(4));
         let (fours, rest) = from.as_chunks::<4>();

@@ -138,7 +138,7 @@ pub(super) fn write_int8(weights: &[f32], width: usize, words: &mut AlignedBuffe
         }
     }
     for (to, sum) in starts.iter_mut().zip(sums) {
-        *to = f32::from_bits(sum.wrapping_mul(-SHIFT).cast_unsigned());
+        *to = f32::from_bits(sum.wrapping_mul(-i32::from(SHIFT)).cast_unsigned());
     }
     for (to, scale) in units.iter_mut().zip(&scales) {
         *to = scale.unit;

@@ -51,7 +51,7 @@ pub(crate) mod vnni {
         }
     }
 
-    kernel_table!(@vnni Int8, ["avx2,fma,avxvnni"], Avx2::<true>::new());
+    kernel_table!(@vnni ["avx2,fma,avxvnni"], Avx2::<true>::new());
 }
 
 /// Masks for the first 0 to 8 lanes, read from a window that slides over eight ones and zeros.

@@ -47,7 +47,7 @@ pub(crate) mod vnni {
         }
     }
 
-    kernel_table!(@vnni Int8, ["avx512f,avx512bw,avx2,fma,avx512vnni"], Avx512::<true>::new());
+    kernel_table!(@vnni ["avx512f,avx512bw,avx2,fma,avx512vnni"], Avx512::<true>::new());
 }
 
 /// The first `count` lanes.
