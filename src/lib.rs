@@ -33,7 +33,7 @@ pub use error::Error;
 pub use load::{keras, load, pytorch};
 pub use model::Model;
 pub use plan::{Plan, PlanOptions, Threads};
-pub use ritornello_kernels::{Isa, Precision, UnknownPrecision};
+pub use ritornello_kernels::{Isa, Precision, Tune, UnknownPrecision, UnknownTune};
 pub use run::{HandCell, Session, State, Steps, StreamId, StreamPool};
 pub use self_test::Difference;
 

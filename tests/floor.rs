@@ -16,6 +16,7 @@ const TIME: usize = 4;
 fn machine(cores: usize, bandwidths: &[(usize, f64)]) -> Machine {
     let calibration = Calibration {
         peak_gflops: 10.0,
+        split_gflops: 0.0,
         fma_latency: 1.0,
         division_latency: 5.0,
         division_interval: 2.0,
@@ -243,9 +244,9 @@ fn stages_add_up_and_the_greatest_names_the_limit() {
 fn sums_of_bytes_are_short_chains() {
     let layer = layer_of([INPUTS, 70], Cell::SIMPLE_RNN, Direction::Forward);
     let model = Model::chain(INPUTS).recurrent(layer).build().unwrap();
-    for (precision, terms) in [(Precision::F32, 70.0), (Precision::Int8, 5.0)] {
+    for (precision, bytes, terms) in [(Precision::F32, 4, 70.0), (Precision::Int8, 1, 5.0)] {
         let options = PlanOptions::default().isa(Isa::Portable).precision(precision);
-        let bytes = precision.bytes_of_weight() * 70;
+        let bytes = bytes * 70;
         let read = [(bytes * 70, 4.0), (bytes * INPUTS, 4.0), (48, 4.0), (1120, 4.0)];
         let floor = model.plan(options).unwrap().floor(&mut machine(1, &read), 1, TIME);
         assert_eq!(floor.stages[0].latency, 4.0 * (terms + 3.0 + 14.0), "{precision}");

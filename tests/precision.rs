@@ -1,5 +1,5 @@
 //! Models with weights of bf16, whose numbers are those of the same model with rounded matrices, and with
-//! weights of bytes; and all that is promised of bits.
+//! weights of bytes, or split for a matrix unit; and all that is promised of bits.
 
 mod models;
 
@@ -11,10 +11,11 @@ use proptest::prelude::*;
 use ritornello::model::{
     CellWeights, Dense, Direction, Matrix, Model, Recurrent, RecurrentWeights,
 };
-use ritornello::{Array, Isa, Plan, PlanOptions, Precision, Threads};
+use ritornello::{Array, Isa, Plan, PlanOptions, Precision, Threads, Tune};
 
 fn plan(model: &Model, isa: Isa, precision: Precision, threads: usize) -> Plan {
-    let options = PlanOptions::default().isa(isa).precision(precision);
+    // Of all that the precisions leave open this asks most of a matrix unit.
+    let options = PlanOptions::default().isa(isa).precision(precision).tune(Tune::Throughput);
     model.plan(options.threads(Threads::new(threads).unwrap())).unwrap()
 }
 
@@ -79,7 +80,7 @@ fn a_model_is_that_of_rounded_matrices() {
 }
 
 fn any_but_f32() -> impl Strategy<Value = Precision> {
-    prop::sample::select(vec![Precision::Bf16, Precision::Int8])
+    prop::sample::select(vec![Precision::F32Split, Precision::Bf16, Precision::Int8])
 }
 
 /// Rows of the outputs of a case.
@@ -105,7 +106,9 @@ proptest! {
                 let alone = plan.run(&named(&case.rows(&[row]).inputs)).unwrap();
                 prop_assert_eq!(bits(&alone), bits(&rows_of(&case, &whole, &[row])), "row {} on {}", row, isa);
             }
-            if isa != Isa::Portable {
+            // A matrix unit has an order of sums of its own.
+            let split = precision == Precision::F32Split && plan.explain().has_matrix_unit;
+            if isa != Isa::Portable && !split {
                 of_levels.push(bits(&whole));
             }
         }
@@ -156,7 +159,7 @@ fn threads_change_no_bit() {
             let numbers = (0..batch * time * 30).map(|_| next()).collect();
             let x = Array::new(&[batch, time, 30], numbers).unwrap();
             for isa in Isa::available() {
-                for precision in [Precision::Bf16, Precision::Int8] {
+                for precision in [Precision::F32Split, Precision::Bf16, Precision::Int8] {
                     let run = |threads| {
                         bits(&plan(&model, isa, precision, threads).run(&[("x", &x)]).unwrap())
                     };
@@ -179,14 +182,52 @@ fn a_plan_says_what_it_holds() {
     let layer = layer_with(*kind, Direction::Forward, [256, 256], 5);
     let model = Model::chain(256).recurrent(layer).build().unwrap();
     for isa in Isa::available() {
-        let [whole, half, quarter] =
+        let [whole, split, half, quarter] =
             Precision::ALL.map(|precision| plan(&model, isa, precision, 1).explain());
+        assert!(split.to_string().starts_with("f32-split on "), "{split}");
+        if split.has_matrix_unit {
+            assert!(split.packed_bytes() > whole.packed_bytes() * 149 / 100, "{split}");
+            assert!(split.to_string().contains("for throughput"), "{split}");
+            assert!(split.stages[0].kernel.contains("-f32split-"), "{split}");
+        } else {
+            assert!(split.to_string().contains("no matrix unit"), "{split}");
+            assert_eq!(split.stages, whole.stages);
+        }
         assert!(half.packed_bytes() < whole.packed_bytes() * 51 / 100, "{half}");
         assert!(half.to_string().starts_with("bf16 on "), "{half}");
         assert!(half.stages[0].kernel.contains("-bf16-"), "{half}");
         assert!(quarter.packed_bytes() < whole.packed_bytes() * 27 / 100, "{quarter}");
         assert!(quarter.to_string().starts_with("int8 on "), "{quarter}");
         assert!(quarter.stages[0].kernel.contains("-int8-"), "{quarter}");
+    }
+}
+
+/// As near as f32 with a matrix unit, and the very numbers of f32 without.
+#[test]
+fn a_split_model_is_as_near_as_f32() {
+    const STEPS: usize = 9;
+    for (name, kind) in all_layers() {
+        let layer = layer_with(kind, Direction::Bidirectional, [40, 70], 1);
+        let model = Model::chain(40).recurrent(layer).build().unwrap();
+        let mut next = noise(2);
+        let x = (0..3 * STEPS * 40).map(|_| next()).collect();
+        let x = Array::new(&[3, STEPS, 40], x).unwrap();
+        for isa in Isa::available() {
+            let plan = |precision| plan(&model, isa, precision, 1);
+            let [exact, split] = [Precision::F32, Precision::F32Split].map(plan);
+            let [expected, found] = [&exact, &split].map(|plan| plan.run(&[("x", &x)]).unwrap());
+            if !split.explain().has_matrix_unit {
+                assert_eq!(bits(&found), bits(&expected), "{name} on {isa}");
+            } else if ["lstm", "gru"].contains(&name) {
+                // 111 terms of a step, whose magnitudes add up to less than 20, may be off by 2^-24 of that
+                // each, in both; a gate takes a quarter of it.
+                let bound = STEPS as f32 * 2.0 * 116.0 * 20.0 / 4.0 / 2.0_f32.powi(24);
+                let [found, expected] = [&found, &expected].map(|all| all[0].1.as_f32().unwrap());
+                let distances = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+                let distance = distances.fold(0.0, f32::max);
+                assert!(distance > 0.0 && distance < bound, "{name} on {isa}: {distance:e}");
+            }
+        }
     }
 }
 

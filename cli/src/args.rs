@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use ritornello::load::{self, ModelFile, Spec};
 use ritornello::plan::Threads;
-use ritornello::{Model, PlanOptions, Precision, UnknownPrecision};
+use ritornello::{Model, PlanOptions, Precision, Tune, UnknownPrecision, UnknownTune};
 
 use crate::failure::{Blame, Failure};
 
@@ -74,13 +74,14 @@ pub(crate) struct Common {
     /// Threads to run on
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// What arithmetic may give up: f32 (nothing), bf16 (weights), int8 (weights, inputs and states of
-    /// recurrent layers)
+    /// What arithmetic may give up: f32 (nothing), f32-split (nothing but the order of sums: a matrix unit
+    /// does them where there is one), bf16 (weights), int8 (weights, inputs and states of recurrent layers)
     #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
     precision: String,
-    /// What to choose kernels for; not built yet
-    #[arg(long, global = true, value_name = "AIM")]
-    tune: Option<Tune>,
+    /// What to choose kernels for, where the precision leaves that open, as f32-split does: latency or
+    /// throughput
+    #[arg(long, global = true, value_name = "AIM", default_value = "latency")]
+    tune: String,
     /// Print one JSON object on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -89,17 +90,12 @@ pub(crate) struct Common {
     pub(crate) quiet: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Tune {
-    Latency,
-    Throughput,
-}
-
 /// What the common flags and the environment ask of a plan.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     threads: Threads,
     precision: Precision,
+    tune: Tune,
 }
 
 impl Options {
@@ -109,26 +105,25 @@ impl Options {
 
     /// The same as the library takes it.
     pub(crate) fn plan(&self) -> PlanOptions {
-        PlanOptions::default().precision(self.precision).threads(self.threads.clone())
+        PlanOptions::default()
+            .precision(self.precision)
+            .tune(self.tune)
+            .threads(self.threads.clone())
     }
 }
 
 impl Common {
     /// Checks the flags, and completes them from the environment.
     pub(crate) fn options(&self) -> Result<Options, Failure> {
-        if let Some(tune) = self.tune {
-            let aim = if tune == Tune::Latency { "latency" } else { "throughput" };
-            return Err(Failure::usage(format!(
-                "--tune {aim} is not built yet: kernels are chosen by shapes alone; leave it out"
-            )));
-        }
-        let precision = self.precision.parse().map_err(|error: UnknownPrecision| {
-            Failure::usage(match self.precision.as_str() {
-                "f32-split" => format!("--precision: not built yet: {error}"),
-                _ => format!("--precision: {error}"),
-            })
-        })?;
-        Ok(Options { threads: self.threads()?, precision })
+        let precision = self
+            .precision
+            .parse()
+            .map_err(|error: UnknownPrecision| Failure::usage(format!("--precision: {error}")))?;
+        let tune = self
+            .tune
+            .parse()
+            .map_err(|error: UnknownTune| Failure::usage(format!("--tune: {error}")))?;
+        Ok(Options { threads: self.threads()?, precision, tune })
     }
 
     fn threads(&self) -> Result<Threads, Failure> {

@@ -95,6 +95,7 @@ pub(crate) fn bench(args: &BenchArgs, options: &Options, console: &Console) -> R
         "kernel": kernels.join(" + "),
         "isa": explanation.isa.to_string(),
         "precision": explanation.precision.to_string(),
+        "tune": explanation.tune.to_string(),
         "threads": explanation.threads,
     }))
 }

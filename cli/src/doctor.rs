@@ -72,6 +72,7 @@ pub(crate) fn doctor(options: &Options, console: &Console) -> Result<(), Failure
         "isa": explanation.isa.to_string(),
         "isa_asked": asked,
         "precision": explanation.precision.to_string(),
+        "tune": explanation.tune.to_string(),
         "threads": explanation.threads,
         "measured": measured.object(),
     }))
@@ -113,8 +114,16 @@ impl Measured {
             "multiply-add {:.2} ns, division {:.2} ns (one each {:.2} ns), store to load {:.2} ns",
             one.fma_latency, one.division_latency, one.division_interval, one.store_to_load
         );
-        let mut lines =
-            vec![("peak", peak), ("reads, GB/s", bandwidths.join(", ")), ("latencies", latencies)];
+        let split = match one.split_gflops {
+            split if split > 0.0 => format!("{split:.0} GFLOP/s of f32 in parts (f32-split)"),
+            _ => "none here".into(),
+        };
+        let mut lines = vec![
+            ("peak", peak),
+            ("matrix unit", split),
+            ("reads, GB/s", bandwidths.join(", ")),
+            ("latencies", latencies),
+        ];
         let hand_over = self.machine.hand_over().map(|hand_over| format!("{hand_over:.0} ns"));
         let none = || "two threads never had a core each".into();
         lines.push(("thread to thread", hand_over.unwrap_or_else(none)));
@@ -128,6 +137,7 @@ impl Measured {
         json!({
             "peak_gflops": one.peak_gflops,
             "peak_gflops_two_threads": self.together,
+            "split_gflops": (one.split_gflops > 0.0).then_some(one.split_gflops),
             "reads": reads.collect::<Vec<_>>(),
             "fma_latency_ns": one.fma_latency,
             "division_latency_ns": one.division_latency,

@@ -212,6 +212,7 @@ fn object(plan: &Plan, not_finite: &[(String, usize, usize)]) -> Value {
         "causal": explanation.causal,
         "isa": explanation.isa.to_string(),
         "precision": explanation.precision.to_string(),
+        "tune": explanation.tune.to_string(),
         "threads": explanation.threads,
     })
 }

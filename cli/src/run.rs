@@ -43,6 +43,7 @@ pub(crate) fn run(args: &RunArgs, options: &Options, console: &Console) -> Resul
         "written": written,
         "isa": explanation.isa.to_string(),
         "precision": explanation.precision.to_string(),
+        "tune": explanation.tune.to_string(),
         "threads": explanation.threads,
     }))
 }

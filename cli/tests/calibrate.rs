@@ -59,7 +59,8 @@ fn only_steps_that_count_are_compared() {
 fn what_there_is_nothing_to_compare_with_is_said() {
     let room = room("calibrate-mistakes");
     let alone = "calibrate m.safetensors x.npy";
-    room.say(alone).expect(2, &["calibrate compares a precision with f32", "--precision bf16"]);
+    room.say(alone)
+        .expect(2, &["calibrate compares a precision with f32", "--precision f32-split or bf16"]);
     room.say("calibrate m.safetensors --precision bf16").expect(2, &["INPUT"]);
     room.say("calibrate --precision bf16").expect(2, &["MODEL"]);
     let line = "calibrate m.safetensors x.npy --batch 3 --precision bf16";

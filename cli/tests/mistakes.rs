@@ -30,10 +30,8 @@ fn usage_is_2() {
     room.say("run two.safetensors two.npz -o y.npy").expect(2, &["2 outputs", "y, last", ".npz"]);
     room.say("run m.safetensors x.npy --threads 0").expect(2, &["--threads is 0"]);
     room.say("run m.safetensors x.npy --threads many").expect(2, &["many"]);
-    let line = "run m.safetensors x.npy --precision f32-split";
-    room.say(line).expect(2, &["f32-split", "not built yet"]);
-    room.say("run m.safetensors x.npy --precision f16").expect(2, &["f16"]);
-    room.say("run m.safetensors x.npy --tune latency").expect(2, &["latency", "not built yet"]);
+    room.say("run m.safetensors x.npy --precision f16").expect(2, &["f16", "f32-split"]);
+    room.say("run m.safetensors x.npy --tune speed").expect(2, &["speed", "latency, throughput"]);
     for lengths in ["2,x", "2,-1", "lengths.txt", "2;1"] {
         let line = format!("run m.safetensors x.npy --lengths {lengths}");
         room.say(&line).expect(2, &["--lengths", lengths, "LENGTHS.npy", "5,3,0"]);

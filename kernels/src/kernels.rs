@@ -9,10 +9,12 @@ use crate::cell::{Cell, Gru, GruReset, SimpleRnn};
 use crate::contract::chains;
 use crate::gemm::ProjectArgs;
 use crate::isa::Isa;
+use crate::matrix_unit;
 use crate::pack::{Format, MatrixSource, PackedMatrix, Packing};
 use crate::precision::Precision;
 use crate::recurrence::{self, CellSource, PackedCell, ProductArgs, RecurArgs};
 use crate::simd::Registers;
+use crate::tune::Tune;
 use crate::tuning::max_rows;
 use crate::view::{View, ViewMut};
 
@@ -32,6 +34,8 @@ pub struct Kernels {
     pub(crate) f32: Products,
     pub(crate) bf16: Products,
     pub(crate) int8: Products,
+    /// Where the CPU has a matrix unit.
+    pub(crate) unit: Option<Unit>,
     pub(crate) activate: unsafe fn(Activation, &mut ViewMut<'_>),
     pub(crate) activate_vectors: unsafe fn(Activation, &mut [f32], [usize; 2]),
     pub(crate) probe: unsafe fn(Probe, &mut AlignedBuffer, usize),
@@ -49,16 +53,24 @@ pub(crate) struct Products {
     pub(crate) product: unsafe fn(&mut ProductArgs<'_>),
 }
 
+/// What a matrix unit does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unit {
+    /// Of weights in parts.
+    pub(crate) split: Products,
+    pub(crate) probe: unsafe fn(&mut AlignedBuffer, usize),
+}
+
 /// Makes the table `KERNELS` of a level from its name, its features and its token.
 ///
 /// Each entry is one function that enables the features and takes in the whole generic stage. A
 /// level without features of its own leaves them out. `@vnni` makes the table of a level that has a table
-/// already, with products of bytes of its own.
+/// already, with products of bytes of its own; `@products` makes those of one way of writing weights down.
 macro_rules! kernel_table {
     ($isa:expr, $token_type:ty, [$($features:literal)?], $token:expr) => {
-        kernel_table!(@products f32, F32, [$($features)?], $token);
-        kernel_table!(@products bf16, Bf16, [$($features)?], $token);
-        kernel_table!(@products int8, Int8, [$($features)?], $token);
+        kernel_table!(@products f32, $crate::gemm::weights::F32, [$($features)?], $token);
+        kernel_table!(@products bf16, $crate::gemm::weights::Bf16, [$($features)?], $token);
+        kernel_table!(@products int8, $crate::gemm::weights::Int8, [$($features)?], $token);
 
         #[allow(clippy::missing_safety_doc, reason = "each is the generic stage of its name")]
         mod fences {
@@ -98,23 +110,23 @@ macro_rules! kernel_table {
             f32: f32::PRODUCTS,
             bf16: bf16::PRODUCTS,
             int8: int8::PRODUCTS,
+            unit: None,
             activate: fences::activate,
             activate_vectors: fences::activate_vectors,
             probe: fences::probe,
         };
     };
     (@vnni [$features:literal], $token:expr) => {
-        kernel_table!(@products int8, Int8, [$features], $token);
+        kernel_table!(@products int8, $crate::gemm::weights::Int8, [$features], $token);
 
         /// The stage functions of this level, with those products of bytes.
         pub(crate) static KERNELS: $crate::kernels::Kernels =
             $crate::kernels::Kernels { vnni: true, int8: int8::PRODUCTS, ..super::KERNELS };
     };
-    (@products $name:ident, $written:ident, [$($features:literal)?], $token:expr) => {
+    (@products $name:ident, $written:expr, [$($features:literal)?], $token:expr) => {
         #[allow(clippy::missing_safety_doc, reason = "each is the generic stage of its name")]
         mod $name {
             use super::*;
-            use $crate::gemm::weights::$written;
             use $crate::gemm::{self, ProjectArgs};
             use $crate::kernels::Products;
             use $crate::recurrence::{self, PackedCell, ProductArgs, RecurArgs};
@@ -147,10 +159,10 @@ macro_rules! kernel_table {
             };
         }
     };
-    (@recurrences $token:expr, $written:ident, $features:tt, $($name:ident),*) => {
+    (@recurrences $token:expr, $written:expr, $features:tt, $($name:ident),*) => {
         $(kernel_table!(@recurrence $token, $written, $features, $name);)*
     };
-    (@recurrence $token:expr, $written:ident, [$($features:literal)?], $name:ident) => {
+    (@recurrence $token:expr, $written:expr, [$($features:literal)?], $name:ident) => {
         $(#[target_feature(enable = $features)])?
         unsafe fn $name(cell: &PackedCell, args: &mut RecurArgs<'_>) {
             // SAFETY: passed on.
@@ -177,29 +189,49 @@ impl Kernels {
     /// a vector, on average: 1, or of bytes with VNNI 4.
     #[must_use]
     pub fn products_at_once(&self, precision: Precision) -> usize {
-        if self.vnni && precision.format() == Format::Int8 { 4 } else { 1 }
+        if self.vnni && self.format(precision) == Format::Int8 { 4 } else { 1 }
     }
 
-    /// How many terms of a recurrent sum over `hidden_size` are added in the latency of a multiply-add:
-    /// those of [`chains`], or of bytes the four of a word; without VNNI sums of bytes only wait for an
-    /// addition of integers, which takes a quarter of it.
+    /// How many terms of a cell's recurrent sums are added in the latency of a multiply-add: those of
+    /// [`chains`], or of bytes the four of a word; without VNNI sums of bytes only wait for an
+    /// addition of integers, which takes a quarter of it. A matrix unit adds those of a tile.
     #[must_use]
-    pub fn terms_at_once(&self, precision: Precision, hidden_size: usize) -> usize {
-        match precision.format() {
-            Format::F32 | Format::Bf16 => chains(hidden_size),
+    pub fn terms_at_once(&self, cell: &PackedCell) -> usize {
+        match cell.recurrent_format() {
+            Format::F32 | Format::Bf16 => chains(cell.state_size),
             Format::Int8 if self.vnni => 4,
             Format::Int8 => 16,
+            Format::Split => matrix_unit::DEPTH,
         }
     }
 
-    /// Packs one direction of a recurrent layer in a precision.
+    /// Whether the CPU has a matrix unit, for [`Precision::F32Split`].
+    #[must_use]
+    pub fn has_matrix_unit(&self) -> bool {
+        self.unit.is_some()
+    }
+
+    /// How a precision writes down the weights of recurrent layers.
+    fn format(&self, precision: Precision) -> Format {
+        match precision.format() {
+            Format::Split if self.unit.is_none() => Format::F32,
+            format => format,
+        }
+    }
+
+    /// Packs one direction of a recurrent layer in a precision, for an aim.
     ///
     /// # Panics
     ///
     /// If a length does not fit.
     #[must_use]
-    pub fn pack_cell(&self, source: &CellSource<'_>, precision: Precision) -> PackedCell {
-        let mut cell = PackedCell::new(source, self.packing(precision.format()));
+    pub fn pack_cell(
+        &self,
+        source: &CellSource<'_>,
+        precision: Precision,
+        tune: Tune,
+    ) -> PackedCell {
+        let mut cell = PackedCell::new(source, self.packing(self.format(precision)), tune);
         if self.isa == Isa::Portable {
             cell.projection.lay_out_for_matrixmultiply();
         }
@@ -299,7 +331,7 @@ impl Kernels {
             recurrence::general(self, cell, args);
             return;
         }
-        let products = self.products(cell.projection.format);
+        let products = self.products(cell.recurrent().format);
         let recurrence = match cell.kind() {
             Cell::SimpleRnn(SimpleRnn { activation: Activation::Relu, .. }) => products.simple_relu,
             Cell::SimpleRnn(_) => products.simple_tanh,
@@ -326,6 +358,7 @@ impl Kernels {
             Format::F32 => &self.f32,
             Format::Bf16 => &self.bf16,
             Format::Int8 => &self.int8,
+            Format::Split => &self.unit.as_ref().expect("weights packed for a matrix unit").split,
         }
     }
 
@@ -352,7 +385,8 @@ impl Kernels {
         unsafe { (self.activate)(activation, &mut rows) }
     }
 
-    /// The name of the kernel that runs a cell: stage, cell, type, level, tile.
+    /// The name of the kernel that runs a cell: stage, cell, type, level, tile; before it that of its
+    /// projection, if that is multiplied in another way.
     #[must_use]
     pub fn cell_name(&self, cell: &PackedCell) -> String {
         let variant = match cell.kind() {
@@ -361,24 +395,44 @@ impl Kernels {
             Cell::Gru(Gru { reset: GruReset::AfterMatmul, .. }) => "gru".into(),
             Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => "gru_before".into(),
         };
+        let format = cell.recurrent_format();
         let tile = match cell.is_fused() {
-            true => self.tile(cell.recurrent().widest_tile()),
+            true => self.tile(format, cell.recurrent().widest_tile()),
             false => "general".into(),
         };
-        let format = cell.projection.format;
-        let vnni = if self.vnni && format == Format::Int8 { "vnni" } else { "" };
-        format!("recurrence-{variant}-{}-{}{vnni}-{tile}", format.name(), self.isa)
+        let recurrence = format!("recurrence-{variant}-{}-{tile}", self.of_format(format));
+        let projection = &cell.projection;
+        if projection.format == format {
+            return recurrence;
+        }
+        let (format, tile) = (projection.format, projection.widest_tile());
+        let tile = self.tile(format, tile);
+        format!("projection-{}-{tile}, {recurrence}", self.of_format(format))
+    }
+
+    /// A format and the level, with what the level has for it alone.
+    fn of_format(&self, format: Format) -> String {
+        let instructions = match format {
+            Format::Int8 if self.vnni => "vnni",
+            Format::Split => "amx",
+            _ => "",
+        };
+        format!("{}-{}{instructions}", format.name(), self.isa)
     }
 
     /// The name of the kernel that runs a dense layer.
     #[must_use]
     pub fn dense_name(&self, weights: &PackedMatrix) -> String {
-        let format = weights.format.name();
-        format!("head-{format}-{}-{}", self.isa, self.tile(weights.widest_tile()))
+        let format = weights.format;
+        format!("head-{}-{}", self.of_format(format), self.tile(format, weights.widest_tile()))
     }
 
-    fn tile(&self, vectors: usize) -> String {
+    fn tile(&self, format: Format, vectors: usize) -> String {
         let Registers { lanes, accumulators } = self.registers;
-        format!("{}x{}", max_rows(accumulators, vectors), vectors * lanes)
+        let rows = match format {
+            Format::Split => matrix_unit::ROWS,
+            _ => max_rows(accumulators, vectors),
+        };
+        format!("{rows}x{}", vectors * lanes)
     }
 }

@@ -46,6 +46,8 @@ mod isa;
 #[cfg(feature = "std")]
 mod kernels;
 #[cfg(feature = "std")]
+mod matrix_unit;
+#[cfg(feature = "std")]
 mod pack;
 #[cfg(feature = "std")]
 mod quantise;
@@ -56,9 +58,13 @@ mod recurrence;
 #[cfg(feature = "std")]
 mod simd;
 #[cfg(feature = "std")]
+mod split;
+#[cfg(feature = "std")]
 pub mod team;
 #[cfg(feature = "std")]
 mod times;
+#[cfg(feature = "std")]
+mod tune;
 #[cfg(feature = "std")]
 mod tuning;
 #[cfg(feature = "std")]
@@ -86,5 +92,7 @@ pub use precision::{Precision, UnknownPrecision};
 pub use recurrence::{
     CellSource, Meeting, PackedCell, RecurArgs, RecurrentSource, Share, state_stride,
 };
+#[cfg(feature = "std")]
+pub use tune::{Tune, UnknownTune};
 #[cfg(feature = "std")]
 pub use view::{Pick, View, ViewMut};

@@ -12,6 +12,14 @@ pub enum Precision {
     /// f32 throughout.
     #[default]
     F32,
+    /// As near to the exact numbers as [`F32`](Self::F32), from products of bf16 that a matrix unit does where
+    /// the CPU has one: each number is the sum of three bf16, and of nine products of these the six largest
+    /// are added up in f32.
+    ///
+    /// Projections of recurrent layers are so multiplied, and with [`Tune::Throughput`](crate::Tune) the
+    /// products of their steps, where a layer is large enough and its weights are finite; all else is as in
+    /// `F32`. Without a matrix unit everything is.
+    F32Split,
     /// The weights of matrices rounded to bf16, all else as in [`F32`](Self::F32), from half the memory.
     ///
     /// The numbers are those that `F32` gives of a model whose matrices are so rounded
@@ -27,13 +35,14 @@ pub enum Precision {
 
 impl Precision {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+    pub const ALL: [Self; 4] = [Self::F32, Self::F32Split, Self::Bf16, Self::Int8];
 
     /// The name that [`FromStr`] reads.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F32Split => "f32-split",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         }
@@ -45,16 +54,11 @@ impl Precision {
         self.dense_format().bytes_of_weight()
     }
 
-    /// The bytes of a weight of a recurrent layer's matrix.
-    #[must_use]
-    pub fn bytes_of_weight(self) -> usize {
-        self.format().bytes_of_weight()
-    }
-
-    /// How it writes down the weights of recurrent layers' matrices.
+    /// How it writes down the weights of recurrent layers' matrices, where the CPU can multiply them so.
     pub(crate) fn format(self) -> Format {
         match self {
             Self::F32 => Format::F32,
+            Self::F32Split => Format::Split,
             Self::Bf16 => Format::Bf16,
             Self::Int8 => Format::Int8,
         }
@@ -63,7 +67,7 @@ impl Precision {
     /// How it writes down those of dense layers.
     pub(crate) fn dense_format(self) -> Format {
         match self {
-            Self::F32 | Self::Int8 => Format::F32,
+            Self::F32 | Self::F32Split | Self::Int8 => Format::F32,
             Self::Bf16 => Format::Bf16,
         }
     }

@@ -25,6 +25,8 @@ fn every_level_has_numbers() {
         let numbers =
             [peak_gflops, fma_latency, division_latency, division_interval, store_to_load];
         assert!(numbers.into_iter().all(is_measure), "{}: {calibration:?}", kernels.isa());
+        let split = calibration.split_gflops;
+        assert_eq!(is_measure(split), kernels.has_matrix_unit(), "{}: {split}", kernels.isa());
         assert!(is_measure(kernels.spend(10)), "{}", kernels.isa());
     }
 }

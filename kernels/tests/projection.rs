@@ -5,7 +5,7 @@ mod product;
 
 use layer::{GRU_AFTER, LSTM, RNN, bits, fused};
 use product::{Product, Projection, ROWS, check_dots, cycle};
-use ritornello_kernels::{CellSource, Kernels, Precision, RecurrentSource, View, ViewMut};
+use ritornello_kernels::{CellSource, Kernels, Precision, RecurrentSource, Tune, View, ViewMut};
 
 /// Around 0, 1, the vectors, and the cuts of long products.
 const DEPTHS: [usize; 8] = [0, 1, 2, 7, 511, 512, 513, 1025];
@@ -140,7 +140,7 @@ fn two_biases_are_one() {
                 peepholes: None,
                 projection: None,
             };
-            let packed = kernels.pack_cell(&source, Precision::F32);
+            let packed = kernels.pack_cell(&source, Precision::F32, Tune::Latency);
             let mut output = vec![0.0; 3 * packed.projection_width()];
             let shape = [3, 1, packed.projection_width()];
             let input = View::time_major(&product.input, [3, 1, depth]);

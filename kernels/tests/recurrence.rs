@@ -2,68 +2,10 @@
 
 mod layer;
 
+use layer::checks::{check_cut, check_rows, check_steps};
 use layer::{Extras, Layer, layers};
 use proptest::prelude::*;
 use ritornello_kernels::{Isa, Kernels};
-use ritornello_reference::{Rounding, State, widen};
-
-/// Every step from the tested code's own state, within the derived tolerance.
-fn check_steps(layer: &Layer, kernels: &Kernels) -> Result<(), TestCaseError> {
-    let reference = layer.reference();
-    let rounding =
-        if kernels.isa() == Isa::Portable { Rounding::Separate } else { Rounding::Fused };
-    let mut now = layer.clone();
-    for t in 0..layer.time {
-        let step = now.steps(t, t + 1);
-        let outcome = step.run(kernels);
-        for row in 0..layer.batch {
-            let one = step.row(row);
-            let before = State::from_f32(&one.hidden, &one.cell);
-            let expected = reference.step(&widen(&one.input), &before);
-            let tolerance = reference.tolerance(&before, &expected, rounding);
-            for (name, found, expected, bounds) in [
-                ("h", &outcome.hidden, expected.state.hidden, tolerance.hidden),
-                ("c", &outcome.cell, expected.state.cell, tolerance.cell),
-            ] {
-                for (unit, (expected, bound)) in expected.iter().zip(&bounds).enumerate() {
-                    let found = f64::from(found[row * bounds.len() + unit]);
-                    let error = (found - expected).abs();
-                    prop_assert!(
-                        error <= *bound,
-                        "{}: {name}[{unit}] of row {row} after step {t} is {found}, expected \
-                         {expected}: off by {error:e} of {bound:e}",
-                        kernels.isa(),
-                    );
-                }
-            }
-        }
-        now.hidden = outcome.hidden;
-        now.cell = outcome.cell;
-    }
-    Ok(())
-}
-
-/// Every row of a batch has the bits that it has alone.
-fn check_rows(layer: &Layer, kernels: &Kernels) -> Result<(), TestCaseError> {
-    let whole = layer.run(kernels);
-    let size = layer.state_size();
-    for row in 0..layer.batch {
-        let alone = layer.row(row).run(kernels);
-        let in_batch: Vec<u32> = whole
-            .output
-            .chunks(size)
-            .skip(row)
-            .step_by(layer.batch)
-            .flatten()
-            .map(|x| x.to_bits())
-            .collect();
-        prop_assert_eq!(&alone.bits()[0], &in_batch, "row {} on {}", row, kernels.isa());
-        let last: Vec<u32> =
-            whole.hidden[row * size..][..size].iter().map(|x| x.to_bits()).collect();
-        prop_assert_eq!(&alone.bits()[1], &last, "state {} on {}", row, kernels.isa());
-    }
-    Ok(())
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
@@ -85,18 +27,7 @@ proptest! {
     #[test]
     fn a_sequence_may_be_cut_anywhere(layer in layers(), cut in any::<prop::sample::Index>()) {
         for kernels in Kernels::available() {
-            let whole = layer.run(kernels);
-            let cut = cut.index(layer.time + 1);
-            let head = layer.steps(0, cut).run(kernels);
-            let tail = Layer {
-                hidden: head.hidden.clone(),
-                cell: head.cell.clone(),
-                ..layer.steps(cut, layer.time)
-            }
-            .run(kernels);
-            let mut joined = tail.clone();
-            joined.output = [head.output, tail.output].concat();
-            prop_assert_eq!(joined.bits(), whole.bits(), "cut at {} on {}", cut, kernels.isa());
+            check_cut(&layer, kernels, cut.index(layer.time + 1))?;
         }
     }
 

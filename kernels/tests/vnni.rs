@@ -132,7 +132,10 @@ fn names_say_which_instructions() {
         assert_eq!(without, with);
         let at_once = |precision| pair.map(|kernels| kernels.products_at_once(precision));
         assert_eq!([at_once(Precision::F32), at_once(Precision::Int8)], [[1, 1], [1, 4]]);
-        let terms = |precision| pair.map(|kernels| kernels.terms_at_once(precision, 70));
-        assert_eq!([terms(Precision::F32), terms(Precision::Int8)], [[1, 1], [16, 4]]);
+        let mut terms = |precision| {
+            layer.precision = precision;
+            pair.map(|kernels| kernels.terms_at_once(&layer.packed(kernels)))
+        };
+        assert_eq!([terms(Precision::F32), terms(Precision::Int8)], [[2, 2], [16, 4]]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ritornello_kernels::{Isa, Precision};
+use ritornello_kernels::{Isa, Precision, Tune};
 
 /// What a plan chose, stage by stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub struct Explanation {
     pub isa: Isa,
     /// What the arithmetic may be.
     pub precision: Precision,
+    /// What kernels are chosen for, where the precision leaves that open.
+    pub tune: Tune,
+    /// Whether the level has a matrix unit here, which [`Precision::F32Split`] asks for.
+    pub has_matrix_unit: bool,
     /// The number of threads.
     pub threads: usize,
     /// Whether a sequence may be given in pieces.
@@ -76,13 +80,23 @@ impl fmt::Display for Explanation {
                 f,
                 "portable: no fused multiply-add, so its bits differ from the other levels'{}",
                 match self.precision {
-                    Precision::F32 => {
+                    Precision::F32 | Precision::F32Split => {
                         "; large projections run in matrixmultiply, which detects vector \
                          instructions itself"
                     }
                     _ => "",
                 }
             )?;
+        }
+        if self.precision == Precision::F32Split {
+            match self.has_matrix_unit {
+                true => writeln!(f, "{}: for {}", self.precision, self.tune)?,
+                false => writeln!(
+                    f,
+                    "{}: no matrix unit here, so everything is plain f32",
+                    self.precision
+                )?,
+            }
         }
         for stage in &self.stages {
             let kernel = if stage.kernel.is_empty() { "-" } else { &stage.kernel };

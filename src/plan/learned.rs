@@ -3,7 +3,7 @@
 //! What a layer starts from may be a constant of the model, or anything made of constants. That part
 //! of the model, which has no inputs, is a model of its own; a plan runs it for a single row.
 
-use ritornello_kernels::{Isa, Precision};
+use ritornello_kernels::Isa;
 
 use super::stage::Start;
 use super::{PlanOptions, Threads};
@@ -14,7 +14,7 @@ use crate::{Error, Values};
 pub(super) fn starts(
     model: &Model,
     isa: Isa,
-    precision: Precision,
+    options: &PlanOptions,
 ) -> Result<Vec<Option<Start>>, Error> {
     let constant = model.constant_nodes();
     let learned: Vec<Option<&[Value]>> =
@@ -23,8 +23,8 @@ pub(super) fn starts(
     if wanted.is_empty() {
         return Ok(vec![None; learned.len()]);
     }
-    let options = PlanOptions::default().isa(isa).threads(Threads::one());
-    let plan = part(model, &wanted)?.into_plan(PlanOptions { precision, ..options })?;
+    let options = options.clone().isa(isa).threads(Threads::one());
+    let plan = part(model, &wanted)?.into_plan(options)?;
     let results = plan.session(1, 0)?.run_arrays(&[])?;
     let mut rows = results.into_iter().map(|(_, array)| match array.into_parts() {
         (_, Values::F32(numbers)) => numbers,

@@ -11,7 +11,7 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ritornello_kernels::{Isa, Kernels, Precision};
+use ritornello_kernels::{Isa, Kernels, Precision, Tune};
 
 pub use ritornello_kernels::Calibration;
 
@@ -20,7 +20,7 @@ pub use explain::{ExplainedStage, Explanation};
 pub use floor::{Floor, Limit, StageFloor};
 pub use machine::Machine;
 pub use options::PlanOptions;
-pub(crate) use stage::{RecurrentStage, Stage, StageKind, Start};
+pub(crate) use stage::{Chosen, RecurrentStage, Stage, StageKind, Start};
 
 use crate::model::{
     Input, Model, Node, Op, PadOutput, Port, SequenceAxes, Shape, ShownAxis, StateScope, Value,
@@ -39,6 +39,7 @@ pub(crate) struct PlanInner {
     pub(crate) kernels: &'static Kernels,
     pub(crate) threads: Threads,
     precision: Precision,
+    tune: Tune,
     pub(crate) axes: SequenceAxes,
     pub(crate) inputs: Vec<Input>,
     /// The axes of the arrays for the inputs.
@@ -135,11 +136,11 @@ impl Frame {
             None => Isa::detect()?,
         };
         let kernels = isa.kernels()?;
+        let starts = learned::starts(model, isa, &options)?;
         let threads = match options.threads {
             Some(threads) => threads,
             None => Threads::from_environment()?,
         };
-        let starts = learned::starts(model, isa, options.precision)?;
         let Values { planned, places, .. } = Values::new(model, &starts)?;
         let outputs = model
             .outputs()
@@ -156,6 +157,7 @@ impl Frame {
             kernels,
             threads,
             precision: options.precision,
+            tune: options.tune,
             axes: model.axes(),
             inputs: model.inputs().to_vec(),
             input_axes: (0..model.inputs().len()).map(|i| model.input_axes(i).to_vec()).collect(),
@@ -183,10 +185,11 @@ impl Frame {
             let (inputs, mask) = &wired[index];
             let port = |port| places.get(&Value::Node { node: index, port }).copied();
             let outputs = Port::ALL.map(port);
+            let chosen = Chosen { precision: plan.precision, tune: plan.tune };
             let kind = match &node.op {
-                Op::Recurrent(_) => StageKind::new(&node.op, plan.kernels, plan.precision, states),
+                Op::Recurrent(_) => StageKind::new(&node.op, plan.kernels, chosen, states),
                 _ if outputs[Port::Main.index()].is_none() => StageKind::Learned,
-                op => StageKind::new(op, plan.kernels, plan.precision, states),
+                op => StageKind::new(op, plan.kernels, chosen, states),
             };
             let mut stage = Stage {
                 name: node.name.clone(),
@@ -272,6 +275,8 @@ impl Plan {
         Explanation {
             isa: inner.kernels.isa(),
             precision: inner.precision,
+            tune: inner.tune,
+            has_matrix_unit: inner.kernels.has_matrix_unit(),
             threads: inner.threads.count(),
             causal: self.is_causal(),
             stages: stages.collect(),

@@ -1,6 +1,6 @@
 //! What a caller may ask of a plan.
 
-use ritornello_kernels::{Isa, Precision};
+use ritornello_kernels::{Isa, Precision, Tune};
 
 use crate::parallel::Threads;
 
@@ -12,6 +12,8 @@ pub struct PlanOptions {
     pub isa: Option<Isa>,
     /// What the arithmetic is allowed to be; by default f32.
     pub precision: Precision,
+    /// What kernels are chosen for, where the precision leaves that open; by default few rows.
+    pub tune: Tune,
     /// The threads; by default as many as `RITORNELLO_THREADS` says, or one.
     pub threads: Option<Threads>,
 }
@@ -27,6 +29,12 @@ impl PlanOptions {
     #[must_use]
     pub fn precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// Sets the aim.
+    #[must_use]
+    pub fn tune(self, tune: Tune) -> Self {
+        Self { tune, ..self }
     }
 
     /// Sets the threads.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ritornello_kernels::{
-    CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, Precision, RecurrentSource,
+    CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, Precision, RecurrentSource, Tune,
 };
 
 use crate::model::{
@@ -92,10 +92,18 @@ pub(crate) struct Start {
     pub(crate) cell: Arc<[f32]>,
 }
 
+/// What the caller wants of a stage's kernels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) precision: Precision,
+    pub(crate) tune: Tune,
+}
+
 impl RecurrentStage {
-    fn new(layer: &Recurrent, kernels: &Kernels, precision: Precision, state: usize) -> Self {
+    fn new(layer: &Recurrent, kernels: &Kernels, chosen: Chosen, state: usize) -> Self {
+        let Chosen { precision, tune } = chosen;
         let pack = |weights: &CellWeights| {
-            Arc::new(kernels.pack_cell(&cell_source(layer, weights), precision))
+            Arc::new(kernels.pack_cell(&cell_source(layer, weights), precision, tune))
         };
         let recurrent = layer.weights().iter().map(|weights| match &weights.recurrent {
             RecurrentWeights::Matrix(matrix) => {
@@ -197,11 +205,11 @@ impl Stage {
 }
 
 impl StageKind {
-    /// Packs a node's weights in a precision. `states` counts the recurrent layers before it.
-    pub(crate) fn new(op: &Op, kernels: &Kernels, precision: Precision, states: usize) -> Self {
+    /// Packs a node's weights as the caller wants them. `states` counts the recurrent layers before it.
+    pub(crate) fn new(op: &Op, kernels: &Kernels, chosen: Chosen, states: usize) -> Self {
         match op {
             Op::Recurrent(layer) => {
-                Self::Recurrent(RecurrentStage::new(layer, kernels, precision, states))
+                Self::Recurrent(RecurrentStage::new(layer, kernels, chosen, states))
             }
             Op::Dense(dense) => {
                 let matrix = dense.weights();
@@ -211,7 +219,7 @@ impl StageKind {
                     depth: matrix.columns(),
                 };
                 Self::Dense {
-                    weights: kernels.pack_dense(&source, matrix.rows(), precision),
+                    weights: kernels.pack_dense(&source, matrix.rows(), chosen.precision),
                     activation: dense.activation(),
                 }
             }

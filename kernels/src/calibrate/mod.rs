@@ -9,6 +9,7 @@
 //! A sample is short, so that on a busy machine some are undisturbed, and the best one counts.
 
 mod probe;
+pub(crate) mod unit;
 
 use std::time::{Duration, Instant};
 
@@ -17,12 +18,15 @@ pub(crate) use probe::{Probe, probe};
 use crate::buffer::AlignedBuffer;
 use crate::kernels::Kernels;
 use probe::{INDEPENDENT, MOST_LANES};
+use unit::{OPERATIONS, WORDS};
 
 /// Numbers of a level on this machine that depend on no size. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// Multiplications and additions of one thread, in 10⁹ a second.
     pub peak_gflops: f64,
+    /// Multiplications and additions of f32 in a matrix unit, of parts, likewise; 0 without one.
+    pub split_gflops: f64,
     /// From the addend of a vector multiply-add to its sum.
     pub fma_latency: f64,
     /// From the divisor of a vector division to its quotient.
@@ -49,9 +53,10 @@ impl Kernels {
     #[must_use]
     pub fn calibrate(&self) -> Calibration {
         let mut line = AlignedBuffer::zeroed(MOST_LANES);
-        let mut round = |probe| self.best_round(probe, &mut line);
+        let mut round = |probe| best_round(|rounds| self.seconds(probe, &mut line, rounds));
         Calibration {
             peak_gflops: self.multiply_adds(1) / round(Probe::Multiply),
+            split_gflops: self.split_gflops(),
             fma_latency: round(Probe::MultiplyChain),
             division_latency: round(Probe::DivideChain),
             division_interval: round(Probe::Divide) / INDEPENDENT as f64,
@@ -72,7 +77,7 @@ impl Kernels {
         let mut best = f64::INFINITY;
         // Twice: caches that others fill as well need a while to hold what is read.
         for probe in [Probe::Read, Probe::ReadStreams, Probe::Read, Probe::ReadStreams] {
-            best = best.min(self.best_round(probe, &mut numbers));
+            best = best.min(best_round(|rounds| self.seconds(probe, &mut numbers, rounds)));
         }
         numbers.bytes() as f64 / best
     }
@@ -89,18 +94,16 @@ impl Kernels {
         2.0 * (self.registers.accumulators * self.registers.lanes) as f64 * rounds as f64
     }
 
-    /// Nanoseconds of a round, the best of many.
-    fn best_round(&self, probe: Probe, numbers: &mut AlignedBuffer) -> f64 {
-        let mut rounds = 2;
-        while self.seconds(probe, numbers, rounds) < SAMPLE.as_secs_f64() {
-            rounds *= 2;
-        }
-        let (started, mut samples, mut best) = (Instant::now(), 0, f64::INFINITY);
-        while samples < FEWEST_SAMPLES || started.elapsed() < BUDGET {
-            best = best.min(self.seconds(probe, numbers, rounds));
-            samples += 1;
-        }
-        best * 1e9 / rounds as f64
+    fn split_gflops(&self) -> f64 {
+        let Some(unit) = &self.unit else { return 0.0 };
+        let mut tiles = AlignedBuffer::zeroed(WORDS);
+        OPERATIONS
+            / best_round(|rounds| {
+                let started = Instant::now();
+                // SAFETY: a table is only to be had where the CPU has what it needs; there are so many words.
+                unsafe { (unit.probe)(&mut tiles, rounds) };
+                started.elapsed().as_secs_f64()
+            })
     }
 
     /// Seconds of so many rounds.
@@ -112,4 +115,18 @@ impl Kernels {
         unsafe { (self.probe)(probe, numbers, rounds) };
         started.elapsed().as_secs_f64()
     }
+}
+
+/// Nanoseconds of a round, the best of many; `seconds` are those of so many rounds.
+fn best_round(mut seconds: impl FnMut(usize) -> f64) -> f64 {
+    let mut rounds = 2;
+    while seconds(rounds) < SAMPLE.as_secs_f64() {
+        rounds *= 2;
+    }
+    let (started, mut samples, mut best) = (Instant::now(), 0, f64::INFINITY);
+    while samples < FEWEST_SAMPLES || started.elapsed() < BUDGET {
+        best = best.min(seconds(rounds));
+        samples += 1;
+    }
+    best * 1e9 / rounds as f64
 }

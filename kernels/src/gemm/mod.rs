@@ -17,6 +17,7 @@
 
 mod bytes;
 mod matmul;
+pub(crate) mod parts;
 pub(crate) mod rows;
 pub(crate) mod tile;
 pub(crate) mod weights;
@@ -60,7 +61,7 @@ impl ProjectArgs<'_> {
         assert!(all || weights.order == Order::Panels, "some panels of a matrix in one piece");
         let (found, expected) = ((output.time(), output.batch()), (input.time(), input.batch()));
         assert_eq!(found, expected, "time and batch of a projection's output");
-        let scratch = input.time() * input.batch() * weights.words_of_row();
+        let scratch = weights.words_of_rows(input.time() * input.batch());
         assert!(self.scratch.len() >= scratch, "scratch of a projection");
     }
 }
@@ -77,6 +78,13 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
     debug_assert_eq!(args.weights.format, F::FORMAT, "written down in another way");
     if args.weights.order == Order::Whole {
         matmul::project_by_matrixmultiply(args);
+        return;
+    }
+    if const { F::IN_TILES }
+        && let Some(unit) = written.unit()
+    {
+        // SAFETY: passed on.
+        unsafe { parts::project::<S, F>(s, unit, args) };
         return;
     }
     if const { F::BYTES } {

@@ -1,7 +1,9 @@
 //! Rows of states, as a product reads them.
 
 use super::bytes::Quantise;
+use super::parts::SplitRow;
 use super::weights::Written;
+use crate::matrix_unit::{height, words_of_block};
 use crate::simd::Simd;
 
 /// The rows that are multiplied: `[batch, stride]`.
@@ -10,10 +12,23 @@ pub(crate) struct Rows<'a> {
     pub(crate) numbers: &'a [f32],
     pub(crate) stride: usize,
     pub(crate) batch: usize,
+    /// Blocks of rows in parts, if they are so multiplied.
+    pub(crate) blocks: &'a [f32],
 }
 
 impl<'a> Rows<'a> {
-    /// The rows as weights so written down are multiplied by: as they are, or as bytes, in `room`.
+    #[inline(always)]
+    pub(crate) fn new(numbers: &'a [f32], stride: usize, batch: usize) -> Self {
+        Self { numbers, stride, batch, blocks: &[] }
+    }
+
+    /// The numbers of one row.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        &self.numbers[row * self.stride..][..self.stride]
+    }
+
+    /// The rows as weights so written down are multiplied by: as they are, or as bytes or in parts, in `room`.
     #[inline(always)]
     pub(crate) fn as_read<S: Simd, F: Written>(
         self,
@@ -22,6 +37,17 @@ impl<'a> Rows<'a> {
         depth: usize,
         room: &'a mut [f32],
     ) -> Self {
+        if const { F::IN_TILES } {
+            let height = height(self.batch);
+            let blocks = room.chunks_exact_mut(words_of_block(depth));
+            for (first, block) in (0..self.batch).step_by(height).zip(blocks) {
+                for row in 0..height.min(self.batch - first) {
+                    let from = &self.row(first + row)[..depth];
+                    s.fenced(SplitRow { from, block, row });
+                }
+            }
+            return Self { blocks: room, ..self };
+        }
         if const { !F::BYTES } {
             return self;
         }
@@ -30,6 +56,6 @@ impl<'a> Rows<'a> {
         for (from, to) in rows.take(self.batch) {
             s.fenced(Quantise { from: &from[..depth], to });
         }
-        Self { numbers: room, stride, batch: self.batch }
+        Self { numbers: room, stride, ..self }
     }
 }

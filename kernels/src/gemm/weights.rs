@@ -2,6 +2,7 @@
 //!
 //! Each way has kernels of its own: a tile that looked would keep its sums in memory.
 
+use crate::matrix_unit::{MatrixUnit, NoUnit};
 use crate::pack::Format;
 use crate::simd::Simd;
 
@@ -13,6 +14,16 @@ pub(crate) trait Written: Copy {
     const IN_A_WORD: usize;
     /// Whether they are bytes, and rows are made into such before they are multiplied.
     const BYTES: bool = false;
+    /// Whether they are parts in tiles, and rows are made into such before a matrix unit multiplies them.
+    const IN_TILES: bool = false;
+    /// What multiplies tiles.
+    type Unit: MatrixUnit;
+
+    /// That, of formats in tiles.
+    #[inline(always)]
+    fn unit(self) -> Option<Self::Unit> {
+        None
+    }
 
     /// The weights of one k in a vector of words, those of an `ODD` k or of an even one.
     fn weights<S: Simd, const ODD: bool>(self, s: S, words: S::V) -> S::V;
@@ -37,6 +48,7 @@ pub(crate) struct F32;
 impl Written for F32 {
     const FORMAT: Format = Format::F32;
     const IN_A_WORD: usize = 1;
+    type Unit = NoUnit;
 
     #[inline(always)]
     fn weights<S: Simd, const ODD: bool>(self, _: S, words: S::V) -> S::V {
@@ -51,6 +63,7 @@ pub(crate) struct Bf16;
 impl Written for Bf16 {
     const FORMAT: Format = Format::Bf16;
     const IN_A_WORD: usize = 2;
+    type Unit = NoUnit;
 
     #[inline(always)]
     fn weights<S: Simd, const ODD: bool>(self, s: S, words: S::V) -> S::V {
@@ -66,10 +79,36 @@ impl Written for Int8 {
     const FORMAT: Format = Format::Int8;
     const IN_A_WORD: usize = 4;
     const BYTES: bool = true;
+    type Unit = NoUnit;
 
     #[inline(always)]
     fn weights<S: Simd, const ODD: bool>(self, _: S, _: S::V) -> S::V {
         unreachable!("bytes are multiplied four at once");
+    }
+}
+
+/// A word is a part of two, in tiles of a matrix unit.
+#[cfg_attr(
+    any(test, not(target_arch = "x86_64")),
+    allow(dead_code, reason = "the only unit is AMX, of x86-64, which unit tests leave out")
+)]
+#[derive(Clone, Copy)]
+pub(crate) struct Split<U>(pub(crate) U);
+
+impl<U: MatrixUnit> Written for Split<U> {
+    const FORMAT: Format = Format::Split;
+    const IN_A_WORD: usize = 2;
+    const IN_TILES: bool = true;
+    type Unit = U;
+
+    #[inline(always)]
+    fn unit(self) -> Option<U> {
+        Some(self.0)
+    }
+
+    #[inline(always)]
+    fn weights<S: Simd, const ODD: bool>(self, _: S, _: S::V) -> S::V {
+        unreachable!("tiles are multiplied as they are");
     }
 }
 

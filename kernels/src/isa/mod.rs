@@ -100,6 +100,8 @@ impl Isa {
             #[cfg(all(not(test), target_arch = "x86_64"))]
             Self::Avx2 => x86_64::avx2::detected().then_some(&x86_64::avx2::KERNELS),
             #[cfg(all(not(test), target_arch = "x86_64"))]
+            Self::Avx512 if x86_64::amx::detected() => Some(&x86_64::amx::KERNELS),
+            #[cfg(all(not(test), target_arch = "x86_64"))]
             Self::Avx512 if x86_64::avx512::vnni::detected() => {
                 Some(&x86_64::avx512::vnni::KERNELS)
             }
@@ -127,6 +129,26 @@ impl Isa {
             (Self::Avx512, true) => Some(&x86_64::avx512::vnni::KERNELS),
             #[cfg(all(not(test), target_arch = "x86_64"))]
             (Self::Avx2, false) => Some(&x86_64::avx2::KERNELS),
+            #[cfg(all(not(test), target_arch = "x86_64"))]
+            (Self::Avx512, false) => Some(&x86_64::avx512::KERNELS),
+            _ => None,
+        }
+    }
+}
+
+impl Isa {
+    /// The kernels of this level with a matrix unit, or without whatever else only some CPUs of the level have:
+    /// for tests, on whatever CPU. [`kernels`](Self::kernels) finds out.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has the level, and the unit if it is asked for; or something else does these instructions.
+    #[doc(hidden)]
+    #[must_use]
+    pub unsafe fn kernels_with_matrix_unit(self, unit: bool) -> Option<&'static Kernels> {
+        match (self, unit) {
+            #[cfg(all(not(test), target_arch = "x86_64"))]
+            (Self::Avx512, true) => Some(&x86_64::amx::KERNELS),
             #[cfg(all(not(test), target_arch = "x86_64"))]
             (Self::Avx512, false) => Some(&x86_64::avx512::KERNELS),
             _ => None,

@@ -1,19 +1,24 @@
-//! How weights are written down, in words of 32 bits: one f32, two bf16 or four bytes.
+//! How weights are written down, in words of 32 bits: one f32, two bf16, four bytes, or two parts of one.
 //!
 //! ```text
 //! f32   [weight of k]
 //! bf16  [bits 0 to 15: weight of k][bits 16 to 31: weight of k + 1]
 //! int8  [bits 0 to 7: weight of k] ... [bits 24 to 31: weight of k + 3],
 //!       behind all of them [scale][-128 times the sum of all bytes, an integer]
+//! split a panel is tiles [32 k][part][vector][pair of k][lane] of words as bf16's
 //! ```
 //!
 //! A bf16 is the upper half of an f32. So one shift, or one mask, makes the f32 that a product needs,
 //! and sums of bf16 weights are those of the same numbers in f32, to the bit.
 //!
+//! Three parts are a weight of f32, unrounded ([`split`](crate::split)): what a matrix unit reads.
+//!
 //! A byte is as many parts of 127 as its output's largest weight has ([`quantise`](crate::quantise)).
 
 use crate::buffer::AlignedBuffer;
+use crate::matrix_unit::{DEPTH, OUTPUTS, PARTS, WORDS};
 use crate::quantise::{SHIFT, Scale, magnitude};
+use crate::split;
 
 /// How the weights of a packed matrix are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub(crate) enum Format {
     Bf16,
     /// As signed bytes, four in a word, then their scale, then what sums of shifted bytes start from.
     Int8,
+    /// As the sum of three bf16, in tiles.
+    Split,
 }
 
 /// The most products of bytes whose sum is sure to be an integer of 32 bits.
@@ -38,21 +45,39 @@ impl Format {
         }
     }
 
+    /// This one, if vectors multiply it, or else f32.
+    pub(super) const fn of_vectors(self) -> Self {
+        match self {
+            Self::Split => Self::F32,
+            _ => self,
+        }
+    }
+
+    /// This one, if these weights can be so written, or else f32.
+    pub(super) fn of_weights(self, weights: &[f32]) -> Self {
+        match self {
+            Self::Split if weights.iter().any(|weight| !weight.is_finite()) => Self::F32,
+            _ => self,
+        }
+    }
+
     /// The bytes of a weight, without what an output has beside.
     pub(crate) const fn bytes_of_weight(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::Bf16 => 2,
             Self::Int8 => 1,
+            Self::Split => 6,
         }
     }
 
-    /// Which word holds a weight.
+    /// Which word holds a weight; of parts, the first.
     pub(crate) const fn word(self, k: usize) -> usize {
         match self {
             Self::F32 => k,
             Self::Bf16 => k / 2,
             Self::Int8 => k / 4,
+            Self::Split => k / DEPTH * WORDS_OF_BLOCK,
         }
     }
 
@@ -62,6 +87,7 @@ impl Format {
             Self::F32 => depth,
             Self::Bf16 => depth.div_ceil(2),
             Self::Int8 => depth.div_ceil(4) + 2,
+            Self::Split => depth.div_ceil(DEPTH) * WORDS_OF_BLOCK,
         }
     }
 
@@ -71,6 +97,7 @@ impl Format {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
+            Self::Split => "f32split",
         }
     }
 }
@@ -142,6 +169,33 @@ pub(super) fn write_int8(weights: &[f32], width: usize, words: &mut AlignedBuffe
     }
     for (to, scale) in units.iter_mut().zip(&scales) {
         *to = scale.unit;
+    }
+}
+
+/// Words of all parts of a block of k, for one output.
+const WORDS_OF_BLOCK: usize = PARTS * WORDS / OUTPUTS;
+
+/// Writes the whole of weights `[k][lane]`, of `width` lanes, in parts at the end of `words`:
+/// `[block of k][part][vector][pair of k][lane]`.
+pub(super) fn write_split(weights: &[f32], width: usize, words: &mut AlignedBuffer) {
+    let depth = weights.len() / width;
+    let to = words.grow(Format::Split.words(depth) * width);
+    let blocks = weights.chunks(DEPTH * width).zip(to.chunks_mut(WORDS_OF_BLOCK * width));
+    for (weights, to) in blocks {
+        let of = |k: usize, lane: usize| {
+            weights.get(k * width + lane).map_or([0.0; PARTS], |&weight| split::parts(weight))
+        };
+        let tile = |part: usize, vector: usize| (part * width / OUTPUTS + vector) * WORDS;
+        for lane in 0..width {
+            let (vector, place) = (lane / OUTPUTS, lane % OUTPUTS);
+            for pair in 0..DEPTH / 2 {
+                let (even, odd) = (of(2 * pair, lane), of(2 * pair + 1, lane));
+                for part in 0..PARTS {
+                    let at = tile(part, vector) + pair * OUTPUTS + place;
+                    to[at] = split::word(even[part], odd[part]);
+                }
+            }
+        }
     }
 }
 

@@ -25,13 +25,17 @@ use std::ops::Range;
 
 use crate::buffer::AlignedBuffer;
 use crate::contract::chains;
+use crate::matrix_unit;
 use crate::simd::Registers;
-use crate::tuning::{MATRIXMULTIPLY_WEIGHTS, WEIGHTS_IN_PARTS, may_be_parted};
+use crate::tune::Tune;
+use crate::tuning::{
+    INPUTS_TO_SPLIT, MATRIXMULTIPLY_WEIGHTS, STATES_TO_SPLIT, WEIGHTS_IN_PARTS, may_be_parted,
+};
 
 use blocks::{BLOCK, copy_flushed, pack_block};
 pub(crate) use format::Format;
 pub use format::{from_bf16, to_bf16};
-use format::{write_bf16, write_int8};
+use format::{write_bf16, write_int8, write_split};
 pub(crate) use layout::{Columns, MOST_VECTORS, PanelLayout, plain_panels};
 
 /// A matrix and its bias in the order in which one level's kernels read them.
@@ -61,6 +65,23 @@ impl Packing {
     /// The same, with a format in which sums of so many products can be had.
     pub(crate) fn of_depth(self, depth: usize) -> Self {
         Self { format: self.format.of_depth(depth), ..self }
+    }
+
+    /// The same for a projection of so many features.
+    pub(crate) fn of_projection(self, input_size: usize) -> Self {
+        let pays = input_size >= INPUTS_TO_SPLIT;
+        Self { format: if pays { self.format } else { self.format.of_vectors() }, ..self }
+    }
+
+    /// The same for the products of states of so many features at each step.
+    pub(crate) fn of_recurrence(self, state_size: usize, tune: Tune) -> Self {
+        let pays = tune == Tune::Throughput && state_size >= STATES_TO_SPLIT;
+        Self { format: if pays { self.format } else { self.format.of_vectors() }, ..self }
+    }
+
+    /// The same for a product that vectors do.
+    pub(crate) fn of_vectors(self) -> Self {
+        Self { format: self.format.of_vectors(), ..self }
     }
 }
 
@@ -108,7 +129,9 @@ impl PackedMatrix {
             1 => PanelLayout::plain(units, packing.registers),
             gates => PanelLayout::of_gates(units, gates, packing.registers),
         };
-        Self::pack(source.gates(units, range), layout, packing.format)
+        // Of all gates: those of one layer are written down in one way.
+        let format = packing.format.of_weights(source.weights);
+        Self::pack(source.gates(units, range), layout, format)
     }
 
     /// Packs a dense layer: outputs stay in order.
@@ -119,8 +142,8 @@ impl PackedMatrix {
     fn pack(source: MatrixSource<'_>, mut layout: PanelLayout, format: Format) -> Self {
         let depth = source.depth;
         let many = depth * layout.width() >= WEIGHTS_IN_PARTS && chains(depth) == 1;
-        // Tiles of bytes take whole panels.
-        let parts = many && format != Format::Int8;
+        // Tiles of bytes and of parts take whole panels.
+        let parts = many && matches!(format, Format::F32 | Format::Bf16);
         layout.parted = parts && may_be_parted(layout.registers.accumulators, MOST_VECTORS);
         let mut weights = AlignedBuffer::with_capacity(layout.width() * format.words(depth));
         let mut bias = AlignedBuffer::zeroed(layout.width());
@@ -145,6 +168,11 @@ impl PackedMatrix {
                         let mut numbers = AlignedBuffer::with_capacity(depth * width);
                         blocks.for_each(|block| of_block(&mut numbers, block));
                         write_int8(&numbers, width, &mut weights);
+                    }
+                    Format::Split => {
+                        let mut numbers = AlignedBuffer::with_capacity(depth * width);
+                        blocks.for_each(|block| of_block(&mut numbers, block));
+                        write_split(&numbers, width, &mut weights);
                     }
                 }
             }
@@ -189,10 +217,14 @@ impl PackedMatrix {
         self.format.words(self.depth)
     }
 
-    /// The words of a row made into what it is multiplied as; none if that is itself.
+    /// The words of rows made into what they are multiplied as; none if that is themselves.
     #[inline]
-    pub(crate) fn words_of_row(&self) -> usize {
-        if self.format == Format::Int8 { self.words() } else { 0 }
+    pub(crate) fn words_of_rows(&self, rows: usize) -> usize {
+        match self.format {
+            Format::F32 | Format::Bf16 => 0,
+            Format::Int8 => rows * self.words(),
+            Format::Split => matrix_unit::words_of_rows(rows, self.depth),
+        }
     }
 
     /// The weights of one part of a panel, `[k][vector][lane]`.

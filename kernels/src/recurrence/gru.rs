@@ -111,7 +111,7 @@ pub(crate) unsafe fn gru_after<S: Simd, F: Written>(
                 time: t,
             },
         };
-        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let (weights, rows) = (cell.recurrent(), Rows::new(before, stride, batch));
         let rows = rows.as_read(s, written, weights.depth, bytes);
         let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
@@ -230,7 +230,7 @@ pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
         let (before, after) = states.next();
         let projection = &args.projection[t * batch * width..][..batch * width];
         let mut first = ResetFirst { projection, width, before, stride, update, kept };
-        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let (weights, rows) = (cell.recurrent(), Rows::new(before, stride, batch));
         let rows = rows.as_read(s, written, weights.depth, bytes);
         let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.
@@ -243,7 +243,7 @@ pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
             time: t,
         };
         let mut second = CandidateSecond { projection, width, before, update, next };
-        let (weights, rows) = (cell.candidate(), Rows { numbers: kept, stride, batch });
+        let (weights, rows) = (cell.candidate(), Rows::new(kept, stride, batch));
         let rows = rows.as_read(s, written, weights.depth, bytes);
         let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: as above.

@@ -96,7 +96,7 @@ pub(crate) unsafe fn lstm<S: Simd, F: Written>(
                 time: t,
             },
         };
-        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let (weights, rows) = (cell.recurrent(), Rows::new(before, stride, batch));
         let rows = rows.as_read(s, written, weights.depth, bytes);
         let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.

@@ -25,6 +25,7 @@ mod rows;
 mod simple;
 mod sums;
 mod sweep;
+mod tiles;
 
 pub(crate) use general::{ProductArgs, activate_vectors, general, product};
 pub(crate) use gru::{gru_after, gru_before};

@@ -6,7 +6,8 @@ use super::{RecurArgs, state_stride};
 use crate::buffer::AlignedBuffer;
 use crate::cell::{Cell, Gru, GruReset};
 use crate::contract::{chains, flushed};
-use crate::pack::{Columns, MatrixSource, Order, PackedMatrix, Packing, interleave};
+use crate::pack::{Columns, Format, MatrixSource, Order, PackedMatrix, Packing, interleave};
+use crate::tune::Tune;
 
 /// What the previous hidden state is multiplied by.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +83,7 @@ impl PackedCell {
     /// # Panics
     ///
     /// If a length does not fit, or the cell has no use for peepholes or a projection.
-    pub(crate) fn new(source: &CellSource<'_>, packing: Packing) -> Self {
+    pub(crate) fn new(source: &CellSource<'_>, packing: Packing, tune: Tune) -> Self {
         let (gates, hidden_size) = (source.kind.gates().len(), source.hidden_size);
         let rows = gates * hidden_size;
         assert_eq!(source.input_weights.len(), rows * source.input_size, "input weights");
@@ -118,15 +119,25 @@ impl PackedCell {
         let packing = packing.of_depth(source.input_size.max(hidden_size).max(state_size));
         let output = source.projection.map(|weights| {
             let matrix = MatrixSource { weights, bias: None, depth: hidden_size };
-            Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, packing))
+            Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, packing.of_vectors()))
         });
         Self {
             kind: source.kind,
             hidden_size,
             state_size,
             chains: chains(state_size),
-            projection: PackedMatrix::from_gates(matrix, hidden_size, 0..gates, packing),
-            recurrent: Recurrent::new(source, state_size, after, packing),
+            projection: PackedMatrix::from_gates(
+                matrix,
+                hidden_size,
+                0..gates,
+                packing.of_projection(source.input_size),
+            ),
+            recurrent: Recurrent::new(
+                source,
+                state_size,
+                after,
+                packing.of_recurrence(state_size, tune),
+            ),
             peepholes,
             output,
         }
@@ -164,6 +175,27 @@ impl PackedCell {
             Recurrent::Matrix(matrix) => matrix,
             Recurrent::Parted(parts) => &parts[0],
             Recurrent::Diagonal { .. } => unreachable!("a diagonal is no matrix"),
+        }
+    }
+
+    /// The bytes of a weight of the projection, and of one of the recurrence.
+    #[must_use]
+    pub fn bytes_of_weights(&self) -> [usize; 2] {
+        [self.projection.format, self.recurrent_format()].map(Format::bytes_of_weight)
+    }
+
+    /// Whether a matrix unit does the products of the projection, and those of the recurrence.
+    #[must_use]
+    pub fn by_matrix_unit(&self) -> [bool; 2] {
+        [self.projection.format, self.recurrent_format()].map(|format| format == Format::Split)
+    }
+
+    /// How the products of a step are written down, if they are of a matrix; or else those of the input.
+    pub(crate) fn recurrent_format(&self) -> Format {
+        match &self.recurrent {
+            Recurrent::Matrix(matrix) => matrix.format,
+            Recurrent::Parted(parts) => parts[0].format,
+            Recurrent::Diagonal { .. } => self.projection.format,
         }
     }
 
@@ -254,7 +286,7 @@ impl PackedCell {
     #[must_use]
     #[inline]
     pub fn projection_scratch_len(&self, rows: usize) -> usize {
-        rows * self.projection.words_of_row()
+        self.projection.words_of_rows(rows)
     }
 
     /// Numbers of scratch that a recurrence over `batch` rows needs.
@@ -268,12 +300,12 @@ impl PackedCell {
             (false, _) => hidden + units + self.projection_width() + self.projected_width(),
         };
         let recurrent = match &self.recurrent {
-            Recurrent::Matrix(matrix) => matrix.words_of_row(),
-            Recurrent::Parted(parts) => parts[0].words_of_row(),
+            Recurrent::Matrix(matrix) => matrix.words_of_rows(batch),
+            Recurrent::Parted(parts) => parts[0].words_of_rows(batch),
             Recurrent::Diagonal { .. } => 0,
         };
-        let output = self.output.as_ref().map_or(0, |output| output.words_of_row());
-        batch * (row + recurrent.max(output))
+        let output = self.output.as_ref().map_or(0, |output| output.words_of_rows(batch));
+        batch * row + recurrent.max(output)
     }
 
     /// Numbers in a row of what h is projected to, padding included; 0 if it is not.

@@ -49,7 +49,7 @@ pub(super) unsafe fn rows_together<
     let parts = if parted && batch > max_rows(S::ACCUMULATORS, VECTORS) { 2 } else { 1 };
     let vectors = BLOCKS * VECTORS / parts;
     let mut next = next(&product, visit);
-    let mut rows = SomeRows::<S, BLOCKS, VECTORS>::new();
+    let mut rows = SomeRows::<S, BLOCKS, VECTORS, MOST_ROWS>::new();
     let mut place = Place { row: 0, block: product.first_block::<S>(visit.first_panel) };
     while place.row < batch {
         rows.count = tile_height::<S>(batch - place.row, vectors);
@@ -92,11 +92,11 @@ fn next<F>(product: &Product<'_, F>, visit: Visit) -> *const f32 {
     visit.next.filter(|_| pays).map_or(std::ptr::null(), |panel| weights.start_of_panel(panel))
 }
 
-/// The sums of a tile of rows.
-struct SomeRows<S: Simd, const BLOCKS: usize, const VECTORS: usize> {
-    count: usize,
+/// The sums of a tile of rows, `MOST` at most.
+pub(super) struct SomeRows<S: Simd, const BLOCKS: usize, const VECTORS: usize, const MOST: usize> {
+    pub(super) count: usize,
     /// `[row][block][vector]`, of which those of `count` rows are in use.
-    sums: [MaybeUninit<[[S::V; VECTORS]; BLOCKS]>; MOST_ROWS],
+    sums: [MaybeUninit<[[S::V; VECTORS]; BLOCKS]>; MOST],
 }
 
 /// A tile of rows, and the panels that it is multiplied by.
@@ -111,15 +111,17 @@ struct Factors<'p, F> {
     vector: usize,
 }
 
-impl<S: Simd, const BLOCKS: usize, const VECTORS: usize> SomeRows<S, BLOCKS, VECTORS> {
+impl<S: Simd, const BLOCKS: usize, const VECTORS: usize, const MOST: usize>
+    SomeRows<S, BLOCKS, VECTORS, MOST>
+{
     #[inline(always)]
-    fn new() -> Self {
-        Self { count: 0, sums: [const { MaybeUninit::uninit() }; MOST_ROWS] }
+    pub(super) fn new() -> Self {
+        Self { count: 0, sums: [const { MaybeUninit::uninit() }; MOST] }
     }
 
     /// Where the sums of a row are.
     #[inline(always)]
-    fn of(&mut self, row: usize) -> *mut S::V {
+    pub(super) fn of(&mut self, row: usize) -> *mut S::V {
         self.sums.as_mut_ptr().wrapping_add(row).cast()
     }
 
@@ -129,7 +131,7 @@ impl<S: Simd, const BLOCKS: usize, const VECTORS: usize> SomeRows<S, BLOCKS, VEC
     ///
     /// `tile` accepts so many rows and the panels from this place on.
     #[inline(always)]
-    unsafe fn start<T: Tile<S, VECTORS>>(&mut self, s: S, tile: &mut T, first: Place) {
+    pub(super) unsafe fn start<T: Tile<S, VECTORS>>(&mut self, s: S, tile: &mut T, first: Place) {
         for row in 0..self.count {
             let places = places_of::<S, T, BLOCKS, VECTORS>(first, row);
             let mut start = [[s.splat(0.0); VECTORS]; BLOCKS];
@@ -193,7 +195,7 @@ impl<S: Simd, const BLOCKS: usize, const VECTORS: usize> SomeRows<S, BLOCKS, VEC
     ///
     /// As [`start`](Self::start); the sums are there.
     #[inline(always)]
-    unsafe fn finish<T: Tile<S, VECTORS>>(&mut self, s: S, tile: &mut T, first: Place) {
+    pub(super) unsafe fn finish<T: Tile<S, VECTORS>>(&mut self, s: S, tile: &mut T, first: Place) {
         let mut row = 0;
         while row < self.count {
             let left = self.count - row;

@@ -139,7 +139,7 @@ unsafe fn simple<S: Simd, F: Written, A: Function>(
             },
             function: std::marker::PhantomData::<A>,
         };
-        let (weights, rows) = (cell.recurrent(), Rows { numbers: before, stride, batch });
+        let (weights, rows) = (cell.recurrent(), Rows::new(before, stride, batch));
         let rows = rows.as_read(s, written, weights.depth, bytes);
         let product = Product { written, weights, chains: cell.chains, rows, step: t };
         // SAFETY: passed on; `check` found the rows, and the tile covers every row and panel.

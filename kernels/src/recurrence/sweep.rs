@@ -17,11 +17,13 @@
 //!    ([`Simd::fenced`]), which has all registers for itself.
 //! 5. Of bytes a row alone is a tile of rows as well where a product is so many instructions that there is
 //!    no latency to hide.
+//! 6. Weights in tiles are multiplied by a matrix unit ([`tiles`](super::tiles)).
 
 use std::ops::Range;
 
 use super::rows::rows_together;
 use super::sums::{Terms, sums};
+use super::tiles::rows_by_unit;
 use super::{Place, Tile};
 use crate::gemm::rows::Rows;
 use crate::gemm::tile::Ahead;
@@ -102,6 +104,13 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
     debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
     debug_assert_eq!(product.weights.format, F::FORMAT, "written down in another way");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
+    if const { F::IN_TILES }
+        && let Some(unit) = product.written.unit()
+    {
+        // SAFETY: passed on.
+        unsafe { rows_by_unit::<S, F, T, VECTORS>(s, product, unit, panels, tile) };
+        return;
+    }
     let mut walk = Walk { product, panels, tile };
     if const { F::BYTES && !S::BYTES_ARE_SHIFTED } {
         while !walk.panels.is_empty() {

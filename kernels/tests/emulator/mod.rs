@@ -1,7 +1,9 @@
-//! VNNI on CPUs without: instructions that they do not know are done in software, where they stand.
+//! VNNI and AMX on CPUs without: instructions that they do not know are done in software, where they stand.
 //!
 //! Linux hands the registers of a thread that met such an instruction to a handler of `SIGILL`, and takes
 //! them back when it returns. They lie as `XSAVE` writes them; CPUID leaf 13 says where what is.
+
+mod tiles;
 
 use std::arch::x86_64::{__cpuid_count, CpuidResult};
 use std::ffi::c_void;
@@ -19,7 +21,7 @@ pub(crate) fn instructions_done() -> usize {
     DONE.load(Ordering::Relaxed)
 }
 
-/// Does VNNI's instructions from now on, if the CPU does not.
+/// Does these instructions from now on, if the CPU does not.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -83,11 +85,13 @@ impl Thread<'_> {
         // SAFETY: the instruction is there, and behind it the rest of a kernel.
         let code = unsafe { std::slice::from_raw_parts(at as *const u8, LONGEST) };
         let instruction = Decoder::with_ip(64, code, at, DecoderOptions::NONE).decode();
-        if instruction.mnemonic() != Mnemonic::Vpdpbusd || instruction.has_op_mask() {
+        if instruction.mnemonic() == Mnemonic::Vpdpbusd && !instruction.has_op_mask() {
+            // SAFETY: its operands are what it says.
+            unsafe { self.dot_bytes(&instruction) };
+        // SAFETY: likewise.
+        } else if !unsafe { tiles::step(&instruction, |register| self.general(register)) } {
             return false;
         }
-        // SAFETY: its operands are what it says.
-        unsafe { self.dot_bytes(&instruction) };
         self.general[libc::REG_RIP as usize] = instruction.next_ip().cast_signed();
         true
     }

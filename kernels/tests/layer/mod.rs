@@ -2,12 +2,13 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod checks;
 mod random;
 mod truth;
 
 use ritornello_kernels::{
     Activation, AlignedBuffer, Cell, CellSource, GruReset, Isa, Kernels, PackedCell, Precision,
-    RecurArgs, RecurrentSource, View, ViewMut, from_bf16, to_bf16,
+    RecurArgs, RecurrentSource, Tune, View, ViewMut, from_bf16, to_bf16,
 };
 use ritornello_reference::Recurrence;
 
@@ -43,6 +44,7 @@ impl Extras {
 pub(crate) struct Layer {
     pub(crate) kind: Cell,
     pub(crate) precision: Precision,
+    pub(crate) tune: Tune,
     pub(crate) recurrence: Recurrence,
     pub(crate) input_size: usize,
     pub(crate) hidden_size: usize,
@@ -150,6 +152,7 @@ impl Layer {
         Self {
             kind,
             precision: Precision::F32,
+            tune: Tune::Latency,
             recurrence: extras.recurrence,
             input_size,
             hidden_size,
@@ -202,7 +205,7 @@ impl Layer {
             peepholes: self.peepholes.as_deref(),
             projection: self.projection.as_deref(),
         };
-        kernels.pack_cell(&source, self.precision)
+        kernels.pack_cell(&source, self.precision, self.tune)
     }
 
     /// The same with matrices of bf16.

@@ -4,7 +4,7 @@
 
 use ritornello_kernels::{
     Cell, CellSource, Kernels, MatrixSource, PackedCell, PackedMatrix, Precision, RecurrentSource,
-    View, ViewMut,
+    Tune, View, ViewMut,
 };
 use ritornello_reference::{Dot, Rounding, affine, dot_tolerance, widen};
 
@@ -47,6 +47,11 @@ impl Product {
     pub(crate) fn in_bf16(mut self) -> Self {
         in_bf16(&mut self.weights);
         Self { precision: Precision::Bf16, ..self }
+    }
+
+    /// The same for a matrix unit.
+    pub(crate) fn in_split(self) -> Self {
+        Self { precision: Precision::F32Split, ..self }
     }
 
     /// The same for weights of bytes.
@@ -227,5 +232,5 @@ fn pack(kernels: &Kernels, kind: Cell, product: &Product, size: usize) -> Packed
         peepholes: None,
         projection: None,
     };
-    kernels.pack_cell(&source, product.precision)
+    kernels.pack_cell(&source, product.precision, Tune::Latency)
 }

@@ -1,5 +1,7 @@
 //! The terms of a floor, for one layer.
 
+use ritornello_kernels::{Kernels, PackedCell};
+
 use super::{Limit, StageFloor};
 use crate::model::{Activation, Cell, Gru, GruReset, Lstm, Port, SimpleRnn};
 use crate::plan::{Machine, RecurrentStage, Stage};
@@ -37,12 +39,25 @@ impl Cost {
 /// What the weights of recurrent layers are, and their products.
 #[derive(Clone, Copy)]
 pub(super) struct Products {
-    /// Bytes of a weight.
-    pub(super) weight: usize,
+    /// Bytes of a weight of the projection, and of the recurrence.
+    pub(super) weights: [usize; 2],
+    /// Whether a matrix unit does those of the projection, and of the recurrence.
+    by_unit: [bool; 2],
     /// Products that an instruction adds to each number of a vector.
-    pub(super) at_once: usize,
+    at_once: usize,
     /// Terms of a recurrent sum that are added in the latency of a multiply-add.
-    pub(super) terms: usize,
+    terms: usize,
+}
+
+impl Products {
+    pub(super) fn of(kernels: &Kernels, cell: &PackedCell, at_once: usize) -> Self {
+        Self {
+            weights: cell.bytes_of_weights(),
+            by_unit: cell.by_matrix_unit(),
+            at_once,
+            terms: kernels.terms_at_once(cell),
+        }
+    }
 }
 
 /// One direction of a layer over a whole sequence.
@@ -121,8 +136,8 @@ impl Walk {
         let (time, parts) = (self.time as f64, rows * units);
         let all_rows = (self.time * self.batch) as f64;
         let (operations, functions) = functions(self.kind);
-        let Products { weight, at_once, terms } = self.products;
-        let sums = |weights: usize| 2.0 * all_rows * weights as f64 / at_once as f64;
+        let Products { weights: [input_weight, recurrent_weight], by_unit, at_once, terms } =
+            self.products;
         let cells = 2.0 * all_rows * operations * self.hidden_size as f64;
         // A unit that sees only itself needs no sums, and waits for no memory.
         let products = match self.kind {
@@ -132,18 +147,26 @@ impl Walk {
         };
         let measured = *machine.calibration();
         let at_peak = |operations: f64| operations / measured.peak_gflops / parts as f64;
+        let sums = |weights: usize, by_unit: bool| {
+            let operations = 2.0 * all_rows * weights as f64;
+            match by_unit {
+                true => operations / measured.split_gflops / parts as f64,
+                false => at_peak(operations / at_once as f64),
+            }
+        };
         let terms = self.state_size.div_ceil(terms) as f64;
         let product = terms * measured.fma_latency + measured.store_to_load;
         let function = 9.0 * measured.fma_latency + measured.division_latency;
         let waiting = if units > 1 { machine.hand_over().unwrap_or(0.0) } else { 0.0 };
-        let projecting = at_peak(sums(self.input_weights));
-        let fetching = reading(machine, weight * self.input_weights.div_ceil(units))
+        let projecting = sums(self.input_weights, by_unit[0]);
+        let fetching = reading(machine, input_weight * self.input_weights.div_ceil(units))
             + reading(machine, NUMBER * self.inputs.div_ceil(parts));
         Cost {
             projection: projecting.max(fetching),
             projection_limit: if projecting >= fetching { Limit::Arithmetic } else { Limit::Bytes },
-            arithmetic: at_peak(sums(self.recurrent_weights) + cells),
-            bytes: time * reading(machine, weight * self.recurrent_weights.div_ceil(units))
+            arithmetic: sums(self.recurrent_weights, by_unit[1]) + at_peak(cells),
+            bytes: time
+                * reading(machine, recurrent_weight * self.recurrent_weights.div_ceil(units))
                 + reading(machine, NUMBER * self.outputs.div_ceil(parts)),
             latency: time * (products * product + functions * function),
             hand_overs: time * products * waiting,

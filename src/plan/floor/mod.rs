@@ -15,8 +15,10 @@
 //!     f            functions that wait for each other in a step:   lstm 2, gru 2, rnn tanh 1
 //!     p            products that do so:                            1; gru with reset before 2
 //!     w            products of an instruction for each lane:       1; of bytes with VNNI 4
-//!     a            terms of a sum that are added in L:             chains(H); of bytes with VNNI 4, without 16
-//!     F            peak of the multiply-adds                       (all of the rest is measured)
+//!     a            terms of a sum that are added in L:             chains(H); of bytes with VNNI 4, without 16;
+//!                                                              in a matrix unit 32
+//!     F            peak of the multiply-adds, or for sums of       (all of the rest is measured)
+//!                  products in a matrix unit that of theirs
 //!     R(n)         bandwidth of n bytes that are read again and again
 //!     L, D, M      latency of a multiply-add, of a division, of a number through memory
 //! ```
@@ -180,7 +182,7 @@ impl Plan {
         let workers = self.inner.threads.count().min(machine.cores()).max(1);
         let precision = self.inner.precision;
         let kernels = self.inner.kernels;
-        let (weight, at_once) = (precision.bytes_of_weight(), kernels.products_at_once(precision));
+        let at_once = kernels.products_at_once(precision);
         let mut floor = Floor { stages: Vec::new(), recurrent_bytes: 0.0 };
         for (place, stage) in self.inner.stages.iter().enumerate() {
             let steps = |value: usize| match self.inner.values[value].shape {
@@ -193,11 +195,11 @@ impl Plan {
             let rows = |value: usize| [steps(value), batch];
             let cost = match (&stage.kind, stage.inputs.first()) {
                 (StageKind::Recurrent(layer), Some(&input)) => {
-                    let terms = kernels.terms_at_once(precision, layer.state_size());
-                    let products = Products { weight, at_once, terms };
+                    let products = Products::of(kernels, &layer.cells[0], at_once);
                     let walk = Walk::new(stage, layer, rows(input), products);
                     let directions = layer.cells.len();
                     let walks = (directions * steps(input)) as f64;
+                    let [_, weight] = products.weights;
                     floor.recurrent_bytes += walks * (weight * walk.recurrent_weights) as f64;
                     let layers = layers_at_once(&self.inner.stages, place).min(steps(input));
                     walk.shared(machine, directions, layers, workers)

@@ -16,7 +16,7 @@ impl Avx512<false> {
     /// Safe to call only where the features are enabled, which is what makes it a proof.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(())
     }
 }

@@ -120,7 +120,7 @@ impl Step<'_> {
         self.kernels.product(&mut ProductArgs {
             weights,
             chains: self.cell.chains,
-            rows: Rows { numbers, stride: self.cell.hidden_stride(), batch: self.batch },
+            rows: Rows::new(numbers, self.cell.hidden_stride(), self.batch),
             width: self.width(),
             gates: self.gates,
             vectors: self.cell.kind.gates().len(),
@@ -136,7 +136,7 @@ impl Step<'_> {
         self.kernels.product(&mut ProductArgs {
             weights: output,
             chains: chains(self.cell.hidden_size),
-            rows: Rows { numbers: units, stride: self.cell.cell_stride(), batch: self.batch },
+            rows: Rows::new(units, self.cell.cell_stride(), self.batch),
             width: output.width(),
             gates: projected,
             vectors: 1,

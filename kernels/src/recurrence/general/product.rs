@@ -37,7 +37,7 @@ impl ProductArgs<'_> {
         assert_eq!(self.gates.len(), batch * width, "rows of gates");
         assert!(self.rows.stride >= self.weights.depth, "the stride of a product's rows");
         assert_eq!(self.rows.numbers.len(), batch * self.rows.stride, "rows of a product");
-        let scratch = batch * self.weights.words_of_row();
+        let scratch = self.weights.words_of_rows(batch);
         assert!(self.scratch.len() >= scratch, "scratch of a product");
     }
 }

@@ -1,0 +1,231 @@
+//! Products by a matrix unit at f32 accuracy. Where the CPU has no such unit, it is emulated.
+
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+mod emulator;
+mod layer;
+mod product;
+
+use layer::checks::{check_cut, check_rows, check_steps};
+use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
+use product::{Product, Projection, check_dots};
+use ritornello_kernels::{Isa, Kernels, Precision, Tune, View, ViewMut};
+
+/// AVX-512 without a matrix unit, and with one, if this CPU has the level.
+fn pair() -> Option<[&'static Kernels; 2]> {
+    emulator::install();
+    if let Err(absent) = Isa::Avx512.kernels() {
+        eprintln!("not run: {absent}");
+        return None;
+    }
+    // SAFETY: the CPU has the level, and a matrix unit or it is emulated.
+    let of = |unit| unsafe { Isa::Avx512.kernels_with_matrix_unit(unit) };
+    Some([of(false)?, of(true)?])
+}
+
+/// Does something with the unit, which is used: by the CPU itself, or instructions are done for it.
+fn with_unit(what: &str, work: impl FnOnce()) {
+    let before = emulator::instructions_done();
+    work();
+    let native = Isa::Avx512.kernels().is_ok_and(Kernels::has_matrix_unit);
+    // Other tests run at the same time: there are some at least.
+    assert!(native || emulator::instructions_done() > before, "{what}: no such instruction");
+}
+
+fn random(kind: ritornello_kernels::Cell, shape: [usize; 4], seed: u64) -> Layer {
+    let mut layer = Layer::random(kind, Extras::NONE, [true, true], shape, seed);
+    (layer.precision, layer.tune) = (Precision::F32Split, Tune::Throughput);
+    layer
+}
+
+/// More rows than two tiles have.
+const ROWS: usize = 35;
+
+/// As many roundings of the whole sum as the bound of `docs/numerics.md` has: a block of 32 adds 16 products to each of
+/// two sums, then both to each other and six times to the whole; what parts leave out is 8. Of these 9 the
+/// tolerance of sums has 5 of its own.
+fn terms(depth: usize) -> usize {
+    depth.min(32).div_ceil(2) + 6 * depth.div_ceil(32) + 4
+}
+
+#[test]
+fn projections_are_as_near_as_f32() {
+    let Some([_, kernels]) = pair() else { return };
+    for kind in [RNN, LSTM, GRU_AFTER] {
+        for depth in [16, 31, 32, 33, 70] {
+            for size in [1, 17, 33, 50] {
+                let product = Product::new(depth, kind.gates().len() * size, ROWS);
+                let layer = Projection::of(kernels, kind, product.in_split(), size);
+                let what = layer.what(kernels);
+                let input = View::time_major(&layer.product.input, [1, ROWS, depth]);
+                with_unit(&what, || {
+                    let whole = layer.run(kernels, input);
+                    let expected = layer.product.reference(ROWS);
+                    check_dots(&what, kernels, &layer.in_order(&whole), &expected, terms(depth));
+                    let width = layer.packed.projection_width();
+                    for rows in [0, 1, 2, 15, 16, 17, 32] {
+                        let part = bits(&layer.run(kernels, input.rows(0, rows)));
+                        assert_eq!(part, bits(&whole[..rows * width]), "{rows} rows of {what}");
+                    }
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn panels_may_be_shared() {
+    let Some([_, kernels]) = pair() else { return };
+    let layer = random(LSTM, [40, 70, 2, 3], 3);
+    let packed = layer.packed(kernels);
+    let (rows, width) = (layer.time * layer.batch, packed.projection_width());
+    let input = View::time_major(&layer.input, [layer.time, layer.batch, 40]);
+    let project = |shares: &[std::ops::Range<usize>]| {
+        let mut found = vec![0.0; rows * width];
+        for share in shares {
+            let output = ViewMut::time_major(&mut found, [layer.time, layer.batch, width]);
+            let scratch = &mut vec![f32::NAN; packed.projection_scratch_len(rows)];
+            kernels.project_panels(&packed, share.clone(), input, output, scratch);
+        }
+        bits(&found)
+    };
+    let panels = packed.panels();
+    assert_eq!(project(&[0..2, 2..panels]), project(&[0..panels, panels..panels]));
+}
+
+#[test]
+fn layers_are_right_and_their_rows_by_themselves() {
+    let Some([_, kernels]) = pair() else { return };
+    for (seed, kind) in (1..).zip([RNN, LSTM, GRU_AFTER, GRU_BEFORE]) {
+        for shape in [[40, 65, 2, 3], [33, 70, 2, 1], [64, 96, 1, 18]] {
+            let layer = random(kind, shape, seed);
+            let what = format!("{kind:?} {shape:?}");
+            let name = kernels.cell_name(&layer.packed(kernels));
+            assert!(name.starts_with("recurrence-") && name.contains("-f32split-"), "{name}");
+            with_unit(&what, || {
+                let judge =
+                    |checked: Result<(), _>| checked.unwrap_or_else(|e| panic!("{what}: {e}"));
+                judge(check_steps(&layer, kernels));
+                judge(check_rows(&layer, kernels));
+                judge(check_cut(&layer, kernels, 1));
+            });
+        }
+    }
+}
+
+/// With latency as the aim, or few states, steps are those of f32.
+#[test]
+fn steps_are_split_for_throughput_alone() {
+    let Some([plain, kernels]) = pair() else { return };
+    for (tune, size) in [(Tune::Latency, 70), (Tune::Throughput, 64)] {
+        let layer = Layer { tune, ..random(LSTM, [40, size, 2, 3], 5) };
+        let name = kernels.cell_name(&layer.packed(kernels));
+        let (projection, recurrence) = name.split_once(", ").expect("two kernels");
+        assert!(projection.starts_with("projection-f32split-avx512amx-16x64"), "{name}");
+        assert!(recurrence.starts_with("recurrence-lstm-f32-avx512-"), "{name}");
+        let name = plain.cell_name(&layer.packed(plain));
+        assert!(name.starts_with("recurrence-lstm-f32-avx512-"), "{name}");
+        check_rows(&layer, kernels).unwrap_or_else(|e| panic!("{tune} {size}: {e}"));
+    }
+    let layer = random(LSTM, [15, 70, 2, 3], 5);
+    let name = kernels.cell_name(&layer.packed(kernels));
+    assert!(name.starts_with("projection-f32-avx512-"), "{name}");
+    assert!(!plain.has_matrix_unit() && kernels.has_matrix_unit());
+    let costs = |layer: &Layer, kernels: &Kernels| {
+        let packed = layer.packed(kernels);
+        let terms = kernels.terms_at_once(&packed);
+        (packed.bytes_of_weights(), packed.by_matrix_unit(), terms)
+    };
+    let layer = random(LSTM, [40, 70, 2, 3], 5);
+    assert_eq!(costs(&layer, kernels), ([6, 6], [true, true], 32));
+    assert_eq!(costs(&layer, plain), ([4, 4], [false, false], 1));
+    let layer = Layer { tune: Tune::Latency, ..layer };
+    assert_eq!(costs(&layer, kernels), ([6, 4], [true, false], 1));
+}
+
+/// A row that is not finite is what it is in f32, and changes no other.
+#[test]
+fn rows_that_are_not_finite_are_those_of_f32() {
+    let Some([plain, kernels]) = pair() else { return };
+    let (depth, size, rows) = (40, 20, 19);
+    let clean = Product::new(depth, 4 * size, rows);
+    let project = |kernels, product| {
+        let layer = Projection::of(kernels, LSTM, product, size);
+        let input = View::time_major(&layer.product.input, [1, rows, depth]);
+        let found = layer.run(kernels, input);
+        let width = layer.packed.projection_width();
+        found.chunks(width).map(|row| layer.in_order(row)).collect::<Vec<_>>()
+    };
+    let expected = project(kernels, clean.in_split());
+    for number in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        let odd = || {
+            let mut product = Product::new(depth, 4 * size, rows);
+            product.input[17 * depth + 3] = number;
+            product
+        };
+        let found = project(kernels, odd().in_split());
+        let in_f32 = project(plain, odd());
+        for row in 0..rows {
+            let expected = if row == 17 { &in_f32[row] } else { &expected[row] };
+            let same =
+                |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+            assert!(found[row].iter().zip(expected).all(same), "{number}: row {row}");
+        }
+    }
+}
+
+#[test]
+fn states_that_are_not_finite_are_those_of_f32() {
+    let Some([plain, kernels]) = pair() else { return };
+    for kind in [RNN, LSTM, GRU_AFTER, GRU_BEFORE] {
+        // An input of zeros: the projection is the bias, in f32 as well.
+        let mut layer = random(kind, [40, 70, 1, 3], 9);
+        layer.input.fill(0.0);
+        layer.hidden[70 + 5] = f32::INFINITY;
+        let found = layer.row(1).run(kernels);
+        assert_eq!(layer.run(kernels).output[70..140], found.output, "{kind:?}");
+        let expected = Layer { precision: Precision::F32, ..layer.row(1) }.run(plain);
+        assert_eq!(found.bits(), expected.bits(), "{kind:?}");
+    }
+}
+
+/// Weights that have no parts are left as they are.
+#[test]
+fn weights_that_are_not_finite_are_those_of_f32() {
+    let Some([plain, kernels]) = pair() else { return };
+    // The last gate of a GRU that resets first is a matrix of its own.
+    for kind in [LSTM, GRU_BEFORE] {
+        let mut layer = random(kind, [40, 70, 2, 3], 11);
+        *layer.input_weights.last_mut().expect("weights") = f32::INFINITY;
+        *layer.recurrent_weights.last_mut().expect("weights") = f32::NEG_INFINITY;
+        let expected = Layer { precision: Precision::F32, ..layer.clone() }.run(plain);
+        let name = kernels.cell_name(&layer.packed(kernels));
+        assert!(!name.contains("split"), "{name}");
+        assert_eq!(layer.run(kernels).bits(), expected.bits(), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_unit_can_be_measured() {
+    let Some([plain, kernels]) = pair() else { return };
+    assert_eq!(plain.calibrate().split_gflops, 0.0);
+    let found = kernels.calibrate().split_gflops;
+    assert!(found.is_finite() && found > 0.0, "{found}");
+}
+
+/// Cut, not rounded: a number near the largest has parts, and its products are finite.
+#[test]
+fn the_largest_and_smallest_numbers_have_parts() {
+    let Some([_, kernels]) = pair() else { return };
+    for scale in [f32::MAX, 1e30, 1e-30, 0.0] {
+        let (depth, size, rows) = (32, 3, 2);
+        let mut product = Product::new(depth, 4 * size, rows).in_split();
+        product.input.iter_mut().for_each(|x| *x *= scale / 2.0);
+        product.weights.iter_mut().for_each(|x| *x /= 64.0);
+        let layer = Projection::of(kernels, LSTM, product, size);
+        let input = View::time_major(&layer.product.input, [1, rows, depth]);
+        let found = layer.in_order(&layer.run(kernels, input));
+        let what = format!("{scale:e}: {}", layer.what(kernels));
+        check_dots(&what, kernels, &found, &layer.product.reference(rows), terms(depth));
+    }
+}
