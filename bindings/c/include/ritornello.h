@@ -44,7 +44,7 @@
 #define RIT_ANY_TIME SIZE_MAX
 
 /** Defaults of #rit_plan_options. */
-#define RIT_PLAN_OPTIONS_INIT { sizeof(rit_plan_options), 0, NULL, NULL }
+#define RIT_PLAN_OPTIONS_INIT { sizeof(rit_plan_options), 0, NULL, NULL, NULL }
 /** What rit_plan_describe() fills in. */
 #define RIT_PLAN_INFO_INIT { sizeof(rit_plan_info), 0, 0, 0, 0, 0, NULL, NULL, NULL, RIT_BATCH_TIME }
 /** What rit_plan_input() and rit_plan_output() fill in. */
@@ -199,10 +199,16 @@ typedef struct {
      */
     const char *isa;
     /**
-     * What the arithmetic may be: "f32", "bf16" for weights in half the memory, or "int8" for those of
-     * recurrent layers in a quarter, multiplied by inputs and states of 8 bits. Null: "f32".
+     * What the arithmetic may be: "f32", "f32-split", as exact, for a matrix unit where there is one, "bf16" for
+     * weights in half the memory, or "int8" for those of recurrent layers in a quarter, multiplied by inputs
+     * and states of 8 bits. Null: "f32".
      */
     const char *precision;
+    /**
+     * What kernels are chosen for, where the precision leaves a choice, as "f32-split" does: "latency" or
+     * "throughput". Null: "latency".
+     */
+    const char *tune;
 } rit_plan_options;
 
 /**
@@ -239,7 +245,7 @@ typedef struct {
      */
     const char *isa;
     /**
-     * What the arithmetic is: "f32", "bf16" or "int8".
+     * What the arithmetic is: "f32", "f32-split", "bf16" or "int8".
      */
     const char *precision;
     /**
@@ -471,7 +477,7 @@ void rit_model_free(rit_model *model);
  * @param options  how it is to be run, or null for the defaults
  * @param plan  gets the plan, which rit_plan_free() frees; null unless the call succeeds
  * @return #RIT_OK; #RIT_UNSUPPORTED if the CPU lacks the level, or the system gives no threads;
- *     #RIT_INVALID_ARGUMENT, also for an unknown level or precision
+ *     #RIT_INVALID_ARGUMENT, also for an unknown level, precision or aim
  *
  * Real time: not to be called.
  */

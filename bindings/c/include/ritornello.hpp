@@ -93,6 +93,7 @@ struct Options {
     std::size_t threads = 0;
     std::string isa = {};
     std::string precision = {};
+    std::string tune = {};
 };
 
 /** A model, ready for this machine. Threads may share one. */
@@ -103,6 +104,7 @@ public:
         given.threads = options.threads;
         given.isa = options.isa.empty() ? nullptr : options.isa.c_str();
         given.precision = options.precision.empty() ? nullptr : options.precision.c_str();
+        given.tune = options.tune.empty() ? nullptr : options.tune.c_str();
         rit_plan *plan = nullptr;
         check(rit_plan_new(model.get(), &given, &plan));
         handle_.reset(plan);

@@ -21,9 +21,13 @@ pub struct Options {
     /// The level: "portable", "avx2" or "avx512". Null: the best that the CPU has, or what the
     /// environment variable RITORNELLO_ISA says.
     pub isa: *const c_char,
-    /// What the arithmetic may be: "f32", "bf16" for weights in half the memory, or "int8" for those of
-    /// recurrent layers in a quarter, multiplied by inputs and states of 8 bits. Null: "f32".
+    /// What the arithmetic may be: "f32", "f32-split", as exact, for a matrix unit where there is one, "bf16" for
+    /// weights in half the memory, or "int8" for those of recurrent layers in a quarter, multiplied by inputs
+    /// and states of 8 bits. Null: "f32".
     pub precision: *const c_char,
+    /// What kernels are chosen for, where the precision leaves a choice, as "f32-split" does: "latency" or
+    /// "throughput". Null: "latency".
+    pub tune: *const c_char,
 }
 
 impl Options {
@@ -32,6 +36,7 @@ impl Options {
         threads: 0,
         isa: std::ptr::null(),
         precision: std::ptr::null(),
+        tune: std::ptr::null(),
     };
 
     /// Reads the options that are at `pointer`; null is the default.
@@ -65,6 +70,12 @@ impl Options {
             let name = unsafe { pointer::utf8(self.precision, "the precision") }?;
             let precision = name.parse().map_err(|error| argument(format_args!("{error}")))?;
             options = options.precision(precision);
+        }
+        if !self.tune.is_null() {
+            // SAFETY: the caller promises it.
+            let name = unsafe { pointer::utf8(self.tune, "the aim (tune)") }?;
+            let tune = name.parse().map_err(|error| argument(format_args!("{error}")))?;
+            options = options.tune(tune);
         }
         if self.threads > 0 {
             let threads = Threads::new(self.threads);

@@ -94,7 +94,7 @@ pub struct PlanInfo {
     pub packed_bytes: usize,
     /// The level: "portable", "avx2" or "avx512".
     pub isa: *const c_char,
-    /// What the arithmetic is: "f32", "bf16" or "int8".
+    /// What the arithmetic is: "f32", "f32-split", "bf16" or "int8".
     pub precision: *const c_char,
     /// What was chosen for each layer, and why: several lines.
     pub explanation: *const c_char,
@@ -128,7 +128,7 @@ pub struct ValueInfo {
 /// @param options  how it is to be run, or null for the defaults
 /// @param plan  gets the plan, which rit_plan_free() frees; null unless the call succeeds
 /// @return #RIT_OK; #RIT_UNSUPPORTED if the CPU lacks the level, or the system gives no threads;
-///     #RIT_INVALID_ARGUMENT, also for an unknown level or precision
+///     #RIT_INVALID_ARGUMENT, also for an unknown level, precision or aim
 ///
 /// Real time: not to be called.
 #[unsafe(no_mangle)]

@@ -136,8 +136,13 @@ fn check(folder: &Path, model: *mut Model) {
         .map(|input| &case.iter().find(|(known, _)| *known == input.name).unwrap().1)
         .collect();
     let [batch, time] = batch_and_time(&rust, &arrays);
-    let options =
-        Options { size: size_of::<Options>(), threads: 1, isa: null(), precision: null() };
+    let options = Options {
+        size: size_of::<Options>(),
+        threads: 1,
+        isa: null(),
+        precision: null(),
+        tune: null(),
+    };
     let (mut plan, mut session) = (null_mut(), null_mut());
     // SAFETY: all pointers are to what the header asks for.
     unsafe {

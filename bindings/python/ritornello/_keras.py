@@ -26,7 +26,7 @@ def from_keras(model: Any, **options: Any) -> Model:
     mask=mask)`, and returns what that returns, as NumPy's arrays. The weights are copied: train the
     original further and this one stays as it is.
 
-    `options` are `threads`, `isa` and `precision`, as for `load`.
+    `options` are `threads`, `isa`, `precision` and `tune`, as for `load`.
 
     Raises `UnsupportedError` for a layer or an attribute that is not read, by its name.
     """

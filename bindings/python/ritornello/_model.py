@@ -31,11 +31,12 @@ class Model:
         threads: int | None = None,
         isa: str | None = None,
         precision: str | None = None,
+        tune: str | None = None,
         origin: Any = None,
     ) -> None:
         self._native = native
         self._convention = Plain() if convention is None else convention
-        self._options = {"threads": threads, "isa": isa, "precision": precision}
+        self._options = {"threads": threads, "isa": isa, "precision": precision, "tune": tune}
         self._plan = native.plan(**self._options)
         self._inputs = ends(native.inputs)
         self._outputs = ends(native.outputs)

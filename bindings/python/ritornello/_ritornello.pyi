@@ -45,7 +45,11 @@ class Model:
     @property
     def parameters(self) -> int: ...
     def plan(
-        self, threads: int | None = None, isa: str | None = None, precision: str | None = None
+        self,
+        threads: int | None = None,
+        isa: str | None = None,
+        precision: str | None = None,
+        tune: str | None = None,
     ) -> Plan: ...
 
 @final
@@ -67,6 +71,8 @@ class Plan:
     def isa(self) -> str: ...
     @property
     def precision(self) -> str: ...
+    @property
+    def tune(self) -> str: ...
     @property
     def threads(self) -> int: ...
     @property

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use ritornello::load::{self, KerasMask, Spec};
 use ritornello::model::{Element, Op, StateScope};
-use ritornello::{Array, Isa, PlanOptions, Precision, Threads};
+use ritornello::{Array, Isa, PlanOptions, Precision, Threads, Tune};
 
 use crate::arrays;
 use crate::failure::{self, raised};
@@ -133,13 +133,14 @@ impl Model {
     }
 
     /// Packs the weights for this machine.
-    #[pyo3(signature = (threads=None, isa=None, precision=None))]
+    #[pyo3(signature = (threads=None, isa=None, precision=None, tune=None))]
     fn plan(
         &self,
         py: Python<'_>,
         threads: Option<usize>,
         isa: Option<&str>,
         precision: Option<&str>,
+        tune: Option<&str>,
     ) -> PyResult<Plan> {
         let mut options = PlanOptions::default();
         if let Some(threads) = threads {
@@ -157,6 +158,12 @@ impl Model {
                     failure::Error::new_err(format!("precision: {e}"))
                 })?;
             options = options.precision(precision);
+        }
+        if let Some(name) = tune {
+            let tune: Tune = name.parse().map_err(|e: <Tune as std::str::FromStr>::Err| {
+                failure::Error::new_err(format!("tune: {e}"))
+            })?;
+            options = options.tune(tune);
         }
         Ok(py.detach(|| self.model.plan(options)).map_err(raised)?.into())
     }

@@ -245,6 +245,12 @@ impl Plan {
         self.plan.explain().precision.to_string()
     }
 
+    /// What kernels are chosen for.
+    #[getter]
+    fn tune(&self) -> String {
+        self.plan.explain().tune.to_string()
+    }
+
     /// The threads of a call.
     #[getter]
     fn threads(&self) -> usize {

@@ -186,6 +186,7 @@ def test_options_are_checked(chain, tmp_path):
         ({"threads": 0}, "number of threads"),
         ({"isa": "sse9"}, "sse9"),
         ({"precision": "f8"}, "f8"),
+        ({"tune": "speed"}, "latency, throughput"),
     ):
         with pytest.raises(ritornello.Error, match=match):
             load(**options)
@@ -216,6 +217,22 @@ def test_weights_of_bytes_are_near_and_say_so():
     assert found.explain().startswith("int8 on ")
     x[1, 3, 5] = float("inf")
     assert found(x)[0][1, 3:].isnan().all() and found(x)[0][0].isfinite().all()
+
+
+def test_a_matrix_unit_is_as_near_as_f32_and_no_bit_without():
+    torch.manual_seed(5)
+    module = nn.LSTM(33, 70, batch_first=True)
+    x = torch.randn(3, 7, 33)
+    exact = ritornello.from_torch(module)(x)[0]
+    for tune in ("latency", "throughput"):
+        found = ritornello.from_torch(module, precision="f32-split", tune=tune)
+        explained = found.explain()
+        assert explained.startswith("f32-split on ")
+        torch.testing.assert_close(found(x)[0], exact, rtol=0, atol=1e-5)
+        if "no matrix unit" in explained:
+            assert torch.equal(found(x)[0], exact)
+        else:
+            assert f"for {tune}" in explained and "f32split" in explained
 
 
 def test_a_spec_completes_weights(tmp_path):

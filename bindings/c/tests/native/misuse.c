@@ -109,7 +109,14 @@ static void options(const rit_model *model) {
     given.isa = NULL;
     given.precision = "f13";
     EXPECT(RIT_INVALID_ARGUMENT, rit_plan_new(model, &given, &plan));
-    given.precision = "f32";
+    given.precision = "f32-split";
+    given.tune = "speed";
+    EXPECT(RIT_INVALID_ARGUMENT, rit_plan_new(model, &given, &plan));
+    SAYS("latency, throughput");
+    given.tune = "throughput";
+    EXPECT(RIT_OK, rit_plan_new(model, &given, &plan));
+    rit_plan_free(plan);
+    plan = NULL;
     given.size = 0;
     EXPECT(RIT_INVALID_ARGUMENT, rit_plan_new(model, &given, &plan));
     SAYS("INIT");

@@ -24,7 +24,7 @@ def from_torch(module: Any, example: Any = None, **options: Any) -> Model:
     A module of your own is traced (`torch.fx`); recurrent modules stay whole. `example`, the
     argument of a call or a tuple of them, tells shapes that the modules do not, decides what `forward`
     asks of ranks, types and numbers of features (`if x.dim() == 3`), and is run through both to see
-    that they agree. `options` are `threads`, `isa` and `precision`, as for `load`.
+    that they agree. `options` are `threads`, `isa`, `precision` and `tune`, as for `load`.
 
     Raises `UnsupportedError` that names what is not run here: an operation, a Python loop over time,
     a module in training mode that drops out.
