@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ritornello::Precision;
+use ritornello::{Precision, Tune};
 
 use crate::grid::{Grid, Shape};
 
@@ -14,7 +14,10 @@ peers: races ritornello against other libraries, shape by shape
   --rows TEXT[,TEXT]...      only rows whose name holds one of the texts, such as 'lstm 16-32';
                              ^ is the beginning of a name, $ its end
   --rivals NAME[,NAME]...    only these, beside ritornello
-  --precision f32|bf16|int8  what weights may be (f32); those who have none such do not run
+  --precision f32|f32-split|bf16|int8
+                             what arithmetic may be (f32); those who have none such do not run,
+                             but for f32-split, which is raced against f32
+  --tune latency|throughput  what ritornello chooses kernels for (latency)
   --threads N                threads of every contestant (1)
   --budget MS                milliseconds for each contestant and row (1000)
   --record DIR               writes DIR/CPU/DATE.csv, .txt and .svg
@@ -31,6 +34,7 @@ pub(crate) struct Args {
     pub(crate) rows: Vec<String>,
     pub(crate) rivals: Option<Vec<String>>,
     pub(crate) precision: Precision,
+    pub(crate) tune: Tune,
     pub(crate) threads: usize,
     pub(crate) budget: Duration,
     pub(crate) record: Option<PathBuf>,
@@ -49,6 +53,7 @@ impl Args {
             rows: Vec::new(),
             rivals: None,
             precision: Precision::F32,
+            tune: Tune::Latency,
             threads: 1,
             budget: Duration::from_secs(1),
             record: None,
@@ -72,6 +77,9 @@ impl Args {
                 "--precision" => {
                     args.precision =
                         value.parse().map_err(|error| format!("--precision: {error}"))?;
+                }
+                "--tune" => {
+                    args.tune = value.parse().map_err(|error| format!("--tune: {error}"))?;
                 }
                 "--threads" => args.threads = number(&flag, &value)?,
                 "--budget" => {

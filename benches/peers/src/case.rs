@@ -1,6 +1,6 @@
 //! A row made concrete: weights, inputs and the right answer.
 
-use ritornello::Precision;
+use ritornello::{Precision, Tune};
 
 use crate::grid::{Shape, Signal};
 use crate::reference;
@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub(crate) shape: Shape,
     /// What contestants may make of the weights.
     pub(crate) precision: Precision,
+    /// What ritornello chooses kernels for.
+    pub(crate) tune: Tune,
     /// `[layers][directions]`
     pub(crate) layers: Vec<Vec<Weights>>,
     /// `[time, batch, input]`
@@ -61,6 +63,7 @@ impl Case {
         let mut case = Self {
             shape,
             precision: Precision::F32,
+            tune: Tune::Latency,
             layers,
             x: numbers.take(time * batch * input_size, signal),
             hidden: numbers.take(batch * hidden_size, state),
@@ -72,8 +75,16 @@ impl Case {
     }
 
     /// The same for weights of another precision; the right answer stays that of exact ones.
-    pub(crate) fn in_precision(self, precision: Precision) -> Self {
-        Self { precision, ..self }
+    pub(crate) fn in_precision(self, precision: Precision, tune: Tune) -> Self {
+        Self { precision, tune, ..self }
+    }
+
+    /// What others may make of the weights: who splits an f32 is raced against f32.
+    pub(crate) fn precision_of_rivals(&self) -> Precision {
+        match self.precision {
+            Precision::F32Split => Precision::F32,
+            other => other,
+        }
     }
 
     /// All weights in the order of `shims/peer.h`.

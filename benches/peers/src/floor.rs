@@ -49,7 +49,7 @@ impl Floor {
         let mut command = Command::new(self.cli.as_ref()?);
         command.args(["bench", "--json", "--layer", &layer, "--batch", &numbers[0]]);
         command.args(["--time", &numbers[1], "--threads", &numbers[2]]);
-        command.args(["--precision", case.precision.name()]);
+        command.args(["--precision", case.precision.name(), "--tune", case.tune.name()]);
         serde_json::from_slice(&command.output().ok()?.stdout).ok()
     }
 }

@@ -78,6 +78,7 @@ fn run(args: &Args) -> Result<(), String> {
     let scaling = scaling.map_or(String::new(), |times| format!("{times:.2} times one"));
     facts.push(("two threads multiply and add".into(), scaling));
     facts.push(("precision".into(), args.precision.to_string()));
+    facts.push(("tune".into(), args.tune.to_string()));
     facts.push(("budget".into(), format!("{} ms each", args.budget.as_millis())));
     facts.extend(present);
     let mut table = table::table(&names, &rows);
@@ -125,7 +126,7 @@ fn rows(
     let mut rows = Vec::new();
     for &shape in shapes {
         eprintln!("{shape}");
-        let case = Case::new(shape).in_precision(args.precision);
+        let case = Case::new(shape).in_precision(args.precision, args.tune);
         let files = scratch::Row::new(places, &case).map_err(|error| error.to_string())?;
         let outcomes = race::race(&mut rivals, &case, rules);
         drop(files);

@@ -83,8 +83,9 @@ pub(crate) fn race(rivals: &mut [Box<dyn Rival>], case: &Case, rules: Rules) -> 
 
 /// Builds a contestant and checks its answer twice: the second run starts where the first did.
 fn enter(rival: &mut dyn Rival, case: &Case, threads: usize) -> Result<Runner, Outcome> {
-    if !rival.precisions().contains(&case.precision) {
-        return Err(Outcome::NotOffered(format!("no {}", case.precision)));
+    let precision = case.precision_of_rivals();
+    if !rival.precisions().contains(&precision) {
+        return Err(Outcome::NotOffered(format!("no {precision}")));
     }
     let entered = guarded(|| Ok(rival.enter(case, threads))).map_err(Outcome::Failed)?;
     let mut contestant = entered.map_err(|refusal| match refusal {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use ritornello::Precision;
+use ritornello::{Precision, Tune};
 
 use crate::args::Args;
 use crate::grid::Grid;
@@ -92,6 +92,9 @@ fn stem(args: &Args) -> String {
     }
     if args.precision != Precision::F32 {
         stem += &format!("-{}", args.precision);
+    }
+    if args.tune != Tune::Latency {
+        stem += &format!("-{}", args.tune);
     }
     if args.threads > 1 {
         stem += &format!("-{}-threads", args.threads);

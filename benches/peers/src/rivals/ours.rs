@@ -51,8 +51,8 @@ impl Run {
                 if sides.len() == 2 { Direction::Bidirectional } else { Direction::Forward };
             chain = chain.recurrent(Recurrent::new(equations(shape.cell), direction, weights?)?);
         }
-        let options =
-            PlanOptions::default().precision(case.precision).threads(Threads::new(threads)?);
+        let options = PlanOptions::default().precision(case.precision).tune(case.tune);
+        let options = options.threads(Threads::new(threads)?);
         let mut session = chain.build()?.plan(options)?.session(shape.batch, shape.time)?;
         let start =
             (shape.signal == Signal::Decay).then(|| start(&mut session, case)).transpose()?;

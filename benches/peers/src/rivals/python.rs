@@ -81,7 +81,7 @@ impl Rival for Python {
             "layers": shape.layers,
             "directions": shape.directions,
             "state": shape.signal == Signal::Decay,
-            "precision": case.precision.name(),
+            "precision": case.precision_of_rivals().name(),
             "folder": self.places.scratch,
         });
         let entered = Entered { process, places: self.places.clone() };
