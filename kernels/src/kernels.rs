@@ -34,7 +34,7 @@ pub struct Kernels {
     pub(crate) f32: Products,
     pub(crate) bf16: Products,
     pub(crate) int8: Products,
-    /// Where the CPU has a matrix unit.
+    /// Where the CPU has a matrix unit: to be had by [`unit`](Self::unit).
     pub(crate) unit: Option<Unit>,
     pub(crate) activate: unsafe fn(Activation, &mut ViewMut<'_>),
     pub(crate) activate_vectors: unsafe fn(Activation, &mut [f32], [usize; 2]),
@@ -58,6 +58,10 @@ pub(crate) struct Products {
 pub(crate) struct Unit {
     /// Of weights in parts.
     pub(crate) split: Products,
+    /// Of those of bytes, with the unit for many rows.
+    pub(crate) int8: Products,
+    /// Whether the system lets this process use it: asked once, the first time that something is to be.
+    pub(crate) is_permitted: fn() -> bool,
     pub(crate) probe: unsafe fn(&mut AlignedBuffer, usize),
 }
 
@@ -205,16 +209,32 @@ impl Kernels {
         }
     }
 
-    /// Whether the CPU has a matrix unit, for [`Precision::F32Split`].
+    /// How many products of a cell's projection, and of its recurrence, a matrix unit does in the time of one of
+    /// f32 in parts ([`Calibration::split_gflops`](crate::Calibration)), which are six of bf16; 0 if it does none.
+    #[must_use]
+    pub fn unit_products(&self, cell: &PackedCell) -> [usize; 2] {
+        [cell.projection.format, cell.recurrent_format()].map(|format| match format {
+            Format::Split => 1,
+            Format::Int8 if self.has_matrix_unit() => 12,
+            _ => 0,
+        })
+    }
+
+    /// Whether there is a matrix unit for [`Precision::F32Split`] and [`Precision::Int8`]: whether the CPU has
+    /// one, and the system lets this process use it, which is asked then.
     #[must_use]
     pub fn has_matrix_unit(&self) -> bool {
-        self.unit.is_some()
+        self.unit().is_some()
+    }
+
+    pub(crate) fn unit(&self) -> Option<&Unit> {
+        self.unit.as_ref().filter(|unit| (unit.is_permitted)())
     }
 
     /// How a precision writes down the weights of recurrent layers.
     fn format(&self, precision: Precision) -> Format {
         match precision.format() {
-            Format::Split if self.unit.is_none() => Format::F32,
+            Format::Split if self.unit().is_none() => Format::F32,
             format => format,
         }
     }
@@ -357,8 +377,8 @@ impl Kernels {
         match format {
             Format::F32 => &self.f32,
             Format::Bf16 => &self.bf16,
-            Format::Int8 => &self.int8,
-            Format::Split => &self.unit.as_ref().expect("weights packed for a matrix unit").split,
+            Format::Int8 => self.unit().map_or(&self.int8, |unit| &unit.int8),
+            Format::Split => &self.unit().expect("weights packed for a matrix unit").split,
         }
     }
 
@@ -413,6 +433,7 @@ impl Kernels {
     /// A format and the level, with what the level has for it alone.
     fn of_format(&self, format: Format) -> String {
         let instructions = match format {
+            Format::Int8 if self.has_matrix_unit() => "amx",
             Format::Int8 if self.vnni => "vnni",
             Format::Split => "amx",
             _ => "",
@@ -431,6 +452,7 @@ impl Kernels {
         let Registers { lanes, accumulators } = self.registers;
         let rows = match format {
             Format::Split => matrix_unit::ROWS,
+            Format::Int8 if self.has_matrix_unit() => matrix_unit::ROWS,
             _ => max_rows(accumulators, vectors),
         };
         format!("{rows}x{}", vectors * lanes)

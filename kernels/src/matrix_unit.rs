@@ -1,5 +1,7 @@
 //! The matrix unit that some CPUs have: all that the rest of the crate knows of it.
 //!
+//! Of numbers in parts:
+//!
 //! ```text
 //! for each block of 32 k
 //!     for each two parts [a, b] of PAIRS
@@ -10,6 +12,14 @@
 //! It multiplies tiles of bf16 and adds up in f32; which rows share a tile changes no sum. A number of f32 is
 //! the sum of three bf16 ([`split`](crate::split)), so the products of parts that are not too small to count
 //! make one of f32: six of the nine, the largest first.
+//!
+//! Of bytes, whose products it adds up as integers:
+//!
+//! ```text
+//! for each block of 64 k
+//!     for each vector of 16 outputs
+//!         sums[row][vector] += rows[row][64 k] · weights[16 words][vector][4 k of 16 outputs]
+//! ```
 
 /// Rows of a tile at most.
 pub(crate) const ROWS: usize = 16;
@@ -29,7 +39,7 @@ pub(crate) fn height(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(ROWS).max(1)).max(1)
 }
 
-/// Words of a block of rows: its tiles, and for each row a word that is 0 if it is finite.
+/// Words of a block of rows: its tiles, and for each row a word that is 0 if it has parts.
 #[inline(always)]
 pub(crate) fn words_of_block(depth: usize) -> usize {
     depth.div_ceil(DEPTH) * PARTS * WORDS + ROWS
@@ -40,7 +50,7 @@ pub(crate) fn words_of_rows(rows: usize, depth: usize) -> usize {
     rows.div_ceil(height(rows)) * words_of_block(depth)
 }
 
-/// What a unit multiplies at once.
+/// What a unit multiplies at once of numbers in parts.
 #[cfg_attr(
     any(test, not(target_arch = "x86_64")),
     allow(dead_code, reason = "the only unit is AMX, of x86-64, which unit tests leave out")
@@ -57,12 +67,34 @@ pub(crate) struct Tiles {
     pub(crate) sums: *mut f32,
 }
 
+/// What a unit multiplies at once of bytes: rows of shifted ones by signed ones.
+#[cfg_attr(
+    any(test, not(target_arch = "x86_64")),
+    allow(dead_code, reason = "the only unit is AMX, of x86-64, which unit tests leave out")
+)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bytes {
+    /// The first row: words of four bytes each.
+    pub(crate) rows: *const f32,
+    /// Words from one row to the next.
+    pub(crate) apart: usize,
+    /// `[word][vector][output]`
+    pub(crate) weights: *const f32,
+    /// Words of a row, and of the weights of an output.
+    pub(crate) words: usize,
+    /// `[row][vector][output]`, without gaps: integers.
+    pub(crate) sums: *mut f32,
+}
+
 /// A value of a type that implements this proves that the CPU has the unit, and lets the process use it.
 pub(crate) trait MatrixUnit: Copy {
     /// Prepares this thread for tiles of so many rows, 1 to [`ROWS`].
     fn prepare(self, rows: usize);
 
-    /// Ends what [`prepare`](Self::prepare) began.
+    /// Prepares this thread for so many rows of so many words of bytes.
+    fn prepare_bytes(self, rows: usize, words: usize);
+
+    /// Ends what one of those began.
     fn release(self);
 
     /// Adds the products of all blocks to the sums of as many rows as the thread is prepared for and of
@@ -72,6 +104,14 @@ pub(crate) trait MatrixUnit: Copy {
     ///
     /// The thread is prepared; the pointers are valid for what [`Tiles`] says, of so many rows and vectors.
     unsafe fn multiply<const VECTORS: usize>(self, tiles: Tiles);
+
+    /// The same for bytes.
+    ///
+    /// # Safety
+    ///
+    /// The thread is prepared for bytes, and rows of so many words; the pointers are valid for what
+    /// [`Bytes`] says, of so many rows and vectors.
+    unsafe fn multiply_bytes<const VECTORS: usize>(self, bytes: Bytes);
 }
 
 /// For weights that vectors multiply: there is no value of it.
@@ -83,11 +123,19 @@ impl MatrixUnit for NoUnit {
         match self {}
     }
 
+    fn prepare_bytes(self, _: usize, _: usize) {
+        match self {}
+    }
+
     fn release(self) {
         match self {}
     }
 
     unsafe fn multiply<const VECTORS: usize>(self, _: Tiles) {
+        match self {}
+    }
+
+    unsafe fn multiply_bytes<const VECTORS: usize>(self, _: Bytes) {
         match self {}
     }
 }

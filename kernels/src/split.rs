@@ -12,6 +12,16 @@
 
 use crate::matrix_unit::PARTS;
 
+/// Numbers from which on none is split: the sums of products of smaller ones are far below the largest number, in
+/// whatever order, so that none is infinite on the way.
+const TOO_LARGE: f32 = (1_u64 << 50) as f32;
+
+/// Whether numbers of which the largest magnitude has these bits are split.
+#[inline(always)]
+pub(crate) fn has_parts(largest: u32) -> bool {
+    largest < TOO_LARGE.to_bits()
+}
+
 /// The parts of a number, each a bf16 as a number of f32. Of one that is not finite they mean nothing.
 #[inline(always)]
 pub(crate) fn parts(number: f32) -> [f32; PARTS] {

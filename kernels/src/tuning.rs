@@ -134,6 +134,11 @@ pub(crate) const INPUTS_TO_SPLIT: usize = 16;
 /// Reckoned, not measured.
 pub(crate) const STATES_TO_SPLIT: usize = 65;
 
+/// Rows from which on a matrix unit multiplies bytes, which changes no bit: it takes as long for one row as for 16.
+///
+/// Reckoned, not measured: a tile of weights takes 16 cycles, and vectors 8 for each row.
+pub(crate) const BYTES_FOR_UNIT: usize = 4;
+
 /// Weights from which on the portable level's projection is left to `matrixmultiply`.
 ///
 /// To be seen with `cargo bench --bench projection -- portable`.

@@ -10,6 +10,7 @@ use layer::checks::{check_cut, check_rows, check_steps};
 use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
 use product::{Product, Projection, check_dots};
 use ritornello_kernels::{Isa, Kernels, Precision, Tune, View, ViewMut};
+use ritornello_reference::{Rounding, dot_tolerance};
 
 /// AVX-512 without a matrix unit, and with one, if this CPU has the level.
 fn pair() -> Option<[&'static Kernels; 2]> {
@@ -25,11 +26,11 @@ fn pair() -> Option<[&'static Kernels; 2]> {
 
 /// Does something with the unit, which is used: by the CPU itself, or instructions are done for it.
 fn with_unit(what: &str, work: impl FnOnce()) {
-    let before = emulator::instructions_done();
+    let before = emulator::tiles::products_done();
     work();
     let native = Isa::Avx512.kernels().is_ok_and(Kernels::has_matrix_unit);
     // Other tests run at the same time: there are some at least.
-    assert!(native || emulator::instructions_done() > before, "{what}: no such instruction");
+    assert!(native || emulator::tiles::products_done() > before, "{what}: no such instruction");
 }
 
 fn random(kind: ritornello_kernels::Cell, shape: [usize; 4], seed: u64) -> Layer {
@@ -134,13 +135,13 @@ fn steps_are_split_for_throughput_alone() {
     let costs = |layer: &Layer, kernels: &Kernels| {
         let packed = layer.packed(kernels);
         let terms = kernels.terms_at_once(&packed);
-        (packed.bytes_of_weights(), packed.by_matrix_unit(), terms)
+        (packed.bytes_of_weights(), kernels.unit_products(&packed), terms)
     };
     let layer = random(LSTM, [40, 70, 2, 3], 5);
-    assert_eq!(costs(&layer, kernels), ([6, 6], [true, true], 32));
-    assert_eq!(costs(&layer, plain), ([4, 4], [false, false], 1));
+    assert_eq!(costs(&layer, kernels), ([6, 6], [1, 1], 32));
+    assert_eq!(costs(&layer, plain), ([4, 4], [0, 0], 1));
     let layer = Layer { tune: Tune::Latency, ..layer };
-    assert_eq!(costs(&layer, kernels), ([6, 4], [true, false], 1));
+    assert_eq!(costs(&layer, kernels), ([6, 4], [1, 0], 1));
 }
 
 /// A row that is not finite is what it is in f32, and changes no other.
@@ -213,19 +214,73 @@ fn the_unit_can_be_measured() {
     assert!(found.is_finite() && found > 0.0, "{found}");
 }
 
-/// Cut, not rounded: a number near the largest has parts, and its products are finite.
+/// A product without a bias, of which inputs and weights are so many times those of others.
+fn scaled(depth: usize, outputs: usize, rows: usize, [input, weights]: [f32; 2]) -> Product {
+    let mut product = Product::new(depth, outputs, rows);
+    product.bias.fill(0.0);
+    product.input.iter_mut().for_each(|x| *x *= input);
+    product.weights.iter_mut().for_each(|x| *x *= weights);
+    product
+}
+
+/// Down to where the unit takes numbers as zero: each of six products for each of f32, and of twelve sums for each
+/// block, may lose less than the smallest normal number.
 #[test]
-fn the_largest_and_smallest_numbers_have_parts() {
+fn small_numbers_lose_no_more_than_is_said() {
     let Some([_, kernels]) = pair() else { return };
-    for scale in [f32::MAX, 1e30, 1e-30, 0.0] {
-        let (depth, size, rows) = (32, 3, 2);
-        let mut product = Product::new(depth, 4 * size, rows).in_split();
-        product.input.iter_mut().for_each(|x| *x *= scale / 2.0);
-        product.weights.iter_mut().for_each(|x| *x /= 64.0);
+    let (size, rows) = (3, 2);
+    for depth in [32_usize, 70] {
+        let lost = (6 * depth + 12 * depth.div_ceil(32)) as f64 * f64::from(f32::MIN_POSITIVE);
+        for scales in [[1e-10, 1e-10], [1e-15, 1e-15], [1e-20, 1e-16], [1e-30, 1e-8], [1e-40, 1.0]]
+        {
+            let product = scaled(depth, 4 * size, rows, scales).in_split();
+            let layer = Projection::of(kernels, LSTM, product, size);
+            let input = View::time_major(&layer.product.input, [1, rows, depth]);
+            let found = layer.in_order(&layer.run(kernels, input));
+            for (found, dot) in found.into_iter().zip(layer.product.reference(rows)) {
+                let allowed = dot_tolerance(dot, terms(depth), Rounding::Fused) + lost;
+                let error = (f64::from(found) - dot.value).abs();
+                assert!(
+                    error <= allowed,
+                    "{scales:?}: {found:e} is off by {error:e} of {allowed:e}"
+                );
+            }
+        }
+    }
+}
+
+/// Numbers that are too large for sums in any order are not split: none is infinite where f32 is not.
+#[test]
+fn large_numbers_are_those_of_f32() {
+    let Some([plain, kernels]) = pair() else { return };
+    let (depth, size, rows) = (40, 5, 3);
+    let project = |kernels, product| {
         let layer = Projection::of(kernels, LSTM, product, size);
         let input = View::time_major(&layer.product.input, [1, rows, depth]);
-        let found = layer.in_order(&layer.run(kernels, input));
-        let what = format!("{scale:e}: {}", layer.what(kernels));
-        check_dots(&what, kernels, &found, &layer.product.reference(rows), terms(depth));
+        (kernels.cell_name(&layer.packed), bits(&layer.run(kernels, input)))
+    };
+    for (scales, split) in
+        [([1e20, 1.0], true), ([f32::MAX / 2.0, 1.0], true), ([1.0, 1e30], false)]
+    {
+        let product = || scaled(depth, 4 * size, rows, scales);
+        let (name, found) = project(kernels, product().in_split());
+        assert_eq!(name.contains("projection-f32split-"), split, "{scales:?}: {name}");
+        assert_eq!(found, project(plain, product()).1, "{scales:?}");
     }
+    // The largest that are split: no sum is infinite.
+    let product = scaled(depth, 4 * size, rows, [5e14, 5e14]).in_split();
+    let layer = Projection::of(kernels, LSTM, product, size);
+    let input = View::time_major(&layer.product.input, [1, rows, depth]);
+    let found = layer.in_order(&layer.run(kernels, input));
+    let what = layer.what(kernels);
+    check_dots(&what, kernels, &found, &layer.product.reference(rows), terms(depth));
+}
+
+/// A block of 16 rows, or the part of one, has room for all of them.
+#[test]
+fn scratch_is_of_blocks_of_rows() {
+    let Some([_, kernels]) = pair() else { return };
+    let packed = random(LSTM, [40, 70, 1, 1], 1).packed(kernels);
+    let of = |rows| packed.projection_scratch_len(rows);
+    assert_eq!([of(0), of(16), of(17), of(160)], [0, of(1), 2 * of(1), 10 * of(1)]);
 }

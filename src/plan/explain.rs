@@ -14,7 +14,8 @@ pub struct Explanation {
     pub precision: Precision,
     /// What kernels are chosen for, where the precision leaves that open.
     pub tune: Tune,
-    /// Whether the level has a matrix unit here, which [`Precision::F32Split`] asks for.
+    /// Whether there is a matrix unit for the precision: [`Precision::F32Split`] and [`Precision::Int8`] look
+    /// for one, of which the system may refuse the use.
     pub has_matrix_unit: bool,
     /// The number of threads.
     pub threads: usize,
@@ -93,7 +94,7 @@ impl fmt::Display for Explanation {
                 true => writeln!(f, "{}: for {}", self.precision, self.tune)?,
                 false => writeln!(
                     f,
-                    "{}: no matrix unit here, so everything is plain f32",
+                    "{}: no matrix unit here, or none that the system gives: everything is plain f32",
                     self.precision
                 )?,
             }

@@ -101,7 +101,9 @@ impl Sizes {
                 let chunk = chunk_numbers(batch, cell.projection_width())?;
                 let numbers = whole.min(chunk);
                 let rows = numbers / cell.projection_width().max(1);
-                let for_rows = rows.checked_mul(cell.projection_scratch_len(1))?;
+                // What one row needs, for each, is no less: no memory holds more than that.
+                rows.checked_mul(cell.projection_scratch_len(1))?;
+                let for_rows = cell.projection_scratch_len(rows);
                 sizes.projection = sizes.projection.max(numbers);
                 sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch)).max(for_rows);
             }

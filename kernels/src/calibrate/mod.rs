@@ -95,7 +95,7 @@ impl Kernels {
     }
 
     fn split_gflops(&self) -> f64 {
-        let Some(unit) = &self.unit else { return 0.0 };
+        let Some(unit) = self.unit() else { return 0.0 };
         let mut tiles = AlignedBuffer::zeroed(WORDS);
         OPERATIONS
             / best_round(|rounds| {

@@ -13,15 +13,19 @@
 //! 3. Four products go to one sum of 32 bits at once ([`Simd::dot_bytes`]).
 //! 4. Each row reads the weights again: kept for the next row, they and their opposites would take the
 //!    registers of sums. Where bytes are shifted ([`Simd::BYTES_ARE_SHIFTED`]) a product is one
-//!    instruction, and weights are kept. Nothing of that changes an integer.
+//!    instruction, and weights are kept. Many rows go to a matrix unit where there is one. Nothing of that
+//!    changes an integer.
 //!
 //! A row lies as an output of the weights does: its bytes, four in a word, then its scale, then a word that
 //! is not used.
 //!
 //! Registers: ROWS × BLOCKS × VECTORS sums, a row's word and its magnitudes, and what takes a product.
 
+use std::ops::Range;
+
 use super::tile::{Ahead, Sums};
 use super::weights::{Int8, Panels, Written};
+use crate::matrix_unit::{Bytes, MatrixUnit, OUTPUTS, ROWS};
 use crate::pack::Format;
 use crate::quantise::{SHIFT, Scale, magnitude};
 use crate::simd::{Simd, Work};
@@ -66,6 +70,80 @@ impl<S: Simd> Work<S> for Quantise<'_> {
     }
 }
 
+/// Words of so many bytes, without what is behind them.
+#[inline(always)]
+pub(super) fn words_of(depth: usize) -> usize {
+    depth.div_ceil(Int8::IN_A_WORD)
+}
+
+/// Words of a row of so many bytes, and of the weights of an output.
+#[inline(always)]
+pub(super) fn words_of_row(depth: usize) -> usize {
+    Int8::words(depth)
+}
+
+/// Some rows of shifted bytes, and a panel, for a matrix unit.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub(super) rows: &'a [f32],
+    pub(super) panel: &'a [f32],
+    pub(super) depth: usize,
+}
+
+impl Product<'_> {
+    /// Adds the products of rows `block` to their sums. Those before them are multiplied as well.
+    ///
+    /// # Safety
+    ///
+    /// The unit is prepared for bytes, and for as many rows as there are here; the block is some of them,
+    /// whose sums are there; the panel has `VECTORS` vectors, for `S`, whose bytes are shifted.
+    #[inline(always)]
+    pub(super) unsafe fn add<S: Simd, U: MatrixUnit, const VECTORS: usize>(
+        self,
+        s: S,
+        unit: U,
+        block: Range<usize>,
+        sums: *mut [S::V; VECTORS],
+    ) {
+        if const { S::LANES != OUTPUTS || !S::BYTES_ARE_SHIFTED } {
+            unreachable!("a vector is as wide as a tile, and a unit multiplies shifted bytes");
+        }
+        let (words, apart) = (words_of(self.depth), words_of_row(self.depth));
+        let behind = |word: usize, vector: usize| {
+            let at = (word * VECTORS + vector) * S::LANES;
+            // SAFETY: an output's scale is behind its words, and what its sums start from behind that.
+            unsafe { s.load(self.panel[at..][..S::LANES].as_ptr()) }
+        };
+        let (mut starts, mut of_outputs) = ([s.splat(0.0); VECTORS], [s.splat(0.0); VECTORS]);
+        for vector in 0..VECTORS {
+            starts[vector] = behind(words + 1, vector);
+            of_outputs[vector] = behind(words, vector);
+        }
+        let mut integers = [starts; ROWS];
+        let (rows, weights) = (self.rows.as_ptr(), self.panel.as_ptr());
+        let sums_of_tile = integers.as_mut_ptr().cast();
+        // SAFETY: passed on; rows and panel have so many words.
+        unsafe {
+            unit.multiply_bytes::<VECTORS>(Bytes {
+                rows,
+                apart,
+                weights,
+                words,
+                sums: sums_of_tile,
+            });
+        }
+        for (row, place) in block.enumerate() {
+            let of_row = s.splat(self.rows[place * apart + words]);
+            // SAFETY: passed on: the sums of the block's rows are there.
+            let sums = unsafe { &mut *sums.wrapping_add(row) };
+            for vector in 0..VECTORS {
+                let integer = s.to_numbers(integers[place][vector]);
+                sums[vector] = s.fma(integer, s.mul(of_row, of_outputs[vector]), sums[vector]);
+            }
+        }
+    }
+}
+
 /// Adds the products of `depth` bytes to the sums, and fetches `ahead` if there are several rows.
 ///
 /// # Safety
@@ -87,7 +165,7 @@ pub(super) unsafe fn accumulate<
     depth: usize,
     mut ahead: Ahead,
 ) {
-    let unit = depth.div_ceil(Int8::IN_A_WORD);
+    let unit = words_of(depth);
     let mut integers = [[[s.splat(0.0); VECTORS]; BLOCKS]; ROWS];
     if S::BYTES_ARE_SHIFTED {
         for block in 0..BLOCKS {

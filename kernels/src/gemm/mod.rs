@@ -14,10 +14,12 @@
 //! 4. While a panel is in use, the next is fetched.
 //! 5. A row alone has no use for a panel twice: its dot products are not cut, and two panels at once hide more
 //!    of the latency of its sums, where registers are enough and a product is one instruction.
+//! 6. Weights in parts, and many rows of bytes, are multiplied by a matrix unit ([`by_unit`]).
 
+pub(crate) mod by_unit;
 mod bytes;
 mod matmul;
-pub(crate) mod parts;
+mod parts;
 pub(crate) mod rows;
 pub(crate) mod tile;
 pub(crate) mod weights;
@@ -80,18 +82,23 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
         matmul::project_by_matrixmultiply(args);
         return;
     }
-    if const { F::IN_TILES }
-        && let Some(unit) = written.unit()
-    {
-        // SAFETY: passed on.
-        unsafe { parts::project::<S, F>(s, unit, args) };
-        return;
-    }
     if const { F::BYTES } {
         bytes::quantise(s, &args.input, args.scratch);
     }
+    if const { F::IN_TILES } {
+        parts::split(s, &args.input, args.scratch);
+    }
+    let rows = args.input.time() * args.input.batch();
+    if const { F::FEWEST_ROWS < usize::MAX }
+        && rows >= F::FEWEST_ROWS
+        && let Some(unit) = written.unit()
+    {
+        // SAFETY: passed on; the rows are made.
+        unsafe { by_unit::project::<S, F>(s, unit, args) };
+        return;
+    }
     let depth = args.weights.depth;
-    let alone = args.input.time() * args.input.batch() == 1;
+    let alone = rows == 1;
     // A scale is of a whole product.
     let most = if const { F::BYTES } || alone { depth } else { KC };
     let mut start = 0;

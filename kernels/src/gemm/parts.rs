@@ -1,32 +1,56 @@
-//! Products by a matrix unit: rows made into tiles of their parts, and the sums of those tiles.
+//! Numbers in parts: rows made into tiles of them, and the product that a matrix unit makes of those.
 //!
 //! ```text
-//! for each block of rows
-//!     tiles = the parts of the rows
-//!     for each panel
-//!         sums += tiles panel
+//! for each row
+//!     tiles[part][row] = the parts of the row
+//! sums += tiles panel
 //! ```
 //!
-//! 1. Rows go in blocks as high as a tile, and of the same height: a unit is prepared once for all of them.
-//!    Rows behind the last are whatever was there, and go nowhere.
-//! 2. A row that is not finite has no parts. Its sums are made by vectors, of weights put together again: what
-//!    they are in f32, to the bit, where those are one chain.
+//! 1. Rows behind the last of a block are whatever was there, and go nowhere.
+//! 2. A row that is not finite, or has a very large number, has no parts. Its sums are made by vectors, of weights
+//!    put together again: what they are in f32, to the bit, where those are one chain.
 
-use super::weights::Written;
-use super::{ProjectArgs, RowCursor};
-use crate::matrix_unit::{
-    DEPTH, MatrixUnit, OUTPUTS, PARTS, ROWS, Tiles, WORDS, height, words_of_block,
-};
+use std::ops::Range;
+
+use crate::matrix_unit::{DEPTH, MatrixUnit, OUTPUTS, PARTS, ROWS, Tiles, WORDS, height};
 use crate::quantise::magnitude;
 use crate::simd::{Simd, Work};
-use crate::split::{parts, word};
+use crate::split::{has_parts, parts, word};
+use crate::view::View;
+
+pub(crate) use crate::matrix_unit::words_of_block;
+
+/// Makes parts of all rows of `input`, block by block.
+#[inline(always)]
+pub(super) fn split<S: Simd>(s: S, input: &View<'_>, room: &mut [f32]) {
+    let (rows, batch) = (input.time() * input.batch(), input.batch());
+    split_rows(s, rows, input.features(), room, |row| input.row(row / batch, row % batch));
+}
+
+/// Makes parts of so many rows of `depth` numbers, block by block.
+#[inline(always)]
+pub(super) fn split_rows<'n, S: Simd>(
+    s: S,
+    rows: usize,
+    depth: usize,
+    room: &mut [f32],
+    numbers: impl Fn(usize) -> &'n [f32],
+) {
+    let height = height(rows);
+    let blocks = room.chunks_exact_mut(words_of_block(depth));
+    for (first, block) in (0..rows).step_by(height).zip(blocks) {
+        for row in 0..height.min(rows - first) {
+            s.fenced(SplitRow { from: numbers(first + row), block, row });
+        }
+    }
+}
 
 /// A row, and the block in which it gets its parts.
-pub(super) struct SplitRow<'a> {
-    pub(super) from: &'a [f32],
-    pub(super) block: &'a mut [f32],
+struct SplitRow<'a> {
+    from: &'a [f32],
+    block: &'a mut [f32],
     /// Its place in the block.
-    pub(super) row: usize,
+    row: usize,
 }
 
 impl<S: Simd> Work<S> for SplitRow<'_> {
@@ -36,7 +60,7 @@ impl<S: Simd> Work<S> for SplitRow<'_> {
         let Self { from, block, row } = self;
         let (tiles, odd_ones) = block.split_at_mut(block.len() - ROWS);
         let largest = from.iter().fold(0, |largest, &x| largest.max(magnitude(x)));
-        odd_ones[row] = if largest < magnitude(f32::INFINITY) { 0.0 } else { 1.0 };
+        odd_ones[row] = if has_parts(largest) { 0.0 } else { 1.0 };
         for (from, tiles) in from.chunks(DEPTH).zip(tiles.chunks_exact_mut(PARTS * WORDS)) {
             let mut numbers = [0.0; DEPTH];
             numbers[..from.len()].copy_from_slice(from);
@@ -51,111 +75,29 @@ impl<S: Simd> Work<S> for SplitRow<'_> {
     }
 }
 
-/// Whether a row of a block is one that has no parts.
-#[inline(always)]
-pub(crate) fn is_odd(block: &[f32], row: usize) -> bool {
-    block[block.len() - ROWS + row] != 0.0
-}
-
-/// Multiplies every row by the weights and adds the bias.
-///
-/// # Safety
-///
-/// As [`project`](super::project).
-#[inline(always)]
-pub(super) unsafe fn project<S: Simd, F: Written>(s: S, unit: F::Unit, args: &mut ProjectArgs<'_>) {
-    let (rows, block) =
-        (args.input.time() * args.input.batch(), words_of_block(args.weights.depth));
-    let height = height(rows);
-    let mut cursor = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
-    for (first, block) in (0..rows).step_by(height).zip(args.scratch.chunks_exact_mut(block)) {
-        for row in 0..height.min(rows - first) {
-            let from = args.input.row(cursor.time, cursor.batch);
-            s.fenced(SplitRow { from, block, row });
-            cursor.advance();
-        }
-    }
-    unit.prepare(height);
-    for panel in args.panels.clone() {
-        // SAFETY: passed on; the panel has so many vectors, and the unit is prepared for a block's rows.
-        unsafe {
-            match args.weights.layout.vectors_of(panel) {
-                1 => project_panel::<S, F, 1>(s, unit, args, panel, height),
-                2 => project_panel::<S, F, 2>(s, unit, args, panel, height),
-                3 => project_panel::<S, F, 3>(s, unit, args, panel, height),
-                4 => project_panel::<S, F, 4>(s, unit, args, panel, height),
-                other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
-            }
-        }
-    }
-    unit.release();
-}
-
-/// # Safety
-///
-/// As [`project`]; the rows have their tiles, in blocks of `height` rows, for which the unit is prepared; the
-/// panel has `VECTORS` vectors.
-#[inline(always)]
-unsafe fn project_panel<S: Simd, F: Written, const VECTORS: usize>(
-    s: S,
-    unit: F::Unit,
-    args: &mut ProjectArgs<'_>,
-    panel: usize,
-    height: usize,
-) {
-    let (rows, weights) = (args.input.time() * args.input.batch(), args.weights);
-    let column = weights.layout.first_column(panel);
-    let left = args.output.features().saturating_sub(column);
-    let mut bias = [s.splat(0.0); VECTORS];
-    for vector in 0..VECTORS {
-        // SAFETY: the bias is as wide as the panels.
-        bias[vector] = unsafe { s.load(weights.bias.as_ptr().add(column + vector * S::LANES)) };
-    }
-    let mut cursor = RowCursor { time: 0, batch: 0, batch_len: args.input.batch() };
-    let blocks = args.scratch.chunks_exact(words_of_block(weights.depth));
-    for (first, block) in (0..rows).step_by(height).zip(blocks) {
-        let mut sums = [bias; ROWS];
-        let product = Block { tiles: block, panel: weights.panel(panel), depth: weights.depth };
-        // SAFETY: passed on; there are sums of so many rows.
-        unsafe { product.add::<S, F, VECTORS>(unit, sums.as_mut_ptr()) };
-        for row in 0..height.min(rows - first) {
-            if is_odd(block, row) {
-                let from = args.input.row(cursor.time, cursor.batch);
-                sums[row] = product.in_one_chain(s, bias, from);
-            }
-            let to = args.output.row_start(cursor.time, cursor.batch).wrapping_add(column);
-            for vector in 0..VECTORS {
-                let at = vector * S::LANES;
-                // SAFETY: `left` columns of the output exist from here on.
-                unsafe {
-                    let count = left.saturating_sub(at).min(S::LANES);
-                    s.store_first(to.wrapping_add(at), count, sums[row][vector]);
-                }
-            }
-            cursor.advance();
-        }
-    }
-}
-
-/// The parts of some rows, and a panel.
+/// The parts of a block of rows, and a panel.
 #[derive(Clone, Copy)]
-pub(crate) struct Block<'a> {
-    pub(crate) tiles: &'a [f32],
-    pub(crate) panel: &'a [f32],
-    pub(crate) depth: usize,
+pub(super) struct Product<'a> {
+    pub(super) tiles: &'a [f32],
+    pub(super) panel: &'a [f32],
+    pub(super) depth: usize,
 }
 
-impl Block<'_> {
-    /// Adds the products of all rows to their sums.
+impl Product<'_> {
+    /// Adds the products of rows `block` to their sums; `numbers` are those of a row.
     ///
     /// # Safety
     ///
-    /// The unit is prepared for as many rows as there are sums; the panel has `VECTORS` vectors.
+    /// The unit is prepared for rows, for as many of which there is room in `sums`; those of the block are
+    /// there; the panel has `VECTORS` vectors, for `S`.
     #[inline(always)]
-    pub(crate) unsafe fn add<S: Simd, F: Written, const VECTORS: usize>(
+    pub(super) unsafe fn add<'n, S: Simd, U: MatrixUnit, const VECTORS: usize>(
         self,
-        unit: F::Unit,
+        s: S,
+        unit: U,
+        block: Range<usize>,
         sums: *mut [S::V; VECTORS],
+        numbers: impl Fn(usize) -> &'n [f32],
     ) {
         if const { S::LANES != OUTPUTS } {
             unreachable!("a vector is as wide as a tile");
@@ -163,21 +105,43 @@ impl Block<'_> {
         let blocks = self.depth.div_ceil(DEPTH);
         debug_assert!(self.tiles.len() >= blocks * PARTS * WORDS, "tiles of rows");
         debug_assert!(self.panel.len() >= VECTORS * blocks * PARTS * WORDS, "tiles of a panel");
+        if blocks == 0 {
+            return;
+        }
         let tiles = Tiles {
             rows: self.tiles.as_ptr(),
             weights: self.panel.as_ptr(),
             blocks,
             sums: sums.cast(),
         };
-        if blocks > 0 {
+        if !(0..block.len()).any(|row| self.is_odd(row)) {
             // SAFETY: passed on; tiles of rows and of the panel cover all blocks.
             unsafe { unit.multiply::<VECTORS>(tiles) };
+            return;
         }
+        let mut by_vectors = [[s.splat(0.0); VECTORS]; ROWS];
+        for row in (0..block.len()).filter(|&row| self.is_odd(row)) {
+            // SAFETY: passed on: the sums of the block's rows are there.
+            let start = unsafe { *sums.wrapping_add(row) };
+            by_vectors[row] = self.in_one_chain(s, start, numbers(block.start + row));
+        }
+        // SAFETY: as above.
+        unsafe { unit.multiply::<VECTORS>(tiles) };
+        for row in (0..block.len()).filter(|&row| self.is_odd(row)) {
+            // SAFETY: as above.
+            unsafe { *sums.wrapping_add(row) = by_vectors[row] };
+        }
+    }
+
+    /// Whether a row of the block is one that has no parts.
+    #[inline(always)]
+    fn is_odd(self, row: usize) -> bool {
+        self.tiles[self.tiles.len() - ROWS + row] != 0.0
     }
 
     /// The sums of a row by vectors, from `sums` on.
     #[inline(always)]
-    pub(crate) fn in_one_chain<S: Simd, const VECTORS: usize>(
+    fn in_one_chain<S: Simd, const VECTORS: usize>(
         self,
         s: S,
         mut sums: [S::V; VECTORS],

@@ -1,9 +1,8 @@
 //! Rows of states, as a product reads them.
 
 use super::bytes::Quantise;
-use super::parts::SplitRow;
+use super::parts::split_rows;
 use super::weights::Written;
-use crate::matrix_unit::{height, words_of_block};
 use crate::simd::Simd;
 
 /// The rows that are multiplied: `[batch, stride]`.
@@ -12,14 +11,14 @@ pub(crate) struct Rows<'a> {
     pub(crate) numbers: &'a [f32],
     pub(crate) stride: usize,
     pub(crate) batch: usize,
-    /// Blocks of rows in parts, if they are so multiplied.
-    pub(crate) blocks: &'a [f32],
+    /// What a matrix unit multiplies instead of the numbers.
+    pub(crate) made: &'a [f32],
 }
 
 impl<'a> Rows<'a> {
     #[inline(always)]
     pub(crate) fn new(numbers: &'a [f32], stride: usize, batch: usize) -> Self {
-        Self { numbers, stride, batch, blocks: &[] }
+        Self { numbers, stride, batch, made: &[] }
     }
 
     /// The numbers of one row.
@@ -38,15 +37,8 @@ impl<'a> Rows<'a> {
         room: &'a mut [f32],
     ) -> Self {
         if const { F::IN_TILES } {
-            let height = height(self.batch);
-            let blocks = room.chunks_exact_mut(words_of_block(depth));
-            for (first, block) in (0..self.batch).step_by(height).zip(blocks) {
-                for row in 0..height.min(self.batch - first) {
-                    let from = &self.row(first + row)[..depth];
-                    s.fenced(SplitRow { from, block, row });
-                }
-            }
-            return Self { blocks: room, ..self };
+            split_rows(s, self.batch, depth, room, |row| &self.row(row)[..depth]);
+            return Self { made: room, ..self };
         }
         if const { !F::BYTES } {
             return self;
@@ -56,6 +48,7 @@ impl<'a> Rows<'a> {
         for (from, to) in rows.take(self.batch) {
             s.fenced(Quantise { from: &from[..depth], to });
         }
-        Self { numbers: room, stride, ..self }
+        let made: &[f32] = room;
+        Self { numbers: made, made, stride, ..self }
     }
 }

@@ -5,6 +5,7 @@
 use crate::matrix_unit::{MatrixUnit, NoUnit};
 use crate::pack::Format;
 use crate::simd::Simd;
+use crate::tuning::BYTES_FOR_UNIT;
 
 /// How weights are written down, as [`Format`] says, for tiles made for it.
 pub(crate) trait Written: Copy {
@@ -16,10 +17,12 @@ pub(crate) trait Written: Copy {
     const BYTES: bool = false;
     /// Whether they are parts in tiles, and rows are made into such before a matrix unit multiplies them.
     const IN_TILES: bool = false;
-    /// What multiplies tiles.
+    /// The fewest rows that a matrix unit multiplies by them, if it does.
+    const FEWEST_ROWS: usize = usize::MAX;
+    /// What multiplies many rows, or tiles.
     type Unit: MatrixUnit;
 
-    /// That, of formats in tiles.
+    /// That, if there is one.
     #[inline(always)]
     fn unit(self) -> Option<Self::Unit> {
         None
@@ -87,6 +90,32 @@ impl Written for Int8 {
     }
 }
 
+/// A word is four, behind which come the same, and a matrix unit multiplies many rows by them.
+#[cfg_attr(
+    any(test, not(target_arch = "x86_64")),
+    allow(dead_code, reason = "the only unit is AMX, of x86-64, which unit tests leave out")
+)]
+#[derive(Clone, Copy)]
+pub(crate) struct BytesByUnit<U>(pub(crate) U);
+
+impl<U: MatrixUnit> Written for BytesByUnit<U> {
+    const FORMAT: Format = Format::Int8;
+    const IN_A_WORD: usize = 4;
+    const BYTES: bool = true;
+    const FEWEST_ROWS: usize = BYTES_FOR_UNIT;
+    type Unit = U;
+
+    #[inline(always)]
+    fn unit(self) -> Option<U> {
+        Some(self.0)
+    }
+
+    #[inline(always)]
+    fn weights<S: Simd, const ODD: bool>(self, _: S, _: S::V) -> S::V {
+        unreachable!("bytes are multiplied four at once");
+    }
+}
+
 /// A word is a part of two, in tiles of a matrix unit.
 #[cfg_attr(
     any(test, not(target_arch = "x86_64")),
@@ -99,6 +128,7 @@ impl<U: MatrixUnit> Written for Split<U> {
     const FORMAT: Format = Format::Split;
     const IN_A_WORD: usize = 2;
     const IN_TILES: bool = true;
+    const FEWEST_ROWS: usize = 0;
     type Unit = U;
 
     #[inline(always)]

@@ -148,7 +148,7 @@ impl Isa {
     pub unsafe fn kernels_with_matrix_unit(self, unit: bool) -> Option<&'static Kernels> {
         match (self, unit) {
             #[cfg(all(not(test), target_arch = "x86_64"))]
-            (Self::Avx512, true) => Some(&x86_64::amx::KERNELS),
+            (Self::Avx512, true) => Some(&x86_64::amx::KERNELS_WITH_UNIT),
             #[cfg(all(not(test), target_arch = "x86_64"))]
             (Self::Avx512, false) => Some(&x86_64::avx512::KERNELS),
             _ => None,

@@ -56,7 +56,9 @@ impl Format {
     /// This one, if these weights can be so written, or else f32.
     pub(super) fn of_weights(self, weights: &[f32]) -> Self {
         match self {
-            Self::Split if weights.iter().any(|weight| !weight.is_finite()) => Self::F32,
+            Self::Split if !weights.iter().all(|&weight| split::has_parts(magnitude(weight))) => {
+                Self::F32
+            }
             _ => self,
         }
     }

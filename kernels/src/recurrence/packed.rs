@@ -184,12 +184,6 @@ impl PackedCell {
         [self.projection.format, self.recurrent_format()].map(Format::bytes_of_weight)
     }
 
-    /// Whether a matrix unit does the products of the projection, and those of the recurrence.
-    #[must_use]
-    pub fn by_matrix_unit(&self) -> [bool; 2] {
-        [self.projection.format, self.recurrent_format()].map(|format| format == Format::Split)
-    }
-
     /// How the products of a step are written down, if they are of a matrix; or else those of the input.
     pub(crate) fn recurrent_format(&self) -> Format {
         match &self.recurrent {

@@ -17,7 +17,7 @@
 //!    ([`Simd::fenced`]), which has all registers for itself.
 //! 5. Of bytes a row alone is a tile of rows as well where a product is so many instructions that there is
 //!    no latency to hide.
-//! 6. Weights in tiles are multiplied by a matrix unit ([`tiles`](super::tiles)).
+//! 6. Weights in parts, and many rows of bytes, are multiplied by a matrix unit ([`tiles`](super::tiles)).
 
 use std::ops::Range;
 
@@ -104,7 +104,8 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
     debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
     debug_assert_eq!(product.weights.format, F::FORMAT, "written down in another way");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
-    if const { F::IN_TILES }
+    if const { F::FEWEST_ROWS < usize::MAX }
+        && product.rows.batch >= F::FEWEST_ROWS
         && let Some(unit) = product.written.unit()
     {
         // SAFETY: passed on.

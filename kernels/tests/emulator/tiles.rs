@@ -4,8 +4,17 @@
 
 use std::cell::RefCell;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use iced_x86::{Instruction, Mnemonic, Register};
+
+/// Products of tiles that were done.
+static DONE: AtomicUsize = AtomicUsize::new(0);
+
+/// How many products of tiles have been done in software.
+pub(crate) fn products_done() -> usize {
+    DONE.load(Ordering::Relaxed)
+}
 
 /// Bytes of a row of a tile, and rows, at most.
 const ROW: usize = 64;
@@ -29,6 +38,9 @@ thread_local! {
 
 /// Does an instruction of tiles, if it is one and may be done: `general` are the general registers.
 pub(super) unsafe fn step(instruction: &Instruction, general: impl Fn(Register) -> u64) -> bool {
+    if instruction.is_ip_rel_memory_operand() {
+        return false;
+    }
     OF_THREAD.with_borrow_mut(|tiles| {
         let tile = |operand: u32| instruction.op_register(operand).number();
         let base =
@@ -68,9 +80,22 @@ pub(super) unsafe fn step(instruction: &Instruction, general: impl Fn(Register) 
                     };
                 }
             }
-            Mnemonic::Tdpbf16ps => {
+            Mnemonic::Tdpbf16ps | Mnemonic::Tdpbusd => {
+                let names = [tile(0), tile(1), tile(2)];
+                if names[0] == names[1] || names[0] == names[2] || names[1] == names[2] {
+                    return false;
+                }
+                DONE.fetch_add(1, Ordering::Relaxed);
                 let [rows, weights] = [tiles[tile(1)], tiles[tile(2)]];
-                return multiply(&mut tiles[tile(0)], &rows, &weights);
+                let sums = &mut tiles[tile(0)];
+                if !fits(sums, &rows, &weights) {
+                    return false;
+                }
+                if instruction.mnemonic() == Mnemonic::Tdpbusd {
+                    multiply_bytes(sums, &rows, &weights);
+                } else {
+                    multiply(sums, &rows, &weights);
+                }
             }
             _ => return false,
         }
@@ -104,16 +129,34 @@ fn shapes(configuration: [u8; 64]) -> Option<[Tile; TILES]> {
     Some(tiles)
 }
 
-/// Products of pairs of bf16, even and odd ones in sums of their own, which are then added.
-fn multiply(sums: &mut Tile, rows: &Tile, weights: &Tile) -> bool {
-    let pairs = rows.bytes_of_row / 4;
-    let fits = sums.rows == rows.rows
+/// Whether tiles can be multiplied.
+fn fits(sums: &Tile, rows: &Tile, weights: &Tile) -> bool {
+    sums.rows == rows.rows
         && sums.bytes_of_row == weights.bytes_of_row
-        && pairs == weights.rows
-        && [&*sums, rows, weights].iter().all(|tile| tile.rows > 0 && tile.bytes_of_row % 4 == 0);
-    if !fits {
-        return false;
+        && rows.bytes_of_row == 4 * weights.rows
+        && [sums, rows, weights].iter().all(|tile| tile.rows > 0 && tile.bytes_of_row % 4 == 0)
+}
+
+/// Products of four unsigned bytes of rows and signed ones of weights.
+fn multiply_bytes(sums: &mut Tile, rows: &Tile, weights: &Tile) {
+    for (sums, row) in sums.bytes[..sums.rows].iter_mut().zip(&rows.bytes) {
+        let sums = sums[..weights.bytes_of_row].as_chunks_mut::<4>().0;
+        for (output, sum) in sums.iter_mut().enumerate() {
+            let mut all = i32::from_le_bytes(*sum);
+            for (k, weights) in weights.bytes[..weights.rows].iter().enumerate() {
+                for byte in 0..4 {
+                    let weight = weights[4 * output + byte].cast_signed();
+                    all = all.wrapping_add(i32::from(row[4 * k + byte]) * i32::from(weight));
+                }
+            }
+            *sum = all.to_le_bytes();
+        }
     }
+}
+
+/// Products of pairs of bf16, even and odd ones in sums of their own, which are then added.
+fn multiply(sums: &mut Tile, rows: &Tile, weights: &Tile) {
+    let pairs = rows.bytes_of_row / 4;
     let pair = |bytes: &[u8; ROW], index: usize| {
         let of = |at: usize| f32::from_bits(u32::from_le_bytes([0, 0, bytes[at], bytes[at + 1]]));
         [of(4 * index), of(4 * index + 2)]
@@ -135,7 +178,6 @@ fn multiply(sums: &mut Tile, rows: &Tile, weights: &Tile) -> bool {
             *sum = all.to_le_bytes();
         }
     }
-    true
 }
 
 /// The number, or zero for one too small to be normal.

@@ -41,8 +41,9 @@ impl Cost {
 pub(super) struct Products {
     /// Bytes of a weight of the projection, and of the recurrence.
     pub(super) weights: [usize; 2],
-    /// Whether a matrix unit does those of the projection, and of the recurrence.
-    by_unit: [bool; 2],
+    /// Products of the projection, and of the recurrence, that a matrix unit does for one of f32 in parts; 0 if
+    /// it does none.
+    by_unit: [usize; 2],
     /// Products that an instruction adds to each number of a vector.
     at_once: usize,
     /// Terms of a recurrent sum that are added in the latency of a multiply-add.
@@ -53,7 +54,7 @@ impl Products {
     pub(super) fn of(kernels: &Kernels, cell: &PackedCell, at_once: usize) -> Self {
         Self {
             weights: cell.bytes_of_weights(),
-            by_unit: cell.by_matrix_unit(),
+            by_unit: kernels.unit_products(cell),
             at_once,
             terms: kernels.terms_at_once(cell),
         }
@@ -147,11 +148,11 @@ impl Walk {
         };
         let measured = *machine.calibration();
         let at_peak = |operations: f64| operations / measured.peak_gflops / parts as f64;
-        let sums = |weights: usize, by_unit: bool| {
+        let sums = |weights: usize, by_unit: usize| {
             let operations = 2.0 * all_rows * weights as f64;
             match by_unit {
-                true => operations / measured.split_gflops / parts as f64,
-                false => at_peak(operations / at_once as f64),
+                0 => at_peak(operations / at_once as f64),
+                many => operations / (many as f64 * measured.split_gflops) / parts as f64,
             }
         };
         let terms = self.state_size.div_ceil(terms) as f64;

@@ -17,8 +17,9 @@
 //!     w            products of an instruction for each lane:       1; of bytes with VNNI 4
 //!     a            terms of a sum that are added in L:             chains(H); of bytes with VNNI 4, without 16;
 //!                                                              in a matrix unit 32
-//!     F            peak of the multiply-adds, or for sums of       (all of the rest is measured)
-//!                  products in a matrix unit that of theirs
+//!     F            peak of the multiply-adds; for sums in a        (all of the rest is measured)
+//!                  matrix unit its peak of f32 in parts, of
+//!                  bytes 12 times that
 //!     R(n)         bandwidth of n bytes that are read again and again
 //!     L, D, M      latency of a multiply-add, of a division, of a number through memory
 //! ```

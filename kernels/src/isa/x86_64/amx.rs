@@ -1,7 +1,8 @@
-//! AMX beside AVX-512: eight tiles of 16 rows of 64 bytes, and products of bf16.
+//! AMX beside AVX-512: eight tiles of 16 rows of 64 bytes, and products of bf16 and of bytes.
 //!
-//! Tiles: 0 to 3 sums, one for each vector; 4 and 5 parts of the rows; 6 and 7 parts of the weights. A product
-//! waits for the last one of the same sums, so those of different vectors follow each other.
+//! Tiles: 0 to 3 sums, one for each vector. Of numbers in parts 4 and 5 parts of the rows, 6 and 7 those of the
+//! weights; of bytes 4 rows and 5 weights, 6 and 7 what is left of them behind whole tiles. A product waits for the
+//! last one of the same sums, so those of different vectors follow each other.
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
@@ -10,11 +11,12 @@ use std::sync::OnceLock;
 use super::avx512::{Avx512, vnni};
 use crate::buffer::AlignedBuffer;
 use crate::calibrate::unit::multiply_tiles;
-use crate::gemm::weights::Split;
+use crate::gemm::weights::{BytesByUnit, Split};
 use crate::kernels::{Kernels, Unit, kernel_table};
-use crate::matrix_unit::{MatrixUnit, ROWS, Tiles};
+use crate::matrix_unit::{Bytes, MatrixUnit, ROWS, Tiles};
 
-/// Proof that the CPU has AMX for bf16 and that the process may use it: only the table of this file makes one.
+/// Proof that the CPU has AMX for bf16 and bytes, and that the process may use it: only the tables of this file
+/// make one.
 #[derive(Clone, Copy)]
 pub(crate) struct Amx(());
 
@@ -25,23 +27,37 @@ kernel_table!(
     Avx512::<false>::new()
 );
 
-/// The stage functions of AVX-512 with VNNI, and those that the unit does.
-pub(crate) static KERNELS: Kernels =
-    Kernels { unit: Some(Unit { split: split::PRODUCTS, probe }), ..vnni::KERNELS };
+kernel_table!(
+    @products int8,
+    BytesByUnit(Amx(())),
+    ["avx512f,avx512bw,avx2,fma,avx512vnni"],
+    Avx512::<true>::new()
+);
+
+/// The stage functions of AVX-512 with VNNI, and those that the unit does if it may.
+pub(crate) static KERNELS: Kernels = with_unit(is_permitted);
+
+/// The same for tests, where the unit is one that the process may use, or emulated.
+pub(crate) static KERNELS_WITH_UNIT: Kernels = with_unit(|| true);
+
+const fn with_unit(is_permitted: fn() -> bool) -> Kernels {
+    let (split, int8) = (split::PRODUCTS, int8::PRODUCTS);
+    Kernels { unit: Some(Unit { split, int8, is_permitted, probe }), ..vnni::KERNELS }
+}
 
 unsafe fn probe(words: &mut AlignedBuffer, rounds: usize) {
     // SAFETY: passed on.
     unsafe { multiply_tiles(Amx(()), words, rounds) }
 }
 
-/// Whether the CPU has all of it, and the system lets this process use it.
+/// Whether the CPU has all of it, and the system saves it.
 pub(crate) fn detected() -> bool {
     static DETECTED: OnceLock<bool> = OnceLock::new();
-    *DETECTED.get_or_init(|| vnni::detected() && has_tiles() && is_permitted())
+    *DETECTED.get_or_init(|| vnni::detected() && has_tiles())
 }
 
 fn has_tiles() -> bool {
-    const BF16_AND_TILES: u32 = 1 << 22 | 1 << 24;
+    const BF16_TILES_AND_BYTES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
     const CONFIGURATION_AND_DATA: u64 = 1 << 17 | 1 << 18;
     /// What the system saves of a thread's registers. AVX-512, which was found before, is not found without.
     #[target_feature(enable = "xsave")]
@@ -51,17 +67,20 @@ fn has_tiles() -> bool {
     }
     // SAFETY: AVX-512 was found by what these read.
     let (leaf, saved) = unsafe { (__cpuid_count(7, 0), saved()) };
-    leaf.edx & BF16_AND_TILES == BF16_AND_TILES
+    leaf.edx & BF16_TILES_AND_BYTES == BF16_TILES_AND_BYTES
         && saved & CONFIGURATION_AND_DATA == CONFIGURATION_AND_DATA
 }
 
-/// Linux gives the registers of tiles to a process that asks for them.
+/// Linux gives the registers of tiles to a process that asks for them, once for all threads. Signals then need
+/// larger stacks, which is why it may refuse, and why nobody asks who has no use for them.
 #[cfg(target_os = "linux")]
 fn is_permitted() -> bool {
     const REQUEST: libc::c_long = 0x1023;
     const TILES: libc::c_long = 18;
+    static PERMITTED: OnceLock<bool> = OnceLock::new();
     // SAFETY: the call reads no memory; kernels that do not know it say so.
-    unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST, TILES) == 0 }
+    let ask = || unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST, TILES) == 0 };
+    *PERMITTED.get_or_init(ask)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -80,23 +99,64 @@ struct Shapes {
 }
 
 const BYTES_OF_ROW: u16 = 64;
+/// Words of four bytes in a row of a tile.
+const WORDS_OF_ROW: usize = 16;
 
 impl Shapes {
-    /// Sums and parts of rows have so many rows, parts of weights always 16 pairs of k.
-    fn of(rows: usize) -> Self {
-        let rows = u8::try_from(rows).expect("rows of a tile");
-        let weights = 16;
-        let mut shapes = Self {
+    /// Rows and bytes of a row of each tile: both are 0 of one that is not used.
+    fn new(shapes: [(u8, u16); 8]) -> Self {
+        let mut all = Self {
             palette: 1,
             start_row: 0,
             reserved: [0; 14],
             bytes_of_row: [0; 16],
             rows: [0; 16],
         };
-        shapes.bytes_of_row[..8].fill(BYTES_OF_ROW);
-        shapes.rows[..8].copy_from_slice(&[rows, rows, rows, rows, rows, rows, weights, weights]);
-        shapes
+        for (tile, (rows, bytes)) in shapes.into_iter().enumerate() {
+            (all.rows[tile], all.bytes_of_row[tile]) = (rows, bytes);
+        }
+        all
     }
+
+    /// Of numbers in parts: sums and rows have so many rows, weights always 16 pairs of k.
+    fn of_parts(rows: usize) -> Self {
+        let (rows, weights) = ((of_rows(rows), BYTES_OF_ROW), (16, BYTES_OF_ROW));
+        Self::new([rows, rows, rows, rows, rows, rows, weights, weights])
+    }
+
+    /// Of so many bytes, four in a word: those in whole tiles, and those behind them.
+    #[allow(clippy::cast_possible_truncation, reason = "less than a tile's words are left")]
+    fn of_bytes(rows: usize, words: usize) -> Self {
+        let (rows, weights) = ((of_rows(rows), BYTES_OF_ROW), (16, BYTES_OF_ROW));
+        let left = (words % WORDS_OF_ROW) as u8;
+        let (rows_left, weights_left) = match left {
+            0 => ((0, 0), (0, 0)),
+            left => ((rows.0, 4 * u16::from(left)), (left, BYTES_OF_ROW)),
+        };
+        Self::new([rows, rows, rows, rows, rows, weights, rows_left, weights_left])
+    }
+
+    /// Makes tiles so of this thread.
+    #[inline(always)]
+    fn apply(self, _: Amx) {
+        // SAFETY: the proof is there that the CPU has tiles; these shapes are some that they can have. Tiles are
+        // no registers that the compiler uses.
+        unsafe {
+            asm!(
+                "ldtilecfg [{}]",
+                in(reg) &raw const self,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, preserves_flags, readonly)
+            );
+        }
+    }
+}
+
+/// Rows of a tile, 1 to 16.
+fn of_rows(rows: usize) -> u8 {
+    assert!((1..=ROWS).contains(&rows), "rows of a tile");
+    u8::try_from(rows).expect("rows of a tile")
 }
 
 /// All vectors' products of one part of the rows, which is in the tile `$rows`, and part `$part` of the weights.
@@ -142,22 +202,69 @@ macro_rules! multiply {
     };
 }
 
+/// Adds the products of all bytes to the integers of `$vectors` vectors.
+macro_rules! multiply_bytes {
+    ($bytes:ident, $vectors:literal, [$($vector:literal),*]) => {
+        asm!(
+            concat!($("tileloadd tmm", $vector, ", [{sums} + {apart}*1 + 64*", $vector, "]\n",)*),
+            "test {tiles}, {tiles}",
+            "jz 3f",
+            "2:",
+            "tileloadd tmm4, [{rows} + {row}*1]",
+            concat!($(
+                "tileloadd tmm5, [{weights} + {apart}*1 + 64*", $vector, "]\n",
+                "tdpbusd tmm", $vector, ", tmm4, tmm5\n",
+            )*),
+            "add {rows}, 64",
+            concat!("add {weights}, 1024*", $vectors),
+            "dec {tiles}",
+            "jnz 2b",
+            "3:",
+            "test {left}, {left}",
+            "jz 4f",
+            "tileloadd tmm6, [{rows} + {row}*1]",
+            concat!($(
+                "tileloadd tmm7, [{weights} + {apart}*1 + 64*", $vector, "]\n",
+                "tdpbusd tmm", $vector, ", tmm6, tmm7\n",
+            )*),
+            "4:",
+            concat!($("tilestored [{sums} + {apart}*1 + 64*", $vector, "], tmm", $vector, "\n",)*),
+            rows = inout(reg) $bytes.rows => _,
+            weights = inout(reg) $bytes.weights => _,
+            tiles = inout(reg) $bytes.words / WORDS_OF_ROW => _,
+            left = in(reg) $bytes.words % WORDS_OF_ROW,
+            sums = in(reg) $bytes.sums,
+            row = in(reg) 4 * $bytes.apart,
+            apart = in(reg) 64_usize * $vectors,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        )
+    };
+}
+
 impl MatrixUnit for Amx {
     #[inline(always)]
     fn prepare(self, rows: usize) {
-        assert!((1..=ROWS).contains(&rows), "rows of a tile");
-        let shapes = Shapes::of(rows);
-        // SAFETY: `self` proves that the CPU has tiles; these shapes are some that they can have. Tiles are
-        // no registers that the compiler uses.
-        unsafe {
-            asm!("ldtilecfg [{}]", in(reg) &raw const shapes, options(nostack, preserves_flags, readonly));
-        }
+        Shapes::of_parts(rows).apply(self);
+    }
+
+    #[inline(always)]
+    fn prepare_bytes(self, rows: usize, words: usize) {
+        Shapes::of_bytes(rows, words).apply(self);
     }
 
     #[inline(always)]
     fn release(self) {
         // SAFETY: `self` proves that the CPU has tiles, of which none is in use.
-        unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) }
+        unsafe {
+            asm!(
+                "tilerelease",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, preserves_flags, nomem)
+            );
+        }
     }
 
     #[inline(always)]
@@ -175,6 +282,20 @@ impl MatrixUnit for Amx {
                     [0, 1, 2, 3],
                     [0 => "tmm6", 1 => "tmm7", 2 => "tmm6", 3 => "tmm7"]
                 ),
+                other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_bytes<const VECTORS: usize>(self, bytes: Bytes) {
+        // SAFETY: `self` proves that the CPU has tiles; the caller vouches for their shapes and the memory.
+        unsafe {
+            match VECTORS {
+                1 => multiply_bytes!(bytes, 1, [0]),
+                2 => multiply_bytes!(bytes, 2, [0, 1]),
+                3 => multiply_bytes!(bytes, 3, [0, 1, 2]),
+                4 => multiply_bytes!(bytes, 4, [0, 1, 2, 3]),
                 other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
             }
         }

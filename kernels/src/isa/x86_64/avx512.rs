@@ -42,7 +42,7 @@ pub(crate) mod vnni {
         /// Safe to call only where the features are enabled, which is what makes it a proof.
         #[inline]
         #[target_feature(enable = "avx512f,avx512bw,avx2,fma,avx512vnni")]
-        fn new() -> Self {
+        pub(in crate::isa::x86_64) fn new() -> Self {
             Self(())
         }
     }
