@@ -15,7 +15,7 @@ use crate::precision::Precision;
 use crate::recurrence::{self, CellSource, PackedCell, ProductArgs, RecurArgs};
 use crate::simd::Registers;
 use crate::tune::Tune;
-use crate::tuning::max_rows;
+use crate::tuning::{BYTES_FOR_UNIT, max_rows};
 use crate::view::{View, ViewMut};
 
 type Recurrence = unsafe fn(&PackedCell, &mut RecurArgs<'_>);
@@ -58,7 +58,7 @@ pub(crate) struct Products {
 pub(crate) struct Unit {
     /// Of weights in parts.
     pub(crate) split: Products,
-    /// Of those of bytes, with the unit for many rows.
+    /// Of those of bytes, for many rows.
     pub(crate) int8: Products,
     /// Whether the system lets this process use it: asked once, the first time that something is to be.
     pub(crate) is_permitted: fn() -> bool,
@@ -332,9 +332,10 @@ impl Kernels {
         let weights = args.weights;
         assert_eq!(weights.layout.registers, self.registers, "weights packed for another level");
         args.check();
+        let rows = args.input.time() * args.input.batch();
         // SAFETY: a table is only to be had where the CPU has what it needs; `check` passed;
         // the weights are packed for vectors of this length, and written down as these products read.
-        unsafe { (self.products(weights.format).project)(&mut args) }
+        unsafe { (self.products(weights.format, rows).project)(&mut args) }
     }
 
     /// The recurrence: the whole time loop of one direction of a layer.
@@ -351,7 +352,7 @@ impl Kernels {
             recurrence::general(self, cell, args);
             return;
         }
-        let products = self.products(cell.recurrent().format);
+        let products = self.products(cell.recurrent().format, args.batch);
         let recurrence = match cell.kind() {
             Cell::SimpleRnn(SimpleRnn { activation: Activation::Relu, .. }) => products.simple_relu,
             Cell::SimpleRnn(_) => products.simple_tanh,
@@ -370,13 +371,16 @@ impl Kernels {
         // SAFETY: a table is only to be had where the CPU has what it needs; `check` passed;
         // `recur` made sure that the weights are packed for vectors of this length; these products read
         // what is so written down.
-        unsafe { (self.products(args.weights.format).product)(args) }
+        unsafe { (self.products(args.weights.format, args.rows.batch).product)(args) }
     }
 
-    fn products(&self, format: Format) -> &Products {
+    /// What multiplies so many rows at once by weights so written down. Of bytes a matrix unit and vectors make the
+    /// same integers.
+    fn products(&self, format: Format, rows: usize) -> &Products {
         match format {
             Format::F32 => &self.f32,
             Format::Bf16 => &self.bf16,
+            Format::Int8 if rows < BYTES_FOR_UNIT => &self.int8,
             Format::Int8 => self.unit().map_or(&self.int8, |unit| &unit.int8),
             Format::Split => &self.unit().expect("weights packed for a matrix unit").split,
         }

@@ -88,17 +88,13 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
     if const { F::IN_TILES } {
         parts::split(s, &args.input, args.scratch);
     }
-    let rows = args.input.time() * args.input.batch();
-    if const { F::FEWEST_ROWS < usize::MAX }
-        && rows >= F::FEWEST_ROWS
-        && let Some(unit) = written.unit()
-    {
+    if const { F::BY_UNIT } {
         // SAFETY: passed on; the rows are made.
-        unsafe { by_unit::project::<S, F>(s, unit, args) };
+        unsafe { by_unit::project::<S, F>(s, written.unit(), args) };
         return;
     }
     let depth = args.weights.depth;
-    let alone = rows == 1;
+    let alone = args.input.time() * args.input.batch() == 1;
     // A scale is of a whole product.
     let most = if const { F::BYTES } || alone { depth } else { KC };
     let mut start = 0;

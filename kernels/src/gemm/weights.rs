@@ -5,7 +5,6 @@
 use crate::matrix_unit::{MatrixUnit, NoUnit};
 use crate::pack::Format;
 use crate::simd::Simd;
-use crate::tuning::BYTES_FOR_UNIT;
 
 /// How weights are written down, as [`Format`] says, for tiles made for it.
 pub(crate) trait Written: Copy {
@@ -17,15 +16,15 @@ pub(crate) trait Written: Copy {
     const BYTES: bool = false;
     /// Whether they are parts in tiles, and rows are made into such before a matrix unit multiplies them.
     const IN_TILES: bool = false;
-    /// The fewest rows that a matrix unit multiplies by them, if it does.
-    const FEWEST_ROWS: usize = usize::MAX;
-    /// What multiplies many rows, or tiles.
+    /// Whether a matrix unit multiplies them.
+    const BY_UNIT: bool = false;
+    /// That unit.
     type Unit: MatrixUnit;
 
-    /// That, if there is one.
+    /// The same.
     #[inline(always)]
-    fn unit(self) -> Option<Self::Unit> {
-        None
+    fn unit(self) -> Self::Unit {
+        unreachable!("vectors multiply them")
     }
 
     /// The weights of one k in a vector of words, those of an `ODD` k or of an even one.
@@ -90,7 +89,7 @@ impl Written for Int8 {
     }
 }
 
-/// A word is four, behind which come the same, and a matrix unit multiplies many rows by them.
+/// A word is four, behind which come the same, and a matrix unit multiplies rows by them.
 #[cfg_attr(
     any(test, not(target_arch = "x86_64")),
     allow(dead_code, reason = "the only unit is AMX, of x86-64, which unit tests leave out")
@@ -102,12 +101,12 @@ impl<U: MatrixUnit> Written for BytesByUnit<U> {
     const FORMAT: Format = Format::Int8;
     const IN_A_WORD: usize = 4;
     const BYTES: bool = true;
-    const FEWEST_ROWS: usize = BYTES_FOR_UNIT;
+    const BY_UNIT: bool = true;
     type Unit = U;
 
     #[inline(always)]
-    fn unit(self) -> Option<U> {
-        Some(self.0)
+    fn unit(self) -> U {
+        self.0
     }
 
     #[inline(always)]
@@ -128,12 +127,12 @@ impl<U: MatrixUnit> Written for Split<U> {
     const FORMAT: Format = Format::Split;
     const IN_A_WORD: usize = 2;
     const IN_TILES: bool = true;
-    const FEWEST_ROWS: usize = 0;
+    const BY_UNIT: bool = true;
     type Unit = U;
 
     #[inline(always)]
-    fn unit(self) -> Option<U> {
-        Some(self.0)
+    fn unit(self) -> U {
+        self.0
     }
 
     #[inline(always)]

@@ -104,12 +104,9 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
     debug_assert_eq!(registers, Registers::of::<S>(), "packed for another level");
     debug_assert_eq!(product.weights.format, F::FORMAT, "written down in another way");
     debug_assert!(panels.end <= product.weights.layout.panels, "panels of a sweep");
-    if const { F::FEWEST_ROWS < usize::MAX }
-        && product.rows.batch >= F::FEWEST_ROWS
-        && let Some(unit) = product.written.unit()
-    {
+    if const { F::BY_UNIT } {
         // SAFETY: passed on.
-        unsafe { rows_by_unit::<S, F, T, VECTORS>(s, product, unit, panels, tile) };
+        unsafe { rows_by_unit::<S, F, T, VECTORS>(s, product, panels, tile) };
         return;
     }
     let mut walk = Walk { product, panels, tile };

@@ -35,12 +35,11 @@ pub(super) unsafe fn rows_by_unit<
 >(
     s: S,
     product: Product<'_, F>,
-    unit: F::Unit,
     panels: Range<usize>,
     tile: &mut T,
 ) {
-    let Product { weights, rows, step, .. } = product;
-    let by_unit = ByUnit::<F>::new(unit, weights, rows.made, rows.batch);
+    let Product { written, weights, rows, step, .. } = product;
+    let by_unit = ByUnit::<F>::new(written.unit(), weights, rows.made, rows.batch);
     let mut sums = SomeRows::<S, 1, VECTORS, ROWS>::new();
     for visited in 0..panels.len() {
         let forwards = step.is_multiple_of(2);
