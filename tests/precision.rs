@@ -1,5 +1,5 @@
-//! Models with weights of bf16, whose numbers are those of the same model with rounded matrices, and with
-//! weights of bytes, or split for a matrix unit; and all that is promised of bits.
+//! Models with weights of bf16, whose numbers are those of the same model with rounded matrices where no matrix unit
+//! rounds rows as well, and with weights of bytes, or split for such a unit; and all that is promised of bits.
 
 mod models;
 
@@ -68,7 +68,11 @@ fn a_model_is_that_of_rounded_matrices() {
                 let run =
                     |model, precision| plan(model, isa, precision, 1).run(&[("x", &x)]).unwrap();
                 let found = bits(&run(&model, Precision::Bf16));
-                assert_eq!(found, bits(&run(&same, Precision::F32)), "{name} on {isa}");
+                // A matrix unit may do the steps of the larger ones, for throughput.
+                let explained = plan(&model, isa, Precision::Bf16, 1).explain();
+                if hidden < 65 || !explained.has_matrix_unit {
+                    assert_eq!(found, bits(&run(&same, Precision::F32)), "{name} on {isa}");
+                }
                 assert_ne!(
                     found,
                     bits(&run(&model, Precision::F32)),
@@ -107,8 +111,8 @@ proptest! {
                 prop_assert_eq!(bits(&alone), bits(&rows_of(&case, &whole, &[row])), "row {} on {}", row, isa);
             }
             // A matrix unit has an order of sums of its own.
-            let split = precision == Precision::F32Split && plan.explain().has_matrix_unit;
-            if isa != Isa::Portable && !split {
+            let by_unit = precision != Precision::Int8 && plan.explain().has_matrix_unit;
+            if isa != Isa::Portable && !by_unit {
                 of_levels.push(bits(&whole));
             }
         }

@@ -56,7 +56,9 @@ pub(crate) struct Products {
 /// What a matrix unit does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unit {
-    /// Of weights in parts.
+    /// Of weights rounded to bf16, in tiles.
+    pub(crate) bf16: Products,
+    /// Of weights split into three of them.
     pub(crate) split: Products,
     /// Of those of bytes, for many rows.
     pub(crate) int8: Products,
@@ -205,7 +207,7 @@ impl Kernels {
             Format::F32 | Format::Bf16 => chains(cell.state_size),
             Format::Int8 if self.vnni => 4,
             Format::Int8 => 16,
-            Format::Split => matrix_unit::DEPTH,
+            Format::Bf16Tiles | Format::Split => matrix_unit::DEPTH,
         }
     }
 
@@ -215,13 +217,14 @@ impl Kernels {
     pub fn unit_products(&self, cell: &PackedCell) -> [usize; 2] {
         [cell.projection.format, cell.recurrent_format()].map(|format| match format {
             Format::Split => 1,
+            Format::Bf16Tiles => 6,
             Format::Int8 if self.has_matrix_unit() => 12,
             _ => 0,
         })
     }
 
-    /// Whether there is a matrix unit for [`Precision::F32Split`] and [`Precision::Int8`]: whether the CPU has
-    /// one, and the system lets this process use it, which is asked then.
+    /// Whether there is a matrix unit, which every precision but [`Precision::F32`] uses: whether the CPU has one,
+    /// and the system lets this process use it, which is asked then.
     #[must_use]
     pub fn has_matrix_unit(&self) -> bool {
         self.unit().is_some()
@@ -231,10 +234,15 @@ impl Kernels {
         self.unit.as_ref().filter(|unit| (unit.is_permitted)())
     }
 
+    /// That for which weights are in tiles.
+    fn expected_unit(&self) -> &Unit {
+        self.unit().expect("weights packed for a matrix unit")
+    }
+
     /// How a precision writes down the weights of recurrent layers.
     fn format(&self, precision: Precision) -> Format {
         match precision.format() {
-            Format::Split if self.unit().is_none() => Format::F32,
+            format if format.parts() > 0 && self.unit().is_none() => format.of_vectors(),
             format => format,
         }
     }
@@ -382,7 +390,8 @@ impl Kernels {
             Format::Bf16 => &self.bf16,
             Format::Int8 if rows < BYTES_FOR_UNIT => &self.int8,
             Format::Int8 => self.unit().map_or(&self.int8, |unit| &unit.int8),
-            Format::Split => &self.unit().expect("weights packed for a matrix unit").split,
+            Format::Bf16Tiles => &self.expected_unit().bf16,
+            Format::Split => &self.expected_unit().split,
         }
     }
 
@@ -439,7 +448,7 @@ impl Kernels {
         let instructions = match format {
             Format::Int8 if self.has_matrix_unit() => "amx",
             Format::Int8 if self.vnni => "vnni",
-            Format::Split => "amx",
+            Format::Bf16Tiles | Format::Split => "amx",
             _ => "",
         };
         format!("{}-{}{instructions}", format.name(), self.isa)
@@ -455,7 +464,7 @@ impl Kernels {
     fn tile(&self, format: Format, vectors: usize) -> String {
         let Registers { lanes, accumulators } = self.registers;
         let rows = match format {
-            Format::Split => matrix_unit::ROWS,
+            Format::Bf16Tiles | Format::Split => matrix_unit::ROWS,
             Format::Int8 if self.has_matrix_unit() => matrix_unit::ROWS,
             _ => max_rows(accumulators, vectors),
         };

@@ -36,6 +36,8 @@ pub mod fixed;
 mod formula;
 
 #[cfg(feature = "std")]
+mod bf16;
+#[cfg(feature = "std")]
 mod buffer;
 #[cfg(feature = "std")]
 mod calibrate;
@@ -58,8 +60,6 @@ mod recurrence;
 #[cfg(feature = "std")]
 mod simd;
 #[cfg(feature = "std")]
-mod split;
-#[cfg(feature = "std")]
 pub mod team;
 #[cfg(feature = "std")]
 mod times;
@@ -77,6 +77,8 @@ pub use contract::chains;
 #[cfg(feature = "std")]
 pub use activation::UnknownActivation;
 #[cfg(feature = "std")]
+pub use bf16::{from_bf16, to_bf16};
+#[cfg(feature = "std")]
 pub use buffer::AlignedBuffer;
 #[cfg(feature = "std")]
 pub use calibrate::Calibration;
@@ -85,7 +87,7 @@ pub use isa::{Isa, IsaError};
 #[cfg(feature = "std")]
 pub use kernels::Kernels;
 #[cfg(feature = "std")]
-pub use pack::{MatrixSource, PackedMatrix, from_bf16, to_bf16};
+pub use pack::{MatrixSource, PackedMatrix};
 #[cfg(feature = "std")]
 pub use precision::{Precision, UnknownPrecision};
 #[cfg(feature = "std")]

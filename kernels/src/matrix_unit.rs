@@ -1,17 +1,17 @@
 //! The matrix unit that some CPUs have: all that the rest of the crate knows of it.
 //!
-//! Of numbers in parts:
+//! Of numbers in parts, each a bf16:
 //!
 //! ```text
 //! for each block of 32 k
-//!     for each two parts [a, b] of PAIRS
+//!     for each two parts [a, b]
 //!         for each vector of 16 outputs
 //!             sums[row][vector] += rows[block][a][row][32 k] · weights[block][b][vector][32 k][16 outputs]
 //! ```
 //!
-//! It multiplies tiles of bf16 and adds up in f32; which rows share a tile changes no sum. A number of f32 is
-//! the sum of three bf16 ([`split`](crate::split)), so the products of parts that are not too small to count
-//! make one of f32: six of the nine, the largest first.
+//! It multiplies tiles of bf16 and adds up in f32; which rows share a tile changes no sum. A number that is rounded
+//! is one part. A number of f32 is the sum of three ([`bf16`](crate::bf16)), so the products of parts that are not
+//! too small to count make one of f32: six of the nine, the largest first.
 //!
 //! Of bytes, whose products it adds up as integers:
 //!
@@ -29,8 +29,6 @@ pub(crate) const DEPTH: usize = 32;
 pub(crate) const OUTPUTS: usize = 16;
 /// Words of a tile: two bf16 each.
 pub(crate) const WORDS: usize = 256;
-/// The parts of a number.
-pub(crate) const PARTS: usize = 3;
 
 /// How many rows go in a block, of all that there are: blocks are of the same height, for which a unit is
 /// prepared once. What is behind the last row is whatever was there, and goes nowhere.
@@ -39,15 +37,16 @@ pub(crate) fn height(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(ROWS).max(1)).max(1)
 }
 
-/// Words of a block of rows: its tiles, and for each row a word that is 0 if it has parts.
+/// Words of a block of rows whose numbers have so many parts: its tiles, and for each row a word that is 0 if it
+/// has them.
 #[inline(always)]
-pub(crate) fn words_of_block(depth: usize) -> usize {
-    depth.div_ceil(DEPTH) * PARTS * WORDS + ROWS
+pub(crate) fn words_of_block(depth: usize, parts: usize) -> usize {
+    depth.div_ceil(DEPTH) * parts * WORDS + ROWS
 }
 
 /// Words of all blocks that rows are made into.
-pub(crate) fn words_of_rows(rows: usize, depth: usize) -> usize {
-    rows.div_ceil(height(rows)) * words_of_block(depth)
+pub(crate) fn words_of_rows(rows: usize, depth: usize, parts: usize) -> usize {
+    rows.div_ceil(height(rows)) * words_of_block(depth, parts)
 }
 
 /// What a unit multiplies at once of numbers in parts.
@@ -98,12 +97,12 @@ pub(crate) trait MatrixUnit: Copy {
     fn release(self);
 
     /// Adds the products of all blocks to the sums of as many rows as the thread is prepared for and of
-    /// `VECTORS` vectors, 1 to 4.
+    /// `VECTORS` vectors, 1 to 4; numbers have `PARTS` parts, one or all.
     ///
     /// # Safety
     ///
     /// The thread is prepared; the pointers are valid for what [`Tiles`] says, of so many rows and vectors.
-    unsafe fn multiply<const VECTORS: usize>(self, tiles: Tiles);
+    unsafe fn multiply<const PARTS: usize, const VECTORS: usize>(self, tiles: Tiles);
 
     /// The same for bytes.
     ///
@@ -131,7 +130,7 @@ impl MatrixUnit for NoUnit {
         match self {}
     }
 
-    unsafe fn multiply<const VECTORS: usize>(self, _: Tiles) {
+    unsafe fn multiply<const PARTS: usize, const VECTORS: usize>(self, _: Tiles) {
         match self {}
     }
 

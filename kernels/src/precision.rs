@@ -23,7 +23,9 @@ pub enum Precision {
     /// The weights of matrices rounded to bf16, all else as in [`F32`](Self::F32), from half the memory.
     ///
     /// The numbers are those that `F32` gives of a model whose matrices are so rounded
-    /// ([`to_bf16`](crate::to_bf16)); only the portable level may sum them in another order.
+    /// ([`to_bf16`](crate::to_bf16)); only the portable level may sum them in another order. Where the CPU has a
+    /// matrix unit, it does what it does in [`F32Split`](Self::F32Split): what it multiplies the weights by, rows of
+    /// inputs and, with [`Tune::Throughput`](crate::Tune), of states, is rounded too.
     Bf16,
     /// The weights of matrices in recurrent layers as signed bytes, with a scale for each of their outputs, from
     /// a quarter of the memory; all else as in [`F32`](Self::F32), dense layers among it.
@@ -59,7 +61,7 @@ impl Precision {
         match self {
             Self::F32 => Format::F32,
             Self::F32Split => Format::Split,
-            Self::Bf16 => Format::Bf16,
+            Self::Bf16 => Format::Bf16Tiles,
             Self::Int8 => Format::Int8,
         }
     }

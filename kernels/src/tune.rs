@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The aim of a plan, where a [`Precision`](crate::Precision) leaves a choice that changes bits:
-/// [`F32Split`](crate::Precision::F32Split) alone does. All else is chosen by shapes.
+/// [`F32Split`](crate::Precision::F32Split) and [`Bf16`](crate::Precision::Bf16) do, where there is a matrix unit.
+/// All else is chosen by shapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Tune {

@@ -121,18 +121,18 @@ pub(crate) const ROWS_TO_FETCH: usize = 8;
 /// at once wait for each other.
 pub(crate) const FETCH_EVERY: usize = 8;
 
-/// Features of an input from which on a matrix unit does a layer's projection, if weights may be split: of
+/// Features of an input from which on a matrix unit does a layer's projection, if tiles may hold its weights: of
 /// fewer most of a tile would be zeros.
 ///
-/// Reckoned, not measured: 6 products of 16 rows, 16 outputs and 32 features take as long as 96 vector
-/// multiply-adds, which do 12 features.
-pub(crate) const INPUTS_TO_SPLIT: usize = 16;
+/// Reckoned, not measured, for weights in three parts: 6 products of 16 rows, 16 outputs and 32 features take as
+/// long as 192 vector multiply-adds, which do 12 features.
+pub(crate) const INPUTS_FOR_UNIT: usize = 16;
 
 /// Features of a state from which on it does the products of each step, if the aim is throughput. Their sums
 /// are one chain ([`chains`](crate::contract::chains)), as those of rows that only vectors can do.
 ///
 /// Reckoned, not measured.
-pub(crate) const STATES_TO_SPLIT: usize = 65;
+pub(crate) const STATES_FOR_UNIT: usize = 65;
 
 /// Rows from which on a matrix unit multiplies bytes, which changes no bit: it takes as long for one row as for 16.
 ///

@@ -1,19 +1,19 @@
-//! Weights of bf16: the numbers are those of the same weights in f32, whatever the layer.
+//! Weights of bf16, multiplied by vectors: the numbers are those of the same weights in f32, whatever the layer.
 
 mod layer;
 mod product;
 
-use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits, fused, layers};
+use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits, fused, layers, without_unit};
 use product::{Projection, ROWS};
 use proptest::prelude::*;
-use ritornello_kernels::{Kernels, Precision, View};
+use ritornello_kernels::{Precision, View};
 use ritornello_reference::Recurrence;
 
 /// Packing rounds the weights, and nothing else is rounded.
 fn check(layer: &Layer) -> Result<(), TestCaseError> {
     let asked = Layer { precision: Precision::Bf16, ..layer.clone() };
     let rounded = layer.clone().in_bf16();
-    for kernels in Kernels::available() {
+    for kernels in without_unit() {
         let found = asked.run(kernels);
         prop_assert_eq!(found.bits(), rounded.run(kernels).bits(), "{}", kernels.isa());
         if fused(kernels) {
@@ -53,7 +53,7 @@ fn projections_are_one_chain_from_the_bias() {
     for kind in [RNN, LSTM, GRU_AFTER] {
         for depth in [0, 1, 2, 7, 511, 512, 513, 1025] {
             for size in [1, 8, 9, 17, 33, 70] {
-                for kernels in Kernels::available() {
+                for kernels in without_unit() {
                     let layer = Projection::in_bf16(kernels, kind, depth, size, ROWS);
                     let input = View::time_major(&layer.product.input, [1, ROWS, depth]);
                     let found = layer.in_order(&layer.run(kernels, input));
@@ -68,7 +68,7 @@ fn projections_are_one_chain_from_the_bias() {
 /// What an f32 may be and a bf16 may not.
 #[test]
 fn numbers_at_the_limits() {
-    for kernels in Kernels::available() {
+    for kernels in without_unit() {
         let mut layer = Layer::random(LSTM, Extras::NONE, [true, true], [3, 9, 2, 2], 5);
         layer.precision = Precision::Bf16;
         layer.input.fill(0.0);
@@ -85,7 +85,7 @@ fn numbers_at_the_limits() {
 
 #[test]
 fn packed_weights_take_half_the_memory() {
-    for kernels in Kernels::available() {
+    for kernels in without_unit() {
         let layer = Layer::random(LSTM, Extras::NONE, [true, true], [256, 256, 1, 1], 5);
         let [whole, half] = [Precision::F32, Precision::Bf16]
             .map(|precision| Layer { precision, ..layer.clone() }.packed(kernels).bytes());
@@ -100,7 +100,7 @@ fn diagonals_stay() {
     let extras = Extras { recurrence: Recurrence::Diagonal, ..Extras::NONE };
     let mut layer = Layer::random(RNN, extras, [true, false], [3, 20, 4, 2], 9);
     layer.input_weights = layer.clone().in_bf16().input_weights;
-    for kernels in Kernels::available() {
+    for kernels in without_unit() {
         let [f32, bf16] = [Precision::F32, Precision::Bf16]
             .map(|precision| Layer { precision, ..layer.clone() }.run(kernels).bits());
         assert_eq!(f32, bf16, "on {}", kernels.isa());

@@ -5,38 +5,17 @@
 mod emulator;
 mod layer;
 mod product;
+mod unit;
 
 use layer::checks::{check_cut, check_rows, check_steps};
-use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
+use layer::{GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
 use product::{Product, Projection, check_dots};
-use ritornello_kernels::{Isa, Kernels, Precision, Tune, View, ViewMut};
+use ritornello_kernels::{Cell, Kernels, Precision, Tune, View, ViewMut};
 use ritornello_reference::{Rounding, dot_tolerance};
+use unit::{pair, with_unit};
 
-/// AVX-512 without a matrix unit, and with one, if this CPU has the level.
-fn pair() -> Option<[&'static Kernels; 2]> {
-    emulator::install();
-    if let Err(absent) = Isa::Avx512.kernels() {
-        eprintln!("not run: {absent}");
-        return None;
-    }
-    // SAFETY: the CPU has the level, and a matrix unit or it is emulated.
-    let of = |unit| unsafe { Isa::Avx512.kernels_with_matrix_unit(unit) };
-    Some([of(false)?, of(true)?])
-}
-
-/// Does something with the unit, which is used: by the CPU itself, or instructions are done for it.
-fn with_unit(what: &str, work: impl FnOnce()) {
-    let before = emulator::tiles::products_done();
-    work();
-    let native = Isa::Avx512.kernels().is_ok_and(Kernels::has_matrix_unit);
-    // Other tests run at the same time: there are some at least.
-    assert!(native || emulator::tiles::products_done() > before, "{what}: no such instruction");
-}
-
-fn random(kind: ritornello_kernels::Cell, shape: [usize; 4], seed: u64) -> Layer {
-    let mut layer = Layer::random(kind, Extras::NONE, [true, true], shape, seed);
-    (layer.precision, layer.tune) = (Precision::F32Split, Tune::Throughput);
-    layer
+fn random(kind: Cell, shape: [usize; 4], seed: u64) -> Layer {
+    unit::random(Precision::F32Split, kind, shape, seed)
 }
 
 /// More rows than two tiles have.

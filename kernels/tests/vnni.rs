@@ -21,7 +21,6 @@ struct Pair {
 
 /// Of each level that this CPU has: with VNNI, and with AMX.
 fn pairs() -> Vec<Pair> {
-    emulator::install();
     let mut pairs = Vec::new();
     for isa in [Isa::Avx2, Isa::Avx512] {
         let found = match isa.kernels() {
@@ -31,6 +30,9 @@ fn pairs() -> Vec<Pair> {
                 continue;
             }
         };
+        // Asked for before it is used: refused instructions would be done in software.
+        let has_unit = found.has_matrix_unit();
+        emulator::install();
         // SAFETY: the CPU has the level, and knows these instructions or they are emulated.
         let [without, vnni, amx] = unsafe {
             [
@@ -45,7 +47,7 @@ fn pairs() -> Vec<Pair> {
             with,
             native: found.products_at_once(Precision::Int8) > 1,
         });
-        let amx = amx.map(|with| Pair { without, with, native: found.has_matrix_unit() });
+        let amx = amx.map(|with| Pair { without, with, native: has_unit });
         pairs.extend(vnni.into_iter().chain(amx));
     }
     pairs

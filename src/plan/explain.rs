@@ -14,8 +14,8 @@ pub struct Explanation {
     pub precision: Precision,
     /// What kernels are chosen for, where the precision leaves that open.
     pub tune: Tune,
-    /// Whether there is a matrix unit for the precision: [`Precision::F32Split`] and [`Precision::Int8`] look
-    /// for one, of which the system may refuse the use.
+    /// Whether there is a matrix unit for the precision: all but [`Precision::F32`] look for one, of which the
+    /// system may refuse the use.
     pub has_matrix_unit: bool,
     /// The number of threads.
     pub threads: usize,
@@ -89,15 +89,16 @@ impl fmt::Display for Explanation {
                 }
             )?;
         }
-        if self.precision == Precision::F32Split {
-            match self.has_matrix_unit {
-                true => writeln!(f, "{}: for {}", self.precision, self.tune)?,
-                false => writeln!(
-                    f,
-                    "{}: no matrix unit here, or none that the system gives: everything is plain f32",
-                    self.precision
-                )?,
+        match (self.precision, self.has_matrix_unit) {
+            (Precision::F32Split | Precision::Bf16, true) => {
+                writeln!(f, "{}: for {}", self.precision, self.tune)?;
             }
+            (Precision::F32Split, false) => writeln!(
+                f,
+                "{}: no matrix unit here, or none that the system gives: everything is plain f32",
+                self.precision
+            )?,
+            _ => {}
         }
         for stage in &self.stages {
             let kernel = if stage.kernel.is_empty() { "-" } else { &stage.kernel };

@@ -276,8 +276,7 @@ impl Plan {
             isa: inner.kernels.isa(),
             precision: inner.precision,
             tune: inner.tune,
-            has_matrix_unit: matches!(inner.precision, Precision::F32Split | Precision::Int8)
-                && inner.kernels.has_matrix_unit(),
+            has_matrix_unit: inner.precision != Precision::F32 && inner.kernels.has_matrix_unit(),
             threads: inner.threads.count(),
             causal: self.is_causal(),
             stages: stages.collect(),

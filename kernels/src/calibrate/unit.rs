@@ -1,7 +1,8 @@
 //! The loop that is timed of a matrix unit: products of tiles that the nearest cache holds.
 
+use crate::bf16::ALL_PARTS as PARTS;
 use crate::buffer::AlignedBuffer;
-use crate::matrix_unit::{DEPTH, MatrixUnit, OUTPUTS, PARTS, ROWS, Tiles, WORDS as TILE};
+use crate::matrix_unit::{DEPTH, MatrixUnit, OUTPUTS, ROWS, Tiles, WORDS as TILE};
 
 const VECTORS: usize = 4;
 /// Blocks of a dot product: few, so that all tiles are near.
@@ -35,7 +36,7 @@ pub(crate) unsafe fn multiply_tiles<U: MatrixUnit>(
     unit.prepare(ROWS);
     for _ in 0..rounds {
         // SAFETY: the caller vouches for the words; the unit is prepared for so many rows.
-        unsafe { unit.multiply::<VECTORS>(Tiles { rows, weights, blocks: BLOCKS, sums }) };
+        unsafe { unit.multiply::<PARTS, VECTORS>(Tiles { rows, weights, blocks: BLOCKS, sums }) };
     }
     unit.release();
 }

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::weights::Written;
 use super::{ProjectArgs, RowCursor, bytes, parts};
-use crate::matrix_unit::{MatrixUnit, ROWS, height};
+use crate::matrix_unit::{MatrixUnit, ROWS, height, words_of_block};
 use crate::pack::PackedMatrix;
 use crate::simd::Simd;
 use crate::view::{View, ViewMut};
@@ -74,10 +74,10 @@ impl<'a, F: Written> ByUnit<'a, F> {
         // SAFETY: passed on; the unit is prepared for rows so made, of which a block has no more.
         unsafe {
             if const { F::IN_TILES } {
-                let words = parts::words_of_block(depth);
+                let words = words_of_block(depth, F::FORMAT.parts());
                 let tiles = &self.made[block.start / self.height * words..][..words];
                 let product = parts::Product { tiles, panel, depth };
-                product.add::<S, F::Unit, VECTORS>(s, self.unit, block, sums, numbers);
+                product.add::<S, F, VECTORS>(s, self.unit, block, sums, numbers);
             } else {
                 // The last block may have fewer rows: it is multiplied with some before it.
                 let first = block.start.min(self.rows - self.height);

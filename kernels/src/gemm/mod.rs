@@ -14,7 +14,7 @@
 //! 4. While a panel is in use, the next is fetched.
 //! 5. A row alone has no use for a panel twice: its dot products are not cut, and two panels at once hide more
 //!    of the latency of its sums, where registers are enough and a product is one instruction.
-//! 6. Weights in parts, and many rows of bytes, are multiplied by a matrix unit ([`by_unit`]).
+//! 6. Weights in tiles, and many rows of bytes, are multiplied by a matrix unit ([`by_unit`]).
 
 pub(crate) mod by_unit;
 mod bytes;
@@ -86,7 +86,7 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
         bytes::quantise(s, &args.input, args.scratch);
     }
     if const { F::IN_TILES } {
-        parts::split(s, &args.input, args.scratch);
+        parts::make::<S, F>(s, &args.input, args.scratch);
     }
     if const { F::BY_UNIT } {
         // SAFETY: passed on; the rows are made.

@@ -7,29 +7,30 @@
 //! ```
 //!
 //! 1. Rows behind the last of a block are whatever was there, and go nowhere.
-//! 2. A row that is not finite, or has a very large number, has no parts. Its sums are made by vectors, of weights
-//!    put together again: what they are in f32, to the bit, where those are one chain.
+//! 2. A number that is rounded is one part.
+//! 3. A row to be split that is not finite, or has a very large number, is left whole. Its sums are made by vectors,
+//!    of weights put together again: what they are in f32, to the bit, where those are one chain.
 
 use std::ops::Range;
 
-use crate::matrix_unit::{DEPTH, MatrixUnit, OUTPUTS, PARTS, ROWS, Tiles, WORDS, height};
+use super::weights::Written;
+use crate::bf16::{ALL_PARTS, has_parts, parts, word};
+use crate::matrix_unit::{DEPTH, MatrixUnit, OUTPUTS, ROWS, Tiles, WORDS, height, words_of_block};
 use crate::quantise::magnitude;
 use crate::simd::{Simd, Work};
-use crate::split::{has_parts, parts, word};
 use crate::view::View;
 
-pub(crate) use crate::matrix_unit::words_of_block;
-
-/// Makes parts of all rows of `input`, block by block.
+/// Makes all rows of `input` into tiles, block by block, with as many parts as the weights have.
 #[inline(always)]
-pub(super) fn split<S: Simd>(s: S, input: &View<'_>, room: &mut [f32]) {
+pub(super) fn make<S: Simd, F: Written>(s: S, input: &View<'_>, room: &mut [f32]) {
     let (rows, batch) = (input.time() * input.batch(), input.batch());
-    split_rows(s, rows, input.features(), room, |row| input.row(row / batch, row % batch));
+    let row = |row| input.row(row / batch, row % batch);
+    make_rows::<S, F>(s, rows, input.features(), room, row);
 }
 
-/// Makes parts of so many rows of `depth` numbers, block by block.
+/// Makes so many rows of `depth` numbers into tiles, block by block.
 #[inline(always)]
-pub(super) fn split_rows<'n, S: Simd>(
+pub(super) fn make_rows<'n, S: Simd, F: Written>(
     s: S,
     rows: usize,
     depth: usize,
@@ -37,34 +38,41 @@ pub(super) fn split_rows<'n, S: Simd>(
     numbers: impl Fn(usize) -> &'n [f32],
 ) {
     let height = height(rows);
-    let blocks = room.chunks_exact_mut(words_of_block(depth));
+    let blocks = room.chunks_exact_mut(words_of_block(depth, F::FORMAT.parts()));
     for (first, block) in (0..rows).step_by(height).zip(blocks) {
         for row in 0..height.min(rows - first) {
-            s.fenced(SplitRow { from: numbers(first + row), block, row });
+            let from = numbers(first + row);
+            match const { F::FORMAT.parts() } {
+                1 => s.fenced(RowInTiles::<1> { from, block, row }),
+                ALL_PARTS => s.fenced(RowInTiles::<ALL_PARTS> { from, block, row }),
+                other => unreachable!("a number has one part or all, not {other}"),
+            }
         }
     }
 }
 
 /// A row, and the block in which it gets its parts.
-struct SplitRow<'a> {
+struct RowInTiles<'a, const PARTS: usize> {
     from: &'a [f32],
     block: &'a mut [f32],
     /// Its place in the block.
     row: usize,
 }
 
-impl<S: Simd> Work<S> for SplitRow<'_> {
+impl<S: Simd, const PARTS: usize> Work<S> for RowInTiles<'_, PARTS> {
     #[inline(always)]
     fn run(self, _: S) {
         const LINE: usize = WORDS / ROWS;
         let Self { from, block, row } = self;
-        let (tiles, odd_ones) = block.split_at_mut(block.len() - ROWS);
-        let largest = from.iter().fold(0, |largest, &x| largest.max(magnitude(x)));
-        odd_ones[row] = if has_parts(largest) { 0.0 } else { 1.0 };
+        let (tiles, whole_ones) = block.split_at_mut(block.len() - ROWS);
+        if const { PARTS == ALL_PARTS } {
+            let largest = from.iter().fold(0, |largest, &x| largest.max(magnitude(x)));
+            whole_ones[row] = if has_parts(largest) { 0.0 } else { 1.0 };
+        }
         for (from, tiles) in from.chunks(DEPTH).zip(tiles.chunks_exact_mut(PARTS * WORDS)) {
             let mut numbers = [0.0; DEPTH];
             numbers[..from.len()].copy_from_slice(from);
-            let numbers = numbers.map(parts);
+            let numbers = numbers.map(parts::<PARTS>);
             for (part, tile) in tiles.chunks_exact_mut(WORDS).enumerate() {
                 let to = &mut tile[row * LINE..][..LINE];
                 for (to, pair) in to.iter_mut().zip(numbers.as_chunks::<2>().0) {
@@ -91,10 +99,10 @@ impl Product<'_> {
     /// The unit is prepared for rows, for as many of which there is room in `sums`; those of the block are
     /// there; the panel has `VECTORS` vectors, for `S`.
     #[inline(always)]
-    pub(super) unsafe fn add<'n, S: Simd, U: MatrixUnit, const VECTORS: usize>(
+    pub(super) unsafe fn add<'n, S: Simd, F: Written, const VECTORS: usize>(
         self,
         s: S,
-        unit: U,
+        unit: F::Unit,
         block: Range<usize>,
         sums: *mut [S::V; VECTORS],
         numbers: impl Fn(usize) -> &'n [f32],
@@ -102,9 +110,9 @@ impl Product<'_> {
         if const { S::LANES != OUTPUTS } {
             unreachable!("a vector is as wide as a tile");
         }
-        let blocks = self.depth.div_ceil(DEPTH);
-        debug_assert!(self.tiles.len() >= blocks * PARTS * WORDS, "tiles of rows");
-        debug_assert!(self.panel.len() >= VECTORS * blocks * PARTS * WORDS, "tiles of a panel");
+        let (blocks, parts) = (self.depth.div_ceil(DEPTH), const { F::FORMAT.parts() });
+        debug_assert!(self.tiles.len() >= blocks * parts * WORDS, "tiles of rows");
+        debug_assert!(self.panel.len() >= VECTORS * blocks * parts * WORDS, "tiles of a panel");
         if blocks == 0 {
             return;
         }
@@ -114,32 +122,37 @@ impl Product<'_> {
             blocks,
             sums: sums.cast(),
         };
-        if !(0..block.len()).any(|row| self.is_odd(row)) {
+        if const { F::FORMAT.parts() == 1 } {
             // SAFETY: passed on; tiles of rows and of the panel cover all blocks.
-            unsafe { unit.multiply::<VECTORS>(tiles) };
+            unsafe { unit.multiply::<1, VECTORS>(tiles) };
+            return;
+        }
+        if !(0..block.len()).any(|row| self.is_whole(row)) {
+            // SAFETY: as above.
+            unsafe { unit.multiply::<ALL_PARTS, VECTORS>(tiles) };
             return;
         }
         let mut by_vectors = [[s.splat(0.0); VECTORS]; ROWS];
-        for row in (0..block.len()).filter(|&row| self.is_odd(row)) {
+        for row in (0..block.len()).filter(|&row| self.is_whole(row)) {
             // SAFETY: passed on: the sums of the block's rows are there.
             let start = unsafe { *sums.wrapping_add(row) };
             by_vectors[row] = self.in_one_chain(s, start, numbers(block.start + row));
         }
         // SAFETY: as above.
-        unsafe { unit.multiply::<VECTORS>(tiles) };
-        for row in (0..block.len()).filter(|&row| self.is_odd(row)) {
+        unsafe { unit.multiply::<ALL_PARTS, VECTORS>(tiles) };
+        for row in (0..block.len()).filter(|&row| self.is_whole(row)) {
             // SAFETY: as above.
             unsafe { *sums.wrapping_add(row) = by_vectors[row] };
         }
     }
 
-    /// Whether a row of the block is one that has no parts.
+    /// Whether a row of the block is one that was left whole.
     #[inline(always)]
-    fn is_odd(self, row: usize) -> bool {
+    fn is_whole(self, row: usize) -> bool {
         self.tiles[self.tiles.len() - ROWS + row] != 0.0
     }
 
-    /// The sums of a row by vectors, from `sums` on.
+    /// The sums of a row that was left whole by vectors, from `sums` on.
     #[inline(always)]
     fn in_one_chain<S: Simd, const VECTORS: usize>(
         self,
@@ -152,8 +165,8 @@ impl Product<'_> {
             let (block, pair) = (k / DEPTH, k % DEPTH / 2);
             for vector in 0..VECTORS {
                 let mut weight = s.splat(0.0);
-                for part in 0..PARTS {
-                    let tile = (block * PARTS + part) * VECTORS + vector;
+                for part in 0..ALL_PARTS {
+                    let tile = (block * ALL_PARTS + part) * VECTORS + vector;
                     let words = &self.panel[tile * WORDS + pair * OUTPUTS..][..OUTPUTS];
                     // SAFETY: these are as many as a vector has.
                     let words = unsafe { s.load(words.as_ptr()) };

@@ -1,7 +1,7 @@
 //! Rows of states, as a product reads them.
 
 use super::bytes::Quantise;
-use super::parts::split_rows;
+use super::parts::make_rows;
 use super::weights::Written;
 use crate::simd::Simd;
 
@@ -37,7 +37,7 @@ impl<'a> Rows<'a> {
         room: &'a mut [f32],
     ) -> Self {
         if const { F::IN_TILES } {
-            split_rows(s, self.batch, depth, room, |row| &self.row(row)[..depth]);
+            make_rows::<S, F>(s, self.batch, depth, room, |row| &self.row(row)[..depth]);
             return Self { made: room, ..self };
         }
         if const { !F::BYTES } {

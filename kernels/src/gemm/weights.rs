@@ -14,8 +14,8 @@ pub(crate) trait Written: Copy {
     const IN_A_WORD: usize;
     /// Whether they are bytes, and rows are made into such before they are multiplied.
     const BYTES: bool = false;
-    /// Whether they are parts in tiles, and rows are made into such before a matrix unit multiplies them.
-    const IN_TILES: bool = false;
+    /// Whether they are parts in tiles, and rows are made into such before they are multiplied.
+    const IN_TILES: bool = Self::FORMAT.parts() > 0;
     /// Whether a matrix unit multiplies them.
     const BY_UNIT: bool = false;
     /// That unit.
@@ -115,18 +115,17 @@ impl<U: MatrixUnit> Written for BytesByUnit<U> {
     }
 }
 
-/// A word is a part of two, in tiles of a matrix unit.
+/// A word is a part of two weights, in tiles of a matrix unit: of weights that are rounded, or that are split.
 #[cfg_attr(
     any(test, not(target_arch = "x86_64")),
     allow(dead_code, reason = "the only unit is AMX, of x86-64, which unit tests leave out")
 )]
 #[derive(Clone, Copy)]
-pub(crate) struct Split<U>(pub(crate) U);
+pub(crate) struct InTiles<U, const SPLIT: bool>(pub(crate) U);
 
-impl<U: MatrixUnit> Written for Split<U> {
-    const FORMAT: Format = Format::Split;
+impl<U: MatrixUnit, const SPLIT: bool> Written for InTiles<U, SPLIT> {
+    const FORMAT: Format = if SPLIT { Format::Split } else { Format::Bf16Tiles };
     const IN_A_WORD: usize = 2;
-    const IN_TILES: bool = true;
     const BY_UNIT: bool = true;
     type Unit = U;
 

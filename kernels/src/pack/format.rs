@@ -5,20 +5,21 @@
 //! bf16  [bits 0 to 15: weight of k][bits 16 to 31: weight of k + 1]
 //! int8  [bits 0 to 7: weight of k] ... [bits 24 to 31: weight of k + 3],
 //!       behind all of them [scale][-128 times the sum of all bytes, an integer]
-//! split a panel is tiles [32 k][part][vector][pair of k][lane] of words as bf16's
+//! tiles a panel is tiles [32 k][part][vector][pair of k][lane] of words as bf16's
 //! ```
 //!
 //! A bf16 is the upper half of an f32. So one shift, or one mask, makes the f32 that a product needs,
 //! and sums of bf16 weights are those of the same numbers in f32, to the bit.
 //!
-//! Three parts are a weight of f32, unrounded ([`split`](crate::split)): what a matrix unit reads.
+//! Tiles are what a matrix unit reads. Of one part, the nearest bf16, or of three, which are a weight of f32,
+//! unrounded ([`bf16`](crate::bf16)).
 //!
 //! A byte is as many parts of 127 as its output's largest weight has ([`quantise`](crate::quantise)).
 
+use crate::bf16::{self, ALL_PARTS, to_bf16};
 use crate::buffer::AlignedBuffer;
-use crate::matrix_unit::{DEPTH, OUTPUTS, PARTS, WORDS};
+use crate::matrix_unit::{DEPTH, OUTPUTS, WORDS};
 use crate::quantise::{SHIFT, Scale, magnitude};
-use crate::split;
 
 /// How the weights of a packed matrix are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Format {
     Bf16,
     /// As signed bytes, four in a word, then their scale, then what sums of shifted bytes start from.
     Int8,
+    /// As bf16, rounded to the nearest, in tiles.
+    Bf16Tiles,
     /// As the sum of three bf16, in tiles.
     Split,
 }
@@ -46,8 +49,9 @@ impl Format {
     }
 
     /// This one, if vectors multiply it, or else f32.
-    pub(super) const fn of_vectors(self) -> Self {
+    pub(crate) const fn of_vectors(self) -> Self {
         match self {
+            Self::Bf16Tiles => Self::Bf16,
             Self::Split => Self::F32,
             _ => self,
         }
@@ -56,10 +60,19 @@ impl Format {
     /// This one, if these weights can be so written, or else f32.
     pub(super) fn of_weights(self, weights: &[f32]) -> Self {
         match self {
-            Self::Split if !weights.iter().all(|&weight| split::has_parts(magnitude(weight))) => {
+            Self::Split if !weights.iter().all(|&weight| bf16::has_parts(magnitude(weight))) => {
                 Self::F32
             }
             _ => self,
+        }
+    }
+
+    /// The parts of a weight, in tiles; 0 of one that is in none.
+    pub(crate) const fn parts(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 | Self::Int8 => 0,
+            Self::Bf16Tiles => 1,
+            Self::Split => ALL_PARTS,
         }
     }
 
@@ -67,7 +80,7 @@ impl Format {
     pub(crate) const fn bytes_of_weight(self) -> usize {
         match self {
             Self::F32 => 4,
-            Self::Bf16 => 2,
+            Self::Bf16 | Self::Bf16Tiles => 2,
             Self::Int8 => 1,
             Self::Split => 6,
         }
@@ -79,7 +92,7 @@ impl Format {
             Self::F32 => k,
             Self::Bf16 => k / 2,
             Self::Int8 => k / 4,
-            Self::Split => k / DEPTH * WORDS_OF_BLOCK,
+            Self::Bf16Tiles | Self::Split => k / DEPTH * self.parts() * WORDS_OF_PART,
         }
     }
 
@@ -89,7 +102,7 @@ impl Format {
             Self::F32 => depth,
             Self::Bf16 => depth.div_ceil(2),
             Self::Int8 => depth.div_ceil(4) + 2,
-            Self::Split => depth.div_ceil(DEPTH) * WORDS_OF_BLOCK,
+            Self::Bf16Tiles | Self::Split => depth.div_ceil(DEPTH) * self.parts() * WORDS_OF_PART,
         }
     }
 
@@ -97,38 +110,11 @@ impl Format {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
-            Self::Bf16 => "bf16",
+            Self::Bf16 | Self::Bf16Tiles => "bf16",
             Self::Int8 => "int8",
             Self::Split => "f32split",
         }
     }
-}
-
-/// The nearest bf16, the even one of two; of numbers too large for any the largest.
-///
-/// Infinities and NaN stay what they are.
-#[must_use]
-pub fn to_bf16(number: f32) -> u16 {
-    /// The largest finite one.
-    const LARGEST: u16 = 0x7f7f;
-    let bits = number.to_bits();
-    let [upper, sign] = [upper_half(bits), upper_half(bits) & 0x8000];
-    if number.is_nan() {
-        // One bit of a NaN's fraction must be there.
-        return upper | 0x40;
-    }
-    if number.is_infinite() {
-        return upper;
-    }
-    // Half of the last place, and one bit more if that is odd: carries go where they should.
-    let rounded = upper_half(bits + 0x7fff + (u32::from(upper) & 1));
-    sign | (rounded & 0x7fff).min(LARGEST)
-}
-
-/// The number that a bf16 is.
-#[must_use]
-pub fn from_bf16(number: u16) -> f32 {
-    f32::from_bits(u32::from(number) << 16)
 }
 
 /// Writes weights `[k][lane]`, of `width` lanes, as bf16 at the end of `words`: `[pair of k][lane]`.
@@ -174,18 +160,22 @@ pub(super) fn write_int8(weights: &[f32], width: usize, words: &mut AlignedBuffe
     }
 }
 
-/// Words of all parts of a block of k, for one output.
-const WORDS_OF_BLOCK: usize = PARTS * WORDS / OUTPUTS;
+/// Words of a part of a block of k, for one output.
+const WORDS_OF_PART: usize = WORDS / OUTPUTS;
 
-/// Writes the whole of weights `[k][lane]`, of `width` lanes, in parts at the end of `words`:
+/// Writes the whole of weights `[k][lane]`, of `width` lanes, in tiles at the end of `words`:
 /// `[block of k][part][vector][pair of k][lane]`.
-pub(super) fn write_split(weights: &[f32], width: usize, words: &mut AlignedBuffer) {
-    let depth = weights.len() / width;
-    let to = words.grow(Format::Split.words(depth) * width);
-    let blocks = weights.chunks(DEPTH * width).zip(to.chunks_mut(WORDS_OF_BLOCK * width));
-    for (weights, to) in blocks {
+pub(super) fn write_tiles<const PARTS: usize>(
+    weights: &[f32],
+    width: usize,
+    words: &mut AlignedBuffer,
+) {
+    let words_of_block = PARTS * WORDS_OF_PART * width;
+    let blocks = weights.chunks(DEPTH * width);
+    let to = words.grow(blocks.len() * words_of_block);
+    for (weights, to) in blocks.zip(to.chunks_mut(words_of_block)) {
         let of = |k: usize, lane: usize| {
-            weights.get(k * width + lane).map_or([0.0; PARTS], |&weight| split::parts(weight))
+            weights.get(k * width + lane).map_or([0.0; PARTS], |&weight| bf16::parts(weight))
         };
         let tile = |part: usize, vector: usize| (part * width / OUTPUTS + vector) * WORDS;
         for lane in 0..width {
@@ -194,46 +184,16 @@ pub(super) fn write_split(weights: &[f32], width: usize, words: &mut AlignedBuff
                 let (even, odd) = (of(2 * pair, lane), of(2 * pair + 1, lane));
                 for part in 0..PARTS {
                     let at = tile(part, vector) + pair * OUTPUTS + place;
-                    to[at] = split::word(even[part], odd[part]);
+                    to[at] = bf16::word(even[part], odd[part]);
                 }
             }
         }
     }
 }
 
-const fn upper_half(bits: u32) -> u16 {
-    let [_, _, low, high] = bits.to_le_bytes();
-    u16::from_le_bytes([low, high])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_of_all() {
-        let same = [0.0, -0.0, 1.0, -2.5, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE];
-        for number in same {
-            assert_eq!(from_bf16(to_bf16(number)).to_bits(), number.to_bits(), "{number}");
-        }
-        assert!(from_bf16(to_bf16(f32::NAN)).is_nan());
-        // A NaN whose fraction is all in the lower half.
-        assert!(from_bf16(to_bf16(f32::from_bits(0x7f80_0001))).is_nan());
-        // Every bf16 below the largest, and what lies between it and the next.
-        for low in 0..0x7f7f_u16 {
-            let [a, b] = [from_bf16(low), from_bf16(low + 1)];
-            let middle = a + (b - a) / 2.0;
-            assert_eq!(to_bf16(middle), low + low % 2, "the middle of {a} and {b}");
-            assert_eq!(to_bf16(f32::from_bits(middle.to_bits() - 1)), low, "above {a}");
-            assert_eq!(
-                to_bf16(-f32::from_bits(middle.to_bits() + 1)),
-                0x8000 | (low + 1),
-                "below {b}"
-            );
-        }
-        assert_eq!(to_bf16(f32::MAX), 0x7f7f);
-        assert_eq!(to_bf16(f32::MIN), 0xff7f);
-    }
 
     #[test]
     fn fours_share_words_and_a_scale() {

@@ -23,19 +23,19 @@ mod layout;
 
 use std::ops::Range;
 
+use crate::bf16::ALL_PARTS;
 use crate::buffer::AlignedBuffer;
 use crate::contract::chains;
 use crate::matrix_unit;
 use crate::simd::Registers;
 use crate::tune::Tune;
 use crate::tuning::{
-    INPUTS_TO_SPLIT, MATRIXMULTIPLY_WEIGHTS, STATES_TO_SPLIT, WEIGHTS_IN_PARTS, may_be_parted,
+    INPUTS_FOR_UNIT, MATRIXMULTIPLY_WEIGHTS, STATES_FOR_UNIT, WEIGHTS_IN_PARTS, may_be_parted,
 };
 
 use blocks::{BLOCK, copy_flushed, pack_block};
 pub(crate) use format::Format;
-pub use format::{from_bf16, to_bf16};
-use format::{write_bf16, write_int8, write_split};
+use format::{write_bf16, write_int8, write_tiles};
 pub(crate) use layout::{Columns, MOST_VECTORS, PanelLayout, plain_panels};
 
 /// A matrix and its bias in the order in which one level's kernels read them.
@@ -69,13 +69,13 @@ impl Packing {
 
     /// The same for a projection of so many features.
     pub(crate) fn of_projection(self, input_size: usize) -> Self {
-        let pays = input_size >= INPUTS_TO_SPLIT;
+        let pays = input_size >= INPUTS_FOR_UNIT;
         Self { format: if pays { self.format } else { self.format.of_vectors() }, ..self }
     }
 
     /// The same for the products of states of so many features at each step.
     pub(crate) fn of_recurrence(self, state_size: usize, tune: Tune) -> Self {
-        let pays = tune == Tune::Throughput && state_size >= STATES_TO_SPLIT;
+        let pays = tune == Tune::Throughput && state_size >= STATES_FOR_UNIT;
         Self { format: if pays { self.format } else { self.format.of_vectors() }, ..self }
     }
 
@@ -142,7 +142,7 @@ impl PackedMatrix {
     fn pack(source: MatrixSource<'_>, mut layout: PanelLayout, format: Format) -> Self {
         let depth = source.depth;
         let many = depth * layout.width() >= WEIGHTS_IN_PARTS && chains(depth) == 1;
-        // Tiles of bytes and of parts take whole panels.
+        // Bytes and tiles take whole panels.
         let parts = many && matches!(format, Format::F32 | Format::Bf16);
         layout.parted = parts && may_be_parted(layout.registers.accumulators, MOST_VECTORS);
         let mut weights = AlignedBuffer::with_capacity(layout.width() * format.words(depth));
@@ -154,26 +154,24 @@ impl PackedMatrix {
                 let of_block = |to: &mut _, block| {
                     pack_block(source, to, &layout, (panel, part.clone()), block);
                 };
+                let whole = || {
+                    let mut numbers = AlignedBuffer::with_capacity(depth * width);
+                    blocks.clone().for_each(|block| of_block(&mut numbers, block));
+                    numbers
+                };
                 match format {
-                    Format::F32 => blocks.for_each(|block| of_block(&mut weights, block)),
+                    Format::F32 => blocks.clone().for_each(|block| of_block(&mut weights, block)),
                     Format::Bf16 => {
-                        for block in blocks {
+                        for block in blocks.clone() {
                             let mut numbers = AlignedBuffer::with_capacity(block.len() * width);
                             of_block(&mut numbers, block);
                             write_bf16(&numbers, width, &mut weights);
                         }
                     }
-                    // A scale is of all blocks.
-                    Format::Int8 => {
-                        let mut numbers = AlignedBuffer::with_capacity(depth * width);
-                        blocks.for_each(|block| of_block(&mut numbers, block));
-                        write_int8(&numbers, width, &mut weights);
-                    }
-                    Format::Split => {
-                        let mut numbers = AlignedBuffer::with_capacity(depth * width);
-                        blocks.for_each(|block| of_block(&mut numbers, block));
-                        write_split(&numbers, width, &mut weights);
-                    }
+                    // A scale is of all blocks, and a tile of several.
+                    Format::Int8 => write_int8(&whole(), width, &mut weights),
+                    Format::Bf16Tiles => write_tiles::<1>(&whole(), width, &mut weights),
+                    Format::Split => write_tiles::<ALL_PARTS>(&whole(), width, &mut weights),
                 }
             }
             let vectors = bias[layout.first_column(panel)..].chunks_mut(layout.registers.lanes);
@@ -223,7 +221,9 @@ impl PackedMatrix {
         match self.format {
             Format::F32 | Format::Bf16 => 0,
             Format::Int8 => rows * self.words(),
-            Format::Split => matrix_unit::words_of_rows(rows, self.depth),
+            Format::Bf16Tiles | Format::Split => {
+                matrix_unit::words_of_rows(rows, self.depth, self.format.parts())
+            }
         }
     }
 

@@ -89,6 +89,16 @@ pub(crate) fn in_bf16(numbers: &mut [f32]) {
     numbers.iter_mut().for_each(|number| *number = from_bf16(to_bf16(*number)));
 }
 
+/// All levels as they are on a CPU without a matrix unit.
+pub(crate) fn without_unit() -> Vec<&'static Kernels> {
+    let plain = |kernels: &'static Kernels| match kernels.has_matrix_unit() {
+        false => kernels,
+        // SAFETY: the CPU has the level.
+        true => unsafe { kernels.isa().kernels_with_matrix_unit(false) }.expect("a level with one"),
+    };
+    Kernels::available().into_iter().map(plain).collect()
+}
+
 /// Whether the level rounds a product and its sum once.
 pub(crate) fn fused(kernels: &Kernels) -> bool {
     kernels.isa() != Isa::Portable

@@ -9,9 +9,10 @@ use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::sync::OnceLock;
 
 use super::avx512::{Avx512, vnni};
+use crate::bf16::ALL_PARTS;
 use crate::buffer::AlignedBuffer;
 use crate::calibrate::unit::multiply_tiles;
-use crate::gemm::weights::{BytesByUnit, Split};
+use crate::gemm::weights::{BytesByUnit, InTiles};
 use crate::kernels::{Kernels, Unit, kernel_table};
 use crate::matrix_unit::{Bytes, MatrixUnit, ROWS, Tiles};
 
@@ -21,8 +22,15 @@ use crate::matrix_unit::{Bytes, MatrixUnit, ROWS, Tiles};
 pub(crate) struct Amx(());
 
 kernel_table!(
+    @products bf16,
+    InTiles::<Amx, false>(Amx(())),
+    ["avx512f,avx512bw,avx2,fma"],
+    Avx512::<false>::new()
+);
+
+kernel_table!(
     @products split,
-    Split(Amx(())),
+    InTiles::<Amx, true>(Amx(())),
     ["avx512f,avx512bw,avx2,fma"],
     Avx512::<false>::new()
 );
@@ -41,8 +49,8 @@ pub(crate) static KERNELS: Kernels = with_unit(is_permitted);
 pub(crate) static KERNELS_WITH_UNIT: Kernels = with_unit(|| true);
 
 const fn with_unit(is_permitted: fn() -> bool) -> Kernels {
-    let (split, int8) = (split::PRODUCTS, int8::PRODUCTS);
-    Kernels { unit: Some(Unit { split, int8, is_permitted, probe }), ..vnni::KERNELS }
+    let (bf16, split, int8) = (bf16::PRODUCTS, split::PRODUCTS, int8::PRODUCTS);
+    Kernels { unit: Some(Unit { bf16, split, int8, is_permitted, probe }), ..vnni::KERNELS }
 }
 
 unsafe fn probe(words: &mut AlignedBuffer, rounds: usize) {
@@ -169,23 +177,38 @@ macro_rules! products {
     };
 }
 
-/// Adds the products of all blocks to the sums of `$vectors` vectors.
-macro_rules! multiply {
-    ($tiles:ident, $vectors:literal, [$($vector:literal),*], $alternating:tt) => {
-        asm!(
-            concat!($("tileloadd tmm", $vector, ", [{sums} + {apart}*1 + 64*", $vector, "]\n",)*),
-            "2:",
-            "tileloadd tmm4, [{rows} + {line}*1]",
+/// All products of a block: of the one part, or of all two whose product is large enough.
+macro_rules! block {
+    (1, $vectors:literal, $alternating:tt) => {
+        concat!(
+            "tileloadd tmm4, [{rows} + {line}*1]\n",
+            products!("tmm4", 0, $vectors, $alternating),
+        )
+    };
+    (3, $vectors:literal, $alternating:tt) => {
+        concat!(
+            "tileloadd tmm4, [{rows} + {line}*1]\n",
             products!("tmm4", 0, $vectors, $alternating),
             products!("tmm4", 1, $vectors, $alternating),
             products!("tmm4", 2, $vectors, $alternating),
-            "tileloadd tmm5, [{rows} + {line}*1 + 1024]",
+            "tileloadd tmm5, [{rows} + {line}*1 + 1024]\n",
             products!("tmm5", 0, $vectors, $alternating),
             products!("tmm5", 1, $vectors, $alternating),
-            "tileloadd tmm4, [{rows} + {line}*1 + 2048]",
+            "tileloadd tmm4, [{rows} + {line}*1 + 2048]\n",
             products!("tmm4", 0, $vectors, $alternating),
-            "add {rows}, 3072",
-            concat!("add {weights}, 3072*", $vectors),
+        )
+    };
+}
+
+/// Adds the products of all blocks, of numbers of `$parts` parts, to the sums of `$vectors` vectors.
+macro_rules! multiply {
+    ($tiles:ident, $parts:tt, $vectors:literal, [$($vector:literal),*], $alternating:tt) => {
+        asm!(
+            concat!($("tileloadd tmm", $vector, ", [{sums} + {apart}*1 + 64*", $vector, "]\n",)*),
+            "2:",
+            block!($parts, $vectors, $alternating),
+            concat!("add {rows}, 1024*", $parts),
+            concat!("add {weights}, 1024*", $parts, "*", $vectors),
             "dec {blocks}",
             "jnz 2b",
             concat!($("tilestored [{sums} + {apart}*1 + 64*", $vector, "], tmm", $vector, "\n",)*),
@@ -268,21 +291,37 @@ impl MatrixUnit for Amx {
     }
 
     #[inline(always)]
-    unsafe fn multiply<const VECTORS: usize>(self, tiles: Tiles) {
+    unsafe fn multiply<const PARTS: usize, const VECTORS: usize>(self, tiles: Tiles) {
         debug_assert!(tiles.blocks > 0, "blocks of a product");
+        macro_rules! of_vectors {
+            ($parts:tt) => {
+                match VECTORS {
+                    1 => multiply!(tiles, $parts, 1, [0], [0 => "tmm6"]),
+                    2 => multiply!(tiles, $parts, 2, [0, 1], [0 => "tmm6", 1 => "tmm7"]),
+                    3 => multiply!(
+                        tiles,
+                        $parts,
+                        3,
+                        [0, 1, 2],
+                        [0 => "tmm6", 1 => "tmm7", 2 => "tmm6"]
+                    ),
+                    4 => multiply!(
+                        tiles,
+                        $parts,
+                        4,
+                        [0, 1, 2, 3],
+                        [0 => "tmm6", 1 => "tmm7", 2 => "tmm6", 3 => "tmm7"]
+                    ),
+                    other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+                }
+            };
+        }
         // SAFETY: `self` proves that the CPU has tiles; the caller vouches for their shapes and the memory.
         unsafe {
-            match VECTORS {
-                1 => multiply!(tiles, 1, [0], [0 => "tmm6"]),
-                2 => multiply!(tiles, 2, [0, 1], [0 => "tmm6", 1 => "tmm7"]),
-                3 => multiply!(tiles, 3, [0, 1, 2], [0 => "tmm6", 1 => "tmm7", 2 => "tmm6"]),
-                4 => multiply!(
-                    tiles,
-                    4,
-                    [0, 1, 2, 3],
-                    [0 => "tmm6", 1 => "tmm7", 2 => "tmm6", 3 => "tmm7"]
-                ),
-                other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+            match PARTS {
+                1 => of_vectors!(1),
+                ALL_PARTS => of_vectors!(3),
+                other => unreachable!("a number has one part or all, not {other}"),
             }
         }
     }
