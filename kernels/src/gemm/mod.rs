@@ -29,7 +29,7 @@ use std::ops::Range;
 use self::tile::{Ahead, accumulate};
 use self::weights::{Panels, Written};
 use crate::pack::{Order, PackedMatrix};
-use crate::simd::{Registers, Simd};
+use crate::simd::{Registers, Simd, Work};
 use crate::tuning::{KC, ROWS_TO_FETCH, WEIGHTS_TO_FETCH, max_rows, may_be_parted, tile_height};
 use crate::view::{View, ViewMut};
 
@@ -102,23 +102,31 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
         let end = depth.min(start + most);
         let mut panels = args.panels.clone();
         if const { !F::BYTES || S::BYTES_ARE_SHIFTED } && alone {
-            // SAFETY: passed on; there is one row, and nothing is cut.
-            unsafe { project_pairs::<S, F>(s, written, args, &mut panels) };
+            // The caller vouches for all of it; there is one row, and nothing is cut.
+            s.fenced(ProjectPairs { written, args, panels: &mut panels });
         }
         for panel in panels {
             for vectors in columns_at_once::<S>(args, panel) {
                 let columns = Columns { panel, first: vectors.start };
-                // SAFETY: passed on; each function is called for the number of vectors it is made
-                // for, and start..end lies inside the depth.
-                unsafe {
-                    match vectors.len() {
-                        0 => {}
-                        1 => project_columns::<S, F, 1>(s, written, args, columns, [start, end]),
-                        2 => project_columns::<S, F, 2>(s, written, args, columns, [start, end]),
-                        3 => project_columns::<S, F, 3>(s, written, args, columns, [start, end]),
-                        4 => project_columns::<S, F, 4>(s, written, args, columns, [start, end]),
-                        other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
-                    }
+                macro_rules! columns {
+                    ($vectors:literal) => {
+                        s.fenced(ProjectColumns::<F, $vectors> {
+                            written,
+                            args,
+                            columns,
+                            steps: [start, end],
+                        })
+                    };
+                }
+                // The caller vouches for all of it; each is made for the number of vectors that there are, and
+                // start..end lies inside the depth.
+                match vectors.len() {
+                    0 => {}
+                    1 => columns!(1),
+                    2 => columns!(2),
+                    3 => columns!(3),
+                    4 => columns!(4),
+                    other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
                 }
             }
         }
@@ -126,6 +134,22 @@ pub(crate) unsafe fn project<S: Simd, F: Written>(s: S, written: F, args: &mut P
         if start == depth {
             break;
         }
+    }
+}
+
+/// [`project_pairs`], for whose promises stands who makes one: a function of its own, because one of all tiles
+/// would take minutes to compile.
+struct ProjectPairs<'a, 'v, F> {
+    written: F,
+    args: &'a mut ProjectArgs<'v>,
+    panels: &'a mut Range<usize>,
+}
+
+impl<S: Simd, F: Written> Work<S> for ProjectPairs<'_, '_, F> {
+    #[inline(always)]
+    fn run(self, s: S) {
+        // SAFETY: who made this vouches for it.
+        unsafe { project_pairs::<S, F>(s, self.written, self.args, self.panels) };
     }
 }
 
@@ -193,6 +217,23 @@ fn columns_at_once<S: Simd>(args: &ProjectArgs<'_>, panel: usize) -> [Range<usiz
 struct Columns {
     panel: usize,
     first: usize,
+}
+
+/// [`project_columns`], likewise.
+struct ProjectColumns<'a, 'v, F, const VECTORS: usize> {
+    written: F,
+    args: &'a mut ProjectArgs<'v>,
+    columns: Columns,
+    steps: [usize; 2],
+}
+
+impl<S: Simd, F: Written, const VECTORS: usize> Work<S> for ProjectColumns<'_, '_, F, VECTORS> {
+    #[inline(always)]
+    fn run(self, s: S) {
+        let Self { written, args, columns, steps } = self;
+        // SAFETY: who made this vouches for it.
+        unsafe { project_columns::<S, F, VECTORS>(s, written, args, columns, steps) };
+    }
 }
 
 /// # Safety

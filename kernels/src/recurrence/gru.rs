@@ -137,6 +137,7 @@ struct ResetFirst<'a> {
 
 impl<S: Simd> Tile<S, 2> for ResetFirst<'_> {
     const BLOCKS: usize = 1;
+    const APART: bool = true;
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; 2] {

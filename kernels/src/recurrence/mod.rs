@@ -128,6 +128,9 @@ pub(crate) trait Tile<S: Simd, const VECTORS: usize> {
     const BLOCKS: usize;
     /// The most panels that a tile takes at once: fewer are fewer functions to compile.
     const PANELS: usize = 4;
+    /// Whether its products are in functions of their own rather than in one. All in one took minutes to
+    /// compile; a call takes some nanoseconds, which a short step of a usual cell would feel.
+    const APART: bool = false;
 
     /// The numbers that the sums start from.
     ///

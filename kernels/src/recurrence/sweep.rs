@@ -14,10 +14,11 @@
 //!    the cache still holds is read first.
 //! 4. A tile of a row alone goes on to the cell's formula in registers. Where gates lie side by side there
 //!    are so few kinds of them that they need not be called; another is a function of its own
-//!    ([`Simd::fenced`]), which has all registers for itself.
+//!    ([`Simd::fenced`]), which has all registers for itself. So are rows one by one, unless such a call would be
+//!    felt ([`Tile::APART`]): of weights of f32.
 //! 5. Of bytes a row alone is a tile of rows as well where a product is so many instructions that there is
 //!    no latency to hide.
-//! 6. Weights in parts, and many rows of bytes, are multiplied by a matrix unit ([`tiles`](super::tiles)).
+//! 6. Weights in tiles, and many rows of bytes, are multiplied by a matrix unit ([`tiles`](super::tiles)).
 
 use std::ops::Range;
 
@@ -74,16 +75,41 @@ pub(crate) unsafe fn sweep_any<S: Simd, F: Written, T>(
         if panels.is_empty() {
             continue;
         }
-        // SAFETY: passed on; these panels have so many vectors.
-        unsafe {
-            match layout.vectors_of(panels.start) {
-                1 => sweep::<S, F, T, 1>(s, product, panels, tile),
-                2 => sweep::<S, F, T, 2>(s, product, panels, tile),
-                3 => sweep::<S, F, T, 3>(s, product, panels, tile),
-                4 => sweep::<S, F, T, 4>(s, product, panels, tile),
-                other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
-            }
+        macro_rules! sweep_of {
+            ($vectors:literal) => {{
+                let sweep = Sweep::<F, T, $vectors> { product, panels, tile };
+                if const { <T as Tile<S, $vectors>>::APART } {
+                    s.fenced(sweep)
+                } else {
+                    sweep.run(s)
+                }
+            }};
         }
+        // The caller vouches for all that a sweep asks; these panels have so many vectors.
+        match layout.vectors_of(panels.start) {
+            1 => sweep_of!(1),
+            2 => sweep_of!(2),
+            3 => sweep_of!(3),
+            4 => sweep_of!(4),
+            other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
+        }
+    }
+}
+
+/// A [`sweep`], for whose promises stands who makes one.
+struct Sweep<'p, 't, F, T, const VECTORS: usize> {
+    product: Product<'p, F>,
+    panels: Range<usize>,
+    tile: &'t mut T,
+}
+
+impl<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTORS: usize> Work<S>
+    for Sweep<'_, '_, F, T, VECTORS>
+{
+    #[inline(always)]
+    fn run(self, s: S) {
+        // SAFETY: who made this vouches for it.
+        unsafe { sweep::<S, F, T, VECTORS>(s, self.product, self.panels, self.tile) };
     }
 }
 
@@ -206,10 +232,10 @@ impl<F: Written, T> Walk<'_, '_, F, T> {
         } else if batch == 1 {
             // By itself: a loop over rows would cost a single one some percent.
             self.tile_of::<BLOCKS, VECTORS, VECTORS>(0, first_panel).run(s);
+        } else if const { T::APART || F::IN_A_WORD > 1 } {
+            s.fenced(RowsOneByOne(self.tile_of::<BLOCKS, VECTORS, VECTORS>(0, first_panel)));
         } else {
-            for row in 0..batch {
-                self.tile_of::<BLOCKS, VECTORS, VECTORS>(row, first_panel).run(s);
-            }
+            RowsOneByOne(self.tile_of::<BLOCKS, VECTORS, VECTORS>(0, first_panel)).run(s);
         }
     }
 
@@ -248,6 +274,27 @@ struct RowAlone<'p, 't, F, T, const BLOCKS: usize, const VECTORS: usize, const P
     row: usize,
     first_panel: usize,
     tile: &'t mut T,
+}
+
+/// Every row of a batch alone, from the one given on.
+struct RowsOneByOne<'p, 't, F, T, const BLOCKS: usize, const VECTORS: usize>(
+    RowAlone<'p, 't, F, T, BLOCKS, VECTORS, VECTORS>,
+);
+
+impl<S, F, T, const BLOCKS: usize, const VECTORS: usize> Work<S>
+    for RowsOneByOne<'_, '_, F, T, BLOCKS, VECTORS>
+where
+    S: Simd,
+    F: Written,
+    T: Tile<S, VECTORS>,
+{
+    #[inline(always)]
+    fn run(self, s: S) {
+        let Self(RowAlone { product, row, first_panel, tile }) = self;
+        for row in row..product.rows.batch {
+            RowAlone::<_, _, BLOCKS, VECTORS, VECTORS> { product, row, first_panel, tile }.run(s);
+        }
+    }
 }
 
 impl<S, F, T, const BLOCKS: usize, const VECTORS: usize, const PART: usize> Work<S>

@@ -88,6 +88,7 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for Gates<'_> {
     const BLOCKS: usize = 1;
     /// A step is passes over memory anyway: what several panels would gain is not worth its functions.
     const PANELS: usize = 1;
+    const APART: bool = true;
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
