@@ -75,11 +75,12 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
     /// What arithmetic may give up: f32 (nothing), f32-split (nothing but the order of sums: a matrix unit
-    /// does them where there is one), bf16 (weights), int8 (weights, inputs and states of recurrent layers)
+    /// does them where there is one), bf16 (weights, and what such a unit multiplies by them), int8 (weights,
+    /// inputs and states of recurrent layers)
     #[arg(long, global = true, value_name = "PRECISION", default_value = "f32")]
     precision: String,
-    /// What to choose kernels for, where the precision leaves that open, as f32-split does: latency or
-    /// throughput
+    /// What to choose kernels for, where the precision leaves that open, as f32-split and bf16 do: latency
+    /// or throughput
     #[arg(long, global = true, value_name = "AIM", default_value = "latency")]
     tune: String,
     /// Print one JSON object on standard output

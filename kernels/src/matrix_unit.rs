@@ -21,6 +21,8 @@
 //!         sums[row][vector] += rows[row][64 k] · weights[16 words][vector][4 k of 16 outputs]
 //! ```
 
+use crate::bf16::ALL_PARTS;
+
 /// Rows of a tile at most.
 pub(crate) const ROWS: usize = 16;
 /// Terms of a dot product that a tile of rows holds, and one of weights.
@@ -37,11 +39,12 @@ pub(crate) fn height(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(ROWS).max(1)).max(1)
 }
 
-/// Words of a block of rows whose numbers have so many parts: its tiles, and for each row a word that is 0 if it
-/// has them.
+/// Words of a block of rows whose numbers have so many parts: its tiles, and of those that are split a word for each
+/// row, which is 0 if it has them.
 #[inline(always)]
 pub(crate) fn words_of_block(depth: usize, parts: usize) -> usize {
-    depth.div_ceil(DEPTH) * parts * WORDS + ROWS
+    let words = if parts == ALL_PARTS { ROWS } else { 0 };
+    depth.div_ceil(DEPTH) * parts * WORDS + words
 }
 
 /// Words of all blocks that rows are made into.

@@ -10,7 +10,7 @@ mod unit;
 use layer::checks::{check_cut, check_rows, check_steps};
 use layer::{GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
 use product::{Product, Projection, check_dots};
-use ritornello_kernels::{Cell, Kernels, Precision, Tune, View, ViewMut};
+use ritornello_kernels::{Cell, Kernels, Precision, Tune, View};
 use ritornello_reference::{Rounding, dot_tolerance};
 use unit::{pair, with_unit};
 
@@ -56,21 +56,21 @@ fn projections_are_as_near_as_f32() {
 #[test]
 fn panels_may_be_shared() {
     let Some([_, kernels]) = pair() else { return };
-    let layer = random(LSTM, [40, 70, 2, 3], 3);
-    let packed = layer.packed(kernels);
-    let (rows, width) = (layer.time * layer.batch, packed.projection_width());
-    let input = View::time_major(&layer.input, [layer.time, layer.batch, 40]);
-    let project = |shares: &[std::ops::Range<usize>]| {
-        let mut found = vec![0.0; rows * width];
-        for share in shares {
-            let output = ViewMut::time_major(&mut found, [layer.time, layer.batch, width]);
-            let scratch = &mut vec![f32::NAN; packed.projection_scratch_len(rows)];
-            kernels.project_panels(&packed, share.clone(), input, output, scratch);
-        }
-        bits(&found)
-    };
-    let panels = packed.panels();
-    assert_eq!(project(&[0..2, 2..panels]), project(&[0..panels, panels..panels]));
+    unit::check_shares(&random(LSTM, [40, 70, 2, 3], 3), kernels);
+}
+
+#[test]
+fn cells_with_more_than_gates_are_right() {
+    let Some([_, kernels]) = pair() else { return };
+    for layer in unit::with_extras(Precision::F32Split) {
+        let what = format!("{:?}", layer.kind);
+        with_unit(&what, || {
+            let judge = |checked: Result<(), _>| checked.unwrap_or_else(|e| panic!("{what}: {e}"));
+            judge(check_steps(&layer, kernels));
+            judge(check_rows(&layer, kernels));
+            judge(check_cut(&layer, kernels, 1));
+        });
+    }
 }
 
 #[test]
@@ -202,17 +202,26 @@ fn scaled(depth: usize, outputs: usize, rows: usize, [input, weights]: [f32; 2])
     product
 }
 
-/// Down to where the unit takes numbers as zero: each of six products for each of f32, and of twelve sums for each
-/// block, may lose less than the smallest normal number.
+/// Down to where the unit takes numbers as zero: each of six products for each of f32 may lose less than the smallest
+/// normal number, times the other factor if that is more than 1, and so may each of twelve sums for each block.
 #[test]
 fn small_numbers_lose_no_more_than_is_said() {
     let Some([_, kernels]) = pair() else { return };
     let (size, rows) = (3, 2);
     for depth in [32_usize, 70] {
-        let lost = (6 * depth + 12 * depth.div_ceil(32)) as f64 * f64::from(f32::MIN_POSITIVE);
-        for scales in [[1e-10, 1e-10], [1e-15, 1e-15], [1e-20, 1e-16], [1e-30, 1e-8], [1e-40, 1.0]]
-        {
+        for scales in [
+            [1e-10, 1e-10],
+            [1e-15, 1e-15],
+            [1e-20, 1e-16],
+            [1e-30, 1e-8],
+            [1e-40, 1.0],
+            [1e-40, 1e12],
+        ] {
             let product = scaled(depth, 4 * size, rows, scales).in_split();
+            let factors = product.input.iter().chain(&product.weights);
+            let largest = f64::from(factors.fold(1.0_f32, |largest, x| largest.max(x.abs())));
+            let losses = (6 * depth) as f64 * largest + (12 * depth.div_ceil(32)) as f64;
+            let lost = losses * f64::from(f32::MIN_POSITIVE);
             let layer = Projection::of(kernels, LSTM, product, size);
             let input = View::time_major(&layer.product.input, [1, rows, depth]);
             let found = layer.in_order(&layer.run(kernels, input));

@@ -200,12 +200,12 @@ typedef struct {
     const char *isa;
     /**
      * What the arithmetic may be: "f32", "f32-split", as exact, for a matrix unit where there is one, "bf16" for
-     * weights in half the memory, or "int8" for those of recurrent layers in a quarter, multiplied by inputs
-     * and states of 8 bits. Null: "f32".
+     * weights in half the memory, by which such a unit multiplies inputs and states of bf16, or "int8" for those
+     * of recurrent layers in a quarter, multiplied by inputs and states of 8 bits. Null: "f32".
      */
     const char *precision;
     /**
-     * What kernels are chosen for, where the precision leaves a choice, as "f32-split" does: "latency" or
+     * What kernels are chosen for, where the precision leaves a choice, as "f32-split" and "bf16" do: "latency" or
      * "throughput". Null: "latency".
      */
     const char *tune;

@@ -22,10 +22,10 @@ pub struct Options {
     /// environment variable RITORNELLO_ISA says.
     pub isa: *const c_char,
     /// What the arithmetic may be: "f32", "f32-split", as exact, for a matrix unit where there is one, "bf16" for
-    /// weights in half the memory, or "int8" for those of recurrent layers in a quarter, multiplied by inputs
-    /// and states of 8 bits. Null: "f32".
+    /// weights in half the memory, by which such a unit multiplies inputs and states of bf16, or "int8" for those
+    /// of recurrent layers in a quarter, multiplied by inputs and states of 8 bits. Null: "f32".
     pub precision: *const c_char,
-    /// What kernels are chosen for, where the precision leaves a choice, as "f32-split" does: "latency" or
+    /// What kernels are chosen for, where the precision leaves a choice, as "f32-split" and "bf16" do: "latency" or
     /// "throughput". Null: "latency".
     pub tune: *const c_char,
 }

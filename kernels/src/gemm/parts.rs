@@ -64,7 +64,7 @@ impl<S: Simd, const PARTS: usize> Work<S> for RowInTiles<'_, PARTS> {
     fn run(self, _: S) {
         const LINE: usize = WORDS / ROWS;
         let Self { from, block, row } = self;
-        let (tiles, whole_ones) = block.split_at_mut(block.len() - ROWS);
+        let (tiles, whole_ones) = block.split_at_mut(from.len().div_ceil(DEPTH) * PARTS * WORDS);
         if const { PARTS == ALL_PARTS } {
             let largest = from.iter().fold(0, |largest, &x| largest.max(magnitude(x)));
             whole_ones[row] = if has_parts(largest) { 0.0 } else { 1.0 };

@@ -184,12 +184,13 @@ impl PackedCell {
         [self.projection.format, self.recurrent_format()].map(Format::bytes_of_weight)
     }
 
-    /// How the products of a step are written down, if they are of a matrix; or else those of the input.
+    /// How the products of a step are written down, if they are of a matrix; or else those of the input, as
+    /// vectors multiply them.
     pub(crate) fn recurrent_format(&self) -> Format {
         match &self.recurrent {
             Recurrent::Matrix(matrix) => matrix.format,
             Recurrent::Parted(parts) => parts[0].format,
-            Recurrent::Diagonal { .. } => self.projection.format,
+            Recurrent::Diagonal { .. } => self.projection.format.of_vectors(),
         }
     }
 

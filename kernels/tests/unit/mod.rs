@@ -2,10 +2,15 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
-use ritornello_kernels::{Cell, Isa, Kernels, Precision, Tune};
+use std::ops::Range;
+
+use ritornello_kernels::{
+    Activation, Cell, Gru, GruReset, Isa, Kernels, Lstm, Precision, SimpleRnn, Tune, View, ViewMut,
+};
+use ritornello_reference::Recurrence;
 
 use crate::emulator;
-use crate::layer::{Extras, Layer};
+use crate::layer::{Extras, LSTM, Layer, RNN, bits};
 
 /// AVX-512 without a matrix unit, and with one, if this CPU has the level.
 pub(crate) fn pair() -> Option<[&'static Kernels; 2]> {
@@ -39,4 +44,47 @@ pub(crate) fn with_unit(what: &str, work: impl FnOnce()) {
 pub(crate) fn random(precision: Precision, kind: Cell, shape: [usize; 4], seed: u64) -> Layer {
     let layer = Layer::random(kind, Extras::NONE, [true, true], shape, seed);
     Layer { precision, tune: Tune::Throughput, ..layer }
+}
+
+/// Layers that no kernel does as a whole: of many kinds, large enough for the unit.
+pub(crate) fn with_extras(precision: Precision) -> Vec<Layer> {
+    let elu = Activation::Elu { alpha: 0.7 };
+    let lstm = Cell::Lstm(Lstm { activation: elu, ..Lstm::DEFAULT });
+    let gru = |reset| Cell::Gru(Gru { activation: elu, ..Gru::new(reset) });
+    let simple = Cell::SimpleRnn(SimpleRnn { activation: elu, clip: Some(0.5) });
+    let projected = Extras { projection: Some(66), ..Extras::NONE };
+    let peepholes = Extras { peepholes: true, ..projected };
+    let diagonal = Extras { recurrence: Recurrence::Diagonal, ..Extras::NONE };
+    let cells = [
+        (lstm, Extras::NONE),
+        (LSTM, projected),
+        (LSTM, peepholes),
+        (gru(GruReset::AfterMatmul), Extras::NONE),
+        (gru(GruReset::BeforeMatmul), Extras::NONE),
+        (simple, Extras::NONE),
+        (RNN, diagonal),
+    ];
+    let layer = |(seed, (kind, extras)): (u64, _)| {
+        let layer = Layer::random(kind, extras, [true, true], [40, 70, 2, 18], seed);
+        Layer { precision, tune: Tune::Throughput, ..layer }
+    };
+    (1..).zip(cells).map(layer).collect()
+}
+
+/// Some panels of a projection and then the others are all of them.
+pub(crate) fn check_shares(layer: &Layer, kernels: &Kernels) {
+    let packed = layer.packed(kernels);
+    let (time, batch, width) = (layer.time, layer.batch, packed.projection_width());
+    let input = View::time_major(&layer.input, [time, batch, layer.input_size]);
+    let project = |shares: &[Range<usize>]| {
+        let mut found = vec![0.0; time * batch * width];
+        for share in shares {
+            let output = ViewMut::time_major(&mut found, [time, batch, width]);
+            let scratch = &mut vec![f32::NAN; packed.projection_scratch_len(time * batch)];
+            kernels.project_panels(&packed, share.clone(), input, output, scratch);
+        }
+        bits(&found)
+    };
+    let panels = packed.panels();
+    assert_eq!(project(&[0..2, 2..panels]), project(&[0..panels, panels..panels]));
 }

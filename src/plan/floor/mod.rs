@@ -19,7 +19,7 @@
 //!                                                              in a matrix unit 32
 //!     F            peak of the multiply-adds; for sums in a        (all of the rest is measured)
 //!                  matrix unit its peak of f32 in parts, of
-//!                  bytes 12 times that
+//!                  bf16 6 and of bytes 12 times that
 //!     R(n)         bandwidth of n bytes that are read again and again
 //!     L, D, M      latency of a multiply-add, of a division, of a number through memory
 //! ```
