@@ -9,9 +9,9 @@ mod unit;
 
 use layer::checks::{check_cut, check_rows, check_steps};
 use layer::{GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits, in_bf16};
-use product::{Product, Projection, check_dots};
+use product::{Product, Projection};
 use ritornello_kernels::{Cell, Kernels, Precision, Tune, View};
-use unit::{pair, with_unit};
+use unit::{check_projection, costs, pair, with_unit};
 
 fn random(kind: Cell, shape: [usize; 4], seed: u64) -> Layer {
     unit::random(Precision::Bf16, kind, shape, seed)
@@ -38,18 +38,8 @@ fn projections_are_those_of_rounded_numbers() {
                 let mut product = product.in_bf16();
                 in_bf16(&mut product.input);
                 let layer = Projection::of(kernels, kind, product, size);
-                let what = layer.what(kernels);
                 let input = View::time_major(&exact, [1, ROWS, depth]);
-                with_unit(&what, || {
-                    let whole = layer.run(kernels, input);
-                    let expected = layer.product.reference(ROWS);
-                    check_dots(&what, kernels, &layer.in_order(&whole), &expected, terms(depth));
-                    let width = layer.packed.projection_width();
-                    for rows in [0, 1, 2, 15, 16, 17, 32] {
-                        let part = bits(&layer.run(kernels, input.rows(0, rows)));
-                        assert_eq!(part, bits(&whole[..rows * width]), "{rows} rows of {what}");
-                    }
-                });
+                check_projection(&layer, kernels, input, terms(depth));
             }
         }
     }
@@ -184,11 +174,6 @@ fn shapes_and_the_aim_choose() {
         name.starts_with("projection-bf16-avx512-6x64, recurrence-lstm-bf16-avx512amx-"),
         "{name}"
     );
-    let costs = |layer: &Layer, kernels: &Kernels| {
-        let packed = layer.packed(kernels);
-        let terms = kernels.terms_at_once(&packed);
-        (packed.bytes_of_weights(), kernels.unit_products(&packed), terms)
-    };
     let layer = random(LSTM, [40, 70, 2, 3], 5);
     assert_eq!(costs(&layer, kernels), ([2, 2], [6, 6], 32));
     assert_eq!(costs(&layer, plain), ([2, 2], [0, 0], 1));

@@ -10,9 +10,9 @@ mod unit;
 use layer::checks::{check_cut, check_rows, check_steps};
 use layer::{GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
 use product::{Product, Projection, check_dots};
-use ritornello_kernels::{Cell, Kernels, Precision, Tune, View};
+use ritornello_kernels::{Cell, Precision, Tune, View};
 use ritornello_reference::{Rounding, dot_tolerance};
-use unit::{pair, with_unit};
+use unit::{check_projection, costs, pair, with_unit};
 
 fn random(kind: Cell, shape: [usize; 4], seed: u64) -> Layer {
     unit::random(Precision::F32Split, kind, shape, seed)
@@ -36,18 +36,8 @@ fn projections_are_as_near_as_f32() {
             for size in [1, 17, 33, 50] {
                 let product = Product::new(depth, kind.gates().len() * size, ROWS);
                 let layer = Projection::of(kernels, kind, product.in_split(), size);
-                let what = layer.what(kernels);
                 let input = View::time_major(&layer.product.input, [1, ROWS, depth]);
-                with_unit(&what, || {
-                    let whole = layer.run(kernels, input);
-                    let expected = layer.product.reference(ROWS);
-                    check_dots(&what, kernels, &layer.in_order(&whole), &expected, terms(depth));
-                    let width = layer.packed.projection_width();
-                    for rows in [0, 1, 2, 15, 16, 17, 32] {
-                        let part = bits(&layer.run(kernels, input.rows(0, rows)));
-                        assert_eq!(part, bits(&whole[..rows * width]), "{rows} rows of {what}");
-                    }
-                });
+                check_projection(&layer, kernels, input, terms(depth));
             }
         }
     }
@@ -111,11 +101,6 @@ fn steps_are_split_for_throughput_alone() {
     let name = kernels.cell_name(&layer.packed(kernels));
     assert!(name.starts_with("projection-f32-avx512-"), "{name}");
     assert!(!plain.has_matrix_unit() && kernels.has_matrix_unit());
-    let costs = |layer: &Layer, kernels: &Kernels| {
-        let packed = layer.packed(kernels);
-        let terms = kernels.terms_at_once(&packed);
-        (packed.bytes_of_weights(), kernels.unit_products(&packed), terms)
-    };
     let layer = random(LSTM, [40, 70, 2, 3], 5);
     assert_eq!(costs(&layer, kernels), ([6, 6], [1, 1], 32));
     assert_eq!(costs(&layer, plain), ([4, 4], [0, 0], 1));

@@ -16,10 +16,14 @@ const ABSENT: &str = "this CPU has no";
 
 /// Runs them; a level that the CPU lacks is said not to have been run.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
+    let best = demo(root, Command::new("cargo").env_remove(VARIABLE))?;
+    if !best.status.success() {
+        return Err(format!("demo: {}", String::from_utf8_lossy(&best.stderr)));
+    }
+    let best = String::from_utf8_lossy(&best.stdout);
     let mut left = Vec::new();
     for level in LEVELS {
-        let best = demo(root, Command::new("cargo").env_remove(VARIABLE))?;
-        if String::from_utf8_lossy(&best.stdout).contains(&format!("\"isa\": \"{level}\"")) {
+        if best.contains(&format!("\"isa\": \"{level}\"")) {
             left.push(format!("levels: {level} is what `cargo test` runs on"));
             continue;
         }

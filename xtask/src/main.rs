@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 cargo xtask check              format, lints, docs and rooms: what must hold before a commit
 cargo xtask rooms              who may name whom, file by file
-cargo xtask levels     the tests of library and command, forced to each other level with fused multiply-add
+cargo xtask levels             the tests of library and command, forced to each other level with fused multiply-add
 cargo xtask fixtures [NAME]... runs the frameworks again and compares with tests/fixtures
 cargo xtask python [ARGUMENT]... builds and installs the Python package, runs pytest with these
 cargo xtask python-environment  only what the former needs of pip's, which takes its minutes to fetch

@@ -28,7 +28,8 @@ def load(
     one. `isa` lowers the level: "portable", "avx2", "avx512"; `precision` is "f32",
     "f32-split", which is as exact and uses a matrix unit where the CPU has one, "bf16", which keeps weights of matrices
     in half the memory and multiplies them by inputs and states of bf16 where such a unit does, or "int8", which keeps
-    those of recurrent layers in a quarter and multiplies them by inputs and states of 8 bits. `tune` is what kernels are chosen for where that leaves a choice: "latency" or "throughput".
+    those of recurrent layers in a quarter and multiplies them by inputs and states of 8 bits. `tune` is what kernels are
+    chosen for where that leaves a choice: "latency" or "throughput".
 
     Raises `Error` (a `ValueError`) that says what is wrong in the file, `UnsupportedError` for what
     is known and not run here, `OSError` if it cannot be read.

@@ -11,6 +11,7 @@ use ritornello_reference::Recurrence;
 
 use crate::emulator;
 use crate::layer::{Extras, LSTM, Layer, RNN, bits};
+use crate::product::{Projection, check_dots};
 
 /// AVX-512 without a matrix unit, and with one, if this CPU has the level.
 pub(crate) fn pair() -> Option<[&'static Kernels; 2]> {
@@ -38,6 +39,33 @@ pub(crate) fn with_unit(what: &str, work: impl FnOnce()) {
     // Other tests run at the same time: there are some at least.
     let used = is_native() || emulator::tiles::products_done() > before;
     assert!(used, "{what}: no such instruction");
+}
+
+/// All rows against f64, with so many roundings of a sum, and some of them by themselves.
+pub(crate) fn check_projection(
+    layer: &Projection,
+    kernels: &Kernels,
+    input: View<'_>,
+    terms: usize,
+) {
+    let what = layer.what(kernels);
+    with_unit(&what, || {
+        let whole = layer.run(kernels, input);
+        let expected = layer.product.reference(input.batch());
+        check_dots(&what, kernels, &layer.in_order(&whole), &expected, terms);
+        let width = layer.packed.projection_width();
+        for rows in [0, 1, 2, 15, 16, 17, 32] {
+            let part = bits(&layer.run(kernels, input.rows(0, rows)));
+            assert_eq!(part, bits(&whole[..rows * width]), "{rows} rows of {what}");
+        }
+    });
+}
+
+/// What the floor of a layer is reckoned from: bytes of weights, products of the unit, terms at once.
+pub(crate) fn costs(layer: &Layer, kernels: &Kernels) -> ([usize; 2], [usize; 2], usize) {
+    let packed = layer.packed(kernels);
+    let terms = kernels.terms_at_once(&packed);
+    (packed.bytes_of_weights(), kernels.unit_products(&packed), terms)
 }
 
 /// A layer whose steps the unit does as well as its projection, if it is large enough.
