@@ -8,7 +8,7 @@ use crate::simd::Simd;
 /// To be seen with `ritornello bench --layer lstm:1024:64 --batch 16`.
 pub(crate) const KC: usize = 512;
 
-/// Rows of the next tile when `left` are left: 6, 4, 3, 2 or 1, and no more than the accumulators
+/// Rows of the next tile when `left` are left: 8, 6, 4, 3, 2 or 1, and no more than the accumulators
 /// hold of `vectors` each.
 ///
 /// The last two tiles are of much the same height: one of one row would wait for the latency of its few
@@ -26,6 +26,8 @@ pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
     match height {
         5 if left > 5 && tallest > 5 => 6,
         5 => 3,
+        7 if left > 7 && tallest > 7 => 8,
+        7 => 4,
         height => height,
     }
 }
@@ -34,7 +36,9 @@ pub(crate) fn tile_height<S: Simd>(left: usize, vectors: usize) -> usize {
 /// of it is not: rows that sum 2 vectors, then the other 2, read each weight once where they would
 /// read it twice.
 pub(crate) const fn may_be_parted(accumulators: usize, vectors: usize) -> bool {
-    vectors == 4 && max_rows(accumulators, 4) < MOST_ROWS && max_rows(accumulators, 2) == MOST_ROWS
+    vectors == 4
+        && max_rows(accumulators, 4) < ROWS_ENOUGH
+        && max_rows(accumulators, 2) >= ROWS_ENOUGH
 }
 
 /// Weights of a matrix from which on panels of 4 vectors are so parted: what an L2 does not hold. A
@@ -70,7 +74,7 @@ pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
         return SUMS_AT_ONCE.div_ceil(vectors).min(S::ACCUMULATORS / vectors).clamp(1, 4);
     }
     // Together are 2 rows or more; where there is none, nothing is done with as many panels.
-    let sums = batch.min(max_rows(S::ACCUMULATORS, vectors)).max(2) * vectors;
+    let sums = batch.min(max_rows(S::ACCUMULATORS, vectors)).clamp(2, ROWS_ENOUGH) * vectors;
     if sums <= SUMS_AT_ONCE && 2 * sums <= S::ACCUMULATORS { 2 } else { 1 }
 }
 
@@ -85,8 +89,13 @@ pub(crate) const fn max_rows(accumulators: usize, vectors: usize) -> usize {
     }
 }
 
-/// Rows of any tile at most.
-pub(crate) const MOST_ROWS: usize = 6;
+/// Rows of any tile at most. Taller ones would need more addresses than there are registers for.
+///
+/// Measured by `ritornello bench --layer gru:512:512 --batch 16`, against 6.
+pub(crate) const MOST_ROWS: usize = 8;
+
+/// Rows that share a weight often enough: more accumulators are better spent on other things.
+const ROWS_ENOUGH: usize = 6;
 
 /// Rows that a cell's formula takes side by side after a tile, on a level with so many accumulators: with
 /// more of them their numbers would wait in memory.
@@ -105,10 +114,19 @@ pub(crate) const fn finished_at_once(accumulators: usize) -> usize {
 /// Measured by `ritornello bench --layer lstm:16:32 --batch 16`.
 pub(crate) const WEIGHTS_FOR_ROWS_ALONE: usize = 6 * 1024;
 
-/// Words of a matrix's weights from which on a tile fetches those of the next panel: what an L2 does not hold.
+/// Words of a matrix's weights from which on a tile of a projection fetches those of the next panel: they
+/// have made room for a recurrence's since they were read.
 ///
 /// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12` and likewise for 128 units.
 pub(crate) const WEIGHTS_TO_FETCH: usize = 96 * 1024;
+
+/// The same of a recurrence, which reads nothing else: what an L2 does not hold. It is larger where vectors
+/// are long.
+///
+/// Measured by `ritornello bench --layer lstm:256:256 --batch 16` and likewise for 320 units.
+pub(crate) const fn state_weights_to_fetch(lanes: usize) -> usize {
+    if lanes < 16 { WEIGHTS_TO_FETCH } else { 288 * 1024 }
+}
 
 /// Rows from which on it does: fewer are done before the next panel could come, and would only wait.
 ///

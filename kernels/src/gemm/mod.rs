@@ -269,6 +269,7 @@ unsafe fn project_columns<S: Simd, F: Written, const VECTORS: usize>(
                 3 => tile!(3),
                 4 => tile!(4),
                 6 => tile!(6),
+                8 => tile!(8),
                 other => unreachable!("no tile is {other} rows high"),
             }
         }
@@ -316,12 +317,13 @@ impl Next {
             return Ahead::NOTHING;
         }
         let half = self.rows / 2;
-        let (part, rows) = match other.is_null() {
-            true => (0, self.rows),
-            false if first < half => (0, half),
-            false => (1, self.rows - half),
+        let (part, of_part) = match other.is_null() {
+            true => (0, 0..self.rows),
+            false if first < half => (0, 0..half),
+            false => (1, half..self.rows),
         };
-        let ahead = Ahead::share(self.parts[part], self.width, [end - first, rows]);
+        let rows = first - of_part.start..end.min(of_part.end) - of_part.start;
+        let ahead = Ahead::share(self.parts[part], self.width, rows, of_part.len());
         self.parts[part] = ahead.after(steps);
         ahead
     }

@@ -17,6 +17,8 @@
 //!
 //! Registers: ROWS × BLOCKS × VECTORS sums, and the fewer of rows and vectors plus one.
 
+use std::ops::Range;
+
 use super::bytes;
 use super::weights::{Panels, Written};
 use crate::simd::Simd;
@@ -38,17 +40,19 @@ impl Ahead {
     pub(crate) const NOTHING: Self = Self { from: std::ptr::null(), lines: 0 };
 
     /// Memory from `from` on, of which a step takes `width` numbers: the share of a tile of `rows` of
-    /// `all`.
+    /// `all`. Shares of all tiles are the whole.
     #[inline(always)]
-    pub(crate) fn share(from: *const f32, width: usize, [rows, all]: [usize; 2]) -> Self {
-        let lines = width * FETCH_EVERY / NUMBERS_OF_LINE;
-        // A division of so few bits is a quick one; a wrong share would only be felt.
+    pub(crate) fn share(from: *const f32, width: usize, rows: Range<usize>, all: usize) -> Self {
+        // Divisions of so few bits are quick ones; a wrong share would only be felt.
         #[allow(
             clippy::cast_possible_truncation,
             reason = "tiles are some rows, panels some vectors"
         )]
-        let [lines, rows, all] = [lines as u32, rows as u32, all as u32];
-        Self { from, lines: lines.wrapping_mul(rows).div_ceil(all.max(1)) }
+        let until = |row: usize| {
+            let lines = width * FETCH_EVERY / NUMBERS_OF_LINE;
+            (lines as u32).wrapping_mul(row as u32) / (all as u32).max(1)
+        };
+        Self { from, lines: until(rows.end).wrapping_sub(until(rows.start)) }
     }
 
     /// What is left for other tiles when this one has gone so many steps.

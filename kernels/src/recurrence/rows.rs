@@ -22,7 +22,7 @@ use crate::gemm::tile::Ahead;
 use crate::gemm::weights::Written;
 use crate::simd::{Simd, Work};
 use crate::tuning::{
-    MOST_ROWS, ROWS_TO_FETCH, WEIGHTS_TO_FETCH, finished_at_once, max_rows, may_be_parted,
+    MOST_ROWS, ROWS_TO_FETCH, finished_at_once, max_rows, may_be_parted, state_weights_to_fetch,
     tile_height,
 };
 
@@ -48,7 +48,7 @@ pub(super) unsafe fn rows_together<
     let parted = const { may_be_parted(S::ACCUMULATORS, VECTORS) } && product.weights.layout.parted;
     let parts = if parted && batch > max_rows(S::ACCUMULATORS, VECTORS) { 2 } else { 1 };
     let vectors = BLOCKS * VECTORS / parts;
-    let mut next = next(&product, visit);
+    let mut next = next::<S, F>(&product, visit);
     let mut rows = SomeRows::<S, BLOCKS, VECTORS, MOST_ROWS>::new();
     let mut place = Place { row: 0, block: product.first_block::<S>(visit.first_panel) };
     while place.row < batch {
@@ -57,7 +57,7 @@ pub(super) unsafe fn rows_together<
         if !next.is_null() {
             for part in 0..parts {
                 let width = F::FORMAT.word(vectors * S::LANES);
-                ahead[part] = Ahead::share(next, width, [rows.count, batch]);
+                ahead[part] = Ahead::share(next, width, place.row..place.row + rows.count, batch);
                 next = ahead[part].after(depth);
             }
         }
@@ -86,9 +86,10 @@ pub(super) unsafe fn rows_together<
 
 /// Where the panels of the next visit begin, if it pays to fetch them.
 #[inline(always)]
-fn next<F>(product: &Product<'_, F>, visit: Visit) -> *const f32 {
+fn next<S: Simd, F>(product: &Product<'_, F>, visit: Visit) -> *const f32 {
     let Product { weights, rows, .. } = product;
-    let pays = weights.weights.len() >= WEIGHTS_TO_FETCH && rows.batch >= ROWS_TO_FETCH;
+    let many = const { state_weights_to_fetch(S::LANES) };
+    let pays = weights.weights.len() >= many && rows.batch >= ROWS_TO_FETCH;
     visit.next.filter(|_| pays).map_or(std::ptr::null(), |panel| weights.start_of_panel(panel))
 }
 
@@ -185,6 +186,7 @@ impl<S: Simd, const BLOCKS: usize, const VECTORS: usize, const MOST: usize>
             3 => tile!(3),
             4 => tile!(4),
             6 => tile!(6),
+            8 => tile!(8),
             other => unreachable!("no tile is {other} rows high"),
         }
     }
