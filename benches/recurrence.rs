@@ -59,9 +59,8 @@ impl<'a> Stream<'a> {
         let width = packed.projection_width();
         let mut projection = AlignedBuffer::zeroed(time * batch * width);
         let input = View::time_major(&layer.input, [time, batch, layer.input_size]);
-        let to = ViewMut::time_major(&mut projection, [time, batch, width]);
         let mut scratch = vec![0.0; packed.projection_scratch_len(time * batch)];
-        kernels.project(packed, input, to, &mut scratch);
+        kernels.project_steps(packed, input, &mut projection, &mut scratch);
         let stride = state_stride(size);
         let padded = |state: &[f32]| {
             let rows = if state.is_empty() { 0 } else { batch };
@@ -89,6 +88,7 @@ impl<'a> Stream<'a> {
             time,
             batch,
             projection: black_box(&self.projection),
+            order: self.packed.step_order(),
             hidden: &mut self.hidden,
             cell: &mut self.cell,
             scratch: &mut self.scratch,

@@ -10,7 +10,7 @@ use crate::contract::chains;
 use crate::gemm::ProjectArgs;
 use crate::isa::Isa;
 use crate::matrix_unit;
-use crate::pack::{Format, MatrixSource, PackedMatrix, Packing};
+use crate::pack::{Format, MatrixSource, PackedMatrix, Packing, StepOrder};
 use crate::precision::Precision;
 use crate::recurrence::{self, CellSource, PackedCell, ProductArgs, RecurArgs};
 use crate::simd::Registers;
@@ -320,7 +320,29 @@ impl Kernels {
         scratch: &mut [f32],
     ) {
         assert_eq!(output.features(), cell.projection_width(), "columns of a projection");
-        self.multiply(ProjectArgs { input, weights: &cell.projection, output, panels, scratch });
+        let (weights, order) = (&cell.projection, StepOrder::Rows);
+        self.multiply(ProjectArgs { input, weights, output, order, panels, scratch });
+    }
+
+    /// The same for all units, in the order that the recurrence reads fastest
+    /// ([`step_order`](PackedCell::step_order)): `output` is `[time, batch × projection_width]`.
+    ///
+    /// # Panics
+    ///
+    /// As [`project`](Self::project).
+    #[inline]
+    pub fn project_steps(
+        &self,
+        cell: &PackedCell,
+        input: View<'_>,
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let (weights, order) = (&cell.projection, cell.step_order());
+        let shape = [input.time(), input.batch(), cell.projection_width()];
+        let output = ViewMut::time_major(output, shape);
+        let panels = 0..weights.panels();
+        self.multiply(ProjectArgs { input, weights, output, order, panels, scratch });
     }
 
     /// A dense layer without its activation: `output = input Wᵀ + b` for every row.
@@ -332,8 +354,9 @@ impl Kernels {
     /// If the shapes do not fit, or the weights were packed for another level.
     #[inline]
     pub fn dense(&self, weights: &PackedMatrix, input: View<'_>, output: ViewMut<'_>) {
-        let panels = 0..weights.panels();
-        self.multiply(ProjectArgs { input, weights, output, panels, scratch: &mut [] });
+        let (panels, order) = (0..weights.panels(), StepOrder::Rows);
+        let scratch = &mut [];
+        self.multiply(ProjectArgs { input, weights, output, order, panels, scratch });
     }
 
     fn multiply(&self, mut args: ProjectArgs<'_>) {

@@ -87,7 +87,7 @@ pub use isa::{Isa, IsaError};
 #[cfg(feature = "std")]
 pub use kernels::Kernels;
 #[cfg(feature = "std")]
-pub use pack::{MatrixSource, PackedMatrix};
+pub use pack::{MatrixSource, PackedMatrix, StepOrder};
 #[cfg(feature = "std")]
 pub use precision::{Precision, UnknownPrecision};
 #[cfg(feature = "std")]

@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use ritornello_kernels::team::{wait_until, wait_until_or};
 use ritornello_kernels::{
-    AlignedBuffer, Kernels, Meeting, PackedCell, RecurArgs, Share, View, ViewMut, state_stride,
+    AlignedBuffer, Kernels, Meeting, PackedCell, RecurArgs, Share, StepOrder, View, ViewMut,
+    state_stride,
 };
 
 use super::ragged::RaggedScratch;
@@ -296,6 +297,7 @@ impl<'a> Member<'a> {
                 time,
                 batch,
                 projection,
+                order: StepOrder::Rows,
                 hidden,
                 cell,
                 scratch: &mut scratch.recurrence[..crew.cell.scratch_len(batch)],

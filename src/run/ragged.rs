@@ -15,7 +15,7 @@
 //! left them, since no later step counts it. Backwards, a row starts at its own last step. Its bits
 //! are those that it has alone.
 
-use ritornello_kernels::{AlignedBuffer, PackedCell, Pick, RecurArgs, ViewMut};
+use ritornello_kernels::{AlignedBuffer, PackedCell, Pick, RecurArgs, StepOrder, ViewMut};
 
 use super::frame::Frame;
 use super::recurrent::{Order, Sharing, Walk, Walks, sharing};
@@ -176,6 +176,7 @@ impl RaggedWalk<'_> {
                     time,
                     batch,
                     projection: &projection[done * width..][..time * batch * width],
+                    order: StepOrder::Rows,
                     hidden: &mut ragged.hidden[..batch * cell.hidden_stride()],
                     cell: &mut ragged.cell[..batch * of_cell],
                     scratch: &mut recurrence[..cell.scratch_len(batch)],

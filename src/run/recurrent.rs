@@ -339,14 +339,14 @@ impl<'a> Walk<'a> {
         let (time, batch) = (input.time(), input.batch());
         let width = self.cell.projection_width();
         let projection = &mut task.projection[..time * batch * width];
-        let rows = ViewMut::time_major(projection, [time, batch, width]);
-        self.kernels.project(self.cell, input, rows, &mut task.recurrence);
+        self.kernels.project_steps(self.cell, input, projection, &mut task.recurrence);
         self.kernels.recur(
             self.cell,
             &mut RecurArgs {
                 time,
                 batch,
                 projection,
+                order: self.cell.step_order(),
                 hidden: self.hidden,
                 cell: self.cell_state,
                 scratch: &mut task.recurrence[..self.cell.scratch_len(batch)],

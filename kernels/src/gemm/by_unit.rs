@@ -17,7 +17,6 @@ use super::{ProjectArgs, RowCursor, bytes, parts};
 use crate::matrix_unit::{MatrixUnit, ROWS, height, words_of_block};
 use crate::pack::PackedMatrix;
 use crate::simd::Simd;
-use crate::view::{View, ViewMut};
 
 /// Rows as a unit multiplies them, which is prepared for them as long as this is there: nothing is called meanwhile
 /// that could use it otherwise.
@@ -109,16 +108,17 @@ impl<F: Written> Drop for ByUnit<'_, F> {
 /// As [`project`](super::project); the rows are made, in `args.scratch`.
 #[inline(always)]
 pub(super) unsafe fn project<S: Simd, F: Written>(s: S, unit: F::Unit, args: &mut ProjectArgs<'_>) {
-    let ProjectArgs { input, weights, output, panels, scratch } = args;
-    let product = ByUnit::<F>::new(unit, weights, scratch, input.time() * input.batch());
-    for panel in panels.clone() {
+    let made: &mut [f32] = std::mem::take(&mut args.scratch);
+    let rows = args.input.time() * args.input.batch();
+    let product = ByUnit::<F>::new(unit, args.weights, made, rows);
+    for panel in args.panels.clone() {
         // SAFETY: passed on; the panel has so many vectors.
         unsafe {
-            match weights.layout.vectors_of(panel) {
-                1 => project_panel::<S, F, 1>(s, &product, panel, input, output),
-                2 => project_panel::<S, F, 2>(s, &product, panel, input, output),
-                3 => project_panel::<S, F, 3>(s, &product, panel, input, output),
-                4 => project_panel::<S, F, 4>(s, &product, panel, input, output),
+            match args.weights.layout.vectors_of(panel) {
+                1 => project_panel::<S, F, 1>(s, &product, panel, args),
+                2 => project_panel::<S, F, 2>(s, &product, panel, args),
+                3 => project_panel::<S, F, 3>(s, &product, panel, args),
+                4 => project_panel::<S, F, 4>(s, &product, panel, args),
                 other => unreachable!("panels are 1 to 4 vectors wide, not {other}"),
             }
         }
@@ -133,12 +133,11 @@ unsafe fn project_panel<S: Simd, F: Written, const VECTORS: usize>(
     s: S,
     product: &ByUnit<'_, F>,
     panel: usize,
-    input: &View<'_>,
-    output: &mut ViewMut<'_>,
+    args: &mut ProjectArgs<'_>,
 ) {
-    let (weights, batch) = (product.weights, input.batch());
+    let (weights, batch) = (product.weights, args.input.batch());
     let column = weights.layout.first_column(panel);
-    let left = output.features().saturating_sub(column);
+    let left = args.output.features().saturating_sub(column);
     let mut bias = [s.splat(0.0); VECTORS];
     for vector in 0..VECTORS {
         // SAFETY: the bias is as wide as the panels.
@@ -149,11 +148,11 @@ unsafe fn project_panel<S: Simd, F: Written, const VECTORS: usize>(
         let (mut sums, rows) = ([bias; ROWS], block.len());
         // SAFETY: passed on; there are sums of so many rows.
         unsafe {
-            let row = |row| input.row(row / batch, row % batch);
+            let row = |row| args.input.row(row / batch, row % batch);
             product.add(s, panel, block, sums.as_mut_ptr(), row);
         }
         for sums in &sums[..rows] {
-            let to = output.row_start(cursor.time, cursor.batch).wrapping_add(column);
+            let to = args.row_of_panel(cursor, panel);
             for vector in 0..VECTORS {
                 let at = vector * S::LANES;
                 // SAFETY: `left` columns of the output exist from here on.

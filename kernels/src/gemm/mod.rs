@@ -28,7 +28,7 @@ use std::ops::Range;
 
 use self::tile::{Ahead, accumulate};
 use self::weights::{Panels, Written};
-use crate::pack::{Order, PackedMatrix};
+use crate::pack::{Order, PackedMatrix, StepOrder};
 use crate::simd::{Registers, Simd, Work};
 use crate::tuning::{KC, ROWS_TO_FETCH, WEIGHTS_TO_FETCH, max_rows, may_be_parted, tile_height};
 use crate::view::{View, ViewMut};
@@ -41,6 +41,8 @@ pub(crate) struct ProjectArgs<'a> {
     pub(crate) weights: &'a PackedMatrix,
     /// `[time, batch, columns]`: all columns of the packed matrix, or only those that are outputs.
     pub(crate) output: ViewMut<'a>,
+    /// What of a step of the output lies together; panels only if rows do without gaps, and are whole.
+    pub(crate) order: StepOrder,
     /// The panels to multiply by; columns of others stay as they are.
     pub(crate) panels: Range<usize>,
     /// Room for rows made into what they are multiplied as.
@@ -63,8 +65,28 @@ impl ProjectArgs<'_> {
         assert!(all || weights.order == Order::Panels, "some panels of a matrix in one piece");
         let (found, expected) = ((output.time(), output.batch()), (input.time(), input.batch()));
         assert_eq!(found, expected, "time and batch of a projection's output");
+        let in_panels = self.order == StepOrder::Panels;
+        assert!(
+            !in_panels || weights.order == Order::Panels && output.is_whole(weights.layout.width()),
+            "pre-activations panel by panel"
+        );
         let scratch = weights.words_of_rows(input.time() * input.batch());
         assert!(self.scratch.len() >= scratch, "scratch of a projection");
+    }
+
+    /// Where the first column of a panel goes for a row.
+    #[inline(always)]
+    fn row_of_panel(&mut self, RowCursor { time, batch, .. }: RowCursor, panel: usize) -> *mut f32 {
+        let layout = &self.weights.layout;
+        let column = layout.first_column(panel);
+        match self.order {
+            StepOrder::Rows => self.output.row_start(time, batch).wrapping_add(column),
+            StepOrder::Panels => {
+                let width = layout.vectors_of(panel) * layout.registers.lanes;
+                let before = column * self.output.batch() + batch * width;
+                self.output.row_start(time, 0).wrapping_add(before)
+            }
+        }
     }
 }
 
@@ -385,7 +407,7 @@ unsafe fn project_tile<
         } else {
             args.input.row_start(cursor.time, cursor.batch)
         };
-        outputs[row] = args.output.row_start(cursor.time, cursor.batch).wrapping_add(column);
+        outputs[row] = args.row_of_panel(*cursor, panel).wrapping_add(first * S::LANES);
         cursor.advance();
     }
     // Where a vector is in a row from these columns on, and how many of its columns the output has.

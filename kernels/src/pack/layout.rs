@@ -30,6 +30,15 @@ pub(crate) enum Columns {
     Plain { outputs: usize },
 }
 
+/// What of the outputs of a step lies together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepOrder {
+    /// `[row][panel]`: those of a row.
+    Rows,
+    /// `[panel][row]`: those of a panel.
+    Panels,
+}
+
 /// Vectors of a panel at most.
 pub(crate) const MOST_VECTORS: usize = 4;
 

@@ -36,6 +36,7 @@ use crate::tuning::{
 use blocks::{BLOCK, copy_flushed, pack_block};
 pub(crate) use format::Format;
 use format::{write_bf16, write_int8, write_tiles};
+pub use layout::StepOrder;
 pub(crate) use layout::{Columns, MOST_VECTORS, PanelLayout, plain_panels};
 
 /// A matrix and its bias in the order in which one level's kernels read them.

@@ -11,13 +11,13 @@
 //!    ([`formula`]) happens in registers. The candidate's recurrent bias starts the third chain.
 //! 2. With the reset before it, the candidate's product needs r h of every unit: two sweeps a step.
 //!
-//! Registers of a tile on AVX2: 12 sums (4 rows × 3 gates), 3 weights, 1 number of a row; on AVX-512: 18
-//! sums (6 rows × 3 gates), 3 weights, 1 number. A row alone: 9 sums of 3 panels, 1 number, weights
+//! Registers of a tile on AVX2: 12 sums (4 rows × 3 gates), 3 weights, 1 number of a row; on AVX-512: 24
+//! sums (8 rows × 3 gates), 3 weights, 1 number. A row alone: 9 sums of 3 panels, 1 number, weights
 //! from memory.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Sharing, Tile, blocks_from,
-    gates_of, panel_of, state_stride, states_of, store_state, sweep, sweep_any,
+    Alternating, NextHidden, PackedCell, Place, Preactivations, Product, RecurArgs, Sharing, Tile,
+    blocks_from, gates_of, panel_of, state_stride, states_of, store_state, sweep, sweep_any,
 };
 use crate::activation::exp_of_negative;
 use crate::arithmetic::Arithmetic;
@@ -32,9 +32,7 @@ use crate::times::Times;
 const GATES: usize = 3;
 
 struct After<'a, 'b> {
-    /// This step's pre-activations `[batch, width]`.
-    projection: &'a [f32],
-    width: usize,
+    projection: Preactivations<'a>,
     /// What the candidate's sums start from, `[panels × 3 × lanes]`; of it the third vectors.
     recurrent_bias: &'a [f32],
     before: &'a [f32],
@@ -46,10 +44,10 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; GATES] {
-        // SAFETY: passed on; the projection has `width` numbers for each row, the bias one row.
+        // SAFETY: passed on; the bias is one row.
         unsafe {
-            let [z, r, _] = panel_of(s, self.projection, self.width, place);
-            let [_, _, n] = panel_of(s, self.recurrent_bias, self.width, Place { row: 0, ..place });
+            let [z, r, _] = self.projection.gates(s, place);
+            let [_, _, n] = panel_of(s, self.recurrent_bias, 0, Place { row: 0, ..place });
             [z, r, n]
         }
     }
@@ -63,9 +61,8 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
     ) {
         let mut projected = [s.splat(0.0); N];
         for n in 0..N {
-            // SAFETY: passed on; the projection has `width` numbers for each row.
-            let [_, _, candidate] =
-                unsafe { panel_of::<S, GATES>(s, self.projection, self.width, places[n]) };
+            // SAFETY: passed on.
+            let [_, _, candidate]: [_; GATES] = unsafe { self.projection.gates(s, places[n]) };
             projected[n] = candidate;
         }
         // SAFETY: passed on; states are `[batch, stride]`.
@@ -91,7 +88,7 @@ pub(crate) unsafe fn gru_after<S: Simd, F: Written>(
     cell: &PackedCell,
     args: &mut RecurArgs<'_>,
 ) {
-    let (batch, width) = (args.batch, cell.projection_width());
+    let (batch, projection) = (args.batch, Preactivations::of(cell, args));
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
     let (spare, bytes) = args.scratch.split_at_mut(batch * stride);
@@ -99,8 +96,7 @@ pub(crate) unsafe fn gru_after<S: Simd, F: Written>(
     for t in 0..args.time {
         let (before, after) = states.next();
         let mut tile = After {
-            projection: &args.projection[t * batch * width..][..batch * width],
-            width,
+            projection: projection.step(t),
             recurrent_bias: &cell.recurrent().bias,
             before,
             next: NextHidden {
@@ -125,8 +121,7 @@ pub(crate) unsafe fn gru_after<S: Simd, F: Written>(
 
 /// The first sweep of a step: z and r.
 struct ResetFirst<'a> {
-    projection: &'a [f32],
-    width: usize,
+    projection: Preactivations<'a>,
     before: &'a [f32],
     stride: usize,
     /// e(z), `[batch, stride]`
@@ -141,8 +136,8 @@ impl<S: Simd> Tile<S, 2> for ResetFirst<'_> {
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; 2] {
-        // SAFETY: passed on; the projection has `width` numbers for each row.
-        let [z, r, _] = unsafe { panel_of(s, self.projection, self.width, place) };
+        // SAFETY: passed on.
+        let [z, r, _] = unsafe { self.projection.gates(s, place) };
         [z, r]
     }
 
@@ -165,8 +160,7 @@ impl<S: Simd> Tile<S, 2> for ResetFirst<'_> {
 
 /// The second sweep of a step: the candidate.
 struct CandidateSecond<'a, 'b> {
-    projection: &'a [f32],
-    width: usize,
+    projection: Preactivations<'a>,
     before: &'a [f32],
     update: &'a [f32],
     next: NextHidden<'a, 'b>,
@@ -181,9 +175,8 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for CandidateSecond<'_, '_>
         let mut sums = [s.splat(0.0); VECTORS];
         let places = blocks_from::<VECTORS>(place);
         for vector in 0..VECTORS {
-            // SAFETY: passed on; the projection has `width` numbers for each row.
-            let [_, _, candidate] =
-                unsafe { panel_of(s, self.projection, self.width, places[vector]) };
+            // SAFETY: passed on.
+            let [_, _, candidate] = unsafe { self.projection.gates(s, places[vector]) };
             sums[vector] = candidate;
         }
         sums
@@ -221,7 +214,7 @@ pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
     cell: &PackedCell,
     args: &mut RecurArgs<'_>,
 ) {
-    let (batch, width) = (args.batch, cell.projection_width());
+    let (batch, projection) = (args.batch, Preactivations::of(cell, args));
     let stride = state_stride(cell.hidden_size);
     let (spare, rest) = args.scratch.split_at_mut(batch * stride);
     let (update, rest) = rest.split_at_mut(batch * stride);
@@ -229,8 +222,8 @@ pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
     let mut states = Alternating::new(args.hidden, spare);
     for t in 0..args.time {
         let (before, after) = states.next();
-        let projection = &args.projection[t * batch * width..][..batch * width];
-        let mut first = ResetFirst { projection, width, before, stride, update, kept };
+        let projection = projection.step(t);
+        let mut first = ResetFirst { projection, before, stride, update, kept };
         let (weights, rows) = (cell.recurrent(), Rows::new(before, stride, batch));
         let rows = rows.as_read(s, written, weights.depth, bytes);
         let product = Product { written, weights, chains: cell.chains, rows, step: t };
@@ -243,7 +236,7 @@ pub(crate) unsafe fn gru_before<S: Simd, F: Written>(
             output: args.output.as_mut(),
             time: t,
         };
-        let mut second = CandidateSecond { projection, width, before, update, next };
+        let mut second = CandidateSecond { projection, before, update, next };
         let (weights, rows) = (cell.candidate(), Rows::new(kept, stride, batch));
         let rows = rows.as_read(s, written, weights.depth, bytes);
         let product = Product { written, weights, chains: cell.chains, rows, step: t };

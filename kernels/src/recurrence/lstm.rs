@@ -14,8 +14,8 @@
 //! 1 number. A row alone: 8 sums of 2 panels, 1 number, weights from memory.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Sharing, Tile, gates_of,
-    panel_of, state_stride, states_of, store_state, sweep,
+    Alternating, NextHidden, PackedCell, Place, Preactivations, Product, RecurArgs, Sharing, Tile,
+    gates_of, state_stride, states_of, store_state, sweep,
 };
 use crate::formula;
 use crate::gemm::rows::Rows;
@@ -26,9 +26,7 @@ use crate::times::Times;
 const GATES: usize = 4;
 
 struct Lstm<'a, 'b> {
-    /// This step's pre-activations `[batch, width]`.
-    projection: &'a [f32],
-    width: usize,
+    projection: Preactivations<'a>,
     cell: &'a mut [f32],
     next: NextHidden<'a, 'b>,
 }
@@ -38,8 +36,8 @@ impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; GATES] {
-        // SAFETY: passed on; the projection has `width` numbers for each row.
-        unsafe { panel_of(s, self.projection, self.width, place) }
+        // SAFETY: passed on.
+        unsafe { self.projection.gates(s, place) }
     }
 
     #[inline(always)]
@@ -77,7 +75,7 @@ pub(crate) unsafe fn lstm<S: Simd, F: Written>(
     cell: &PackedCell,
     args: &mut RecurArgs<'_>,
 ) {
-    let (batch, width) = (args.batch, cell.projection_width());
+    let (batch, projection) = (args.batch, Preactivations::of(cell, args));
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
     let (spare, bytes) = args.scratch.split_at_mut(batch * stride);
@@ -85,8 +83,7 @@ pub(crate) unsafe fn lstm<S: Simd, F: Written>(
     for t in 0..args.time {
         let (before, after) = states.next();
         let mut tile = Lstm {
-            projection: &args.projection[t * batch * width..][..batch * width],
-            width,
+            projection: projection.step(t),
             cell: args.cell,
             next: NextHidden {
                 state: after,

@@ -9,7 +9,7 @@
 //!     h = all new states
 //! ```
 //!
-//! 1. The projection, made before for many steps at once, is where the sums start.
+//! 1. The projection, made before for many steps at once, is where the sums start ([`preactivations`]).
 //! 2. A tile sums all gates of a vector of units, for several rows or several such blocks, in
 //!    registers; the cell's formula goes on from there ([`Tile`]), of several rows when all are done.
 //! 3. Blocks are visited forwards on even steps and backwards on odd ones, so that the part of U
@@ -21,6 +21,7 @@ mod general;
 mod gru;
 mod lstm;
 mod packed;
+mod preactivations;
 mod rows;
 mod simple;
 mod sums;
@@ -32,11 +33,13 @@ pub(crate) use gru::{gru_after, gru_before};
 pub(crate) use lstm::lstm;
 pub(crate) use packed::Recurrent;
 pub use packed::{CellSource, PackedCell, RecurrentSource};
+pub(crate) use preactivations::Preactivations;
 pub(crate) use simple::{simple_relu, simple_tanh};
 use sweep::{Product, sweep, sweep_any};
 
 use std::ops::Range;
 
+use crate::pack::StepOrder;
 use crate::simd::Simd;
 use crate::tuning::lines_apart;
 use crate::view::ViewMut;
@@ -50,6 +53,10 @@ pub struct RecurArgs<'a> {
     pub batch: usize,
     /// Pre-activations `[time, batch, cell.projection_width()]`, as the projection made them.
     pub projection: &'a [f32],
+    /// The order in which it made those of a step: what [`Kernels::project`](crate::Kernels::project) makes
+    /// are rows, and of [`project_steps`](crate::Kernels::project_steps) it is
+    /// [`step_order`](PackedCell::step_order).
+    pub order: StepOrder,
     /// h, `[batch, cell.hidden_stride()]`: the state before the first step, then after the last.
     pub hidden: &'a mut [f32],
     /// c, `[batch, cell.cell_stride()]`, likewise; empty for a cell without one.

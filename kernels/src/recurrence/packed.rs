@@ -6,7 +6,9 @@ use super::{RecurArgs, state_stride};
 use crate::buffer::AlignedBuffer;
 use crate::cell::{Cell, Gru, GruReset};
 use crate::contract::{chains, flushed};
-use crate::pack::{Columns, Format, MatrixSource, Order, PackedMatrix, Packing, interleave};
+use crate::pack::{
+    Columns, Format, MatrixSource, Order, PackedMatrix, Packing, StepOrder, interleave,
+};
 use crate::tune::Tune;
 
 /// What the previous hidden state is multiplied by.
@@ -151,6 +153,8 @@ impl PackedCell {
         assert!(args.projection.len() >= time * batch * width, "pre-activations of a recurrence");
         let states = batch * state_stride(self.state_size);
         assert_eq!(args.hidden.len(), states, "hidden states of a recurrence");
+        let rows = args.order == StepOrder::Rows;
+        assert!(rows || args.order == self.step_order(), "the order of pre-activations");
         let cells = if self.kind.has_cell_state() { batch * self.cell_stride() } else { 0 };
         assert_eq!(args.cell.len(), cells, "cell states of a recurrence");
         assert_eq!(args.scratch.len(), self.scratch_len(batch), "scratch of a recurrence");
@@ -268,6 +272,14 @@ impl PackedCell {
         };
         let first = |panel| (layout.first_column(panel) / gates).min(self.hidden_size);
         first(panels.start)..first(panels.end)
+    }
+
+    /// The order of a step's pre-activations that a recurrence reads fastest.
+    #[must_use]
+    #[inline]
+    pub fn step_order(&self) -> StepOrder {
+        let in_panels = self.is_fused() && self.projection.order == Order::Panels;
+        if in_panels { StepOrder::Panels } else { StepOrder::Rows }
     }
 
     /// Numbers in a row of pre-activations, padding included.

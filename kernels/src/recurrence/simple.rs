@@ -11,8 +11,8 @@
 //! 1 broadcast. A row alone: 8 sums of 2 panels.
 
 use super::{
-    Alternating, NextHidden, PackedCell, Place, Product, RecurArgs, Sharing, Tile, blocks_from,
-    state_stride, states_of, sweep_any,
+    Alternating, NextHidden, PackedCell, Place, Preactivations, Product, RecurArgs, Sharing, Tile,
+    blocks_from, state_stride, sweep_any,
 };
 use crate::activation::{relu, tanh};
 use crate::formula::flushed;
@@ -45,9 +45,7 @@ impl Function for Relu {
 }
 
 struct Simple<'a, 'b, A> {
-    /// This step's pre-activations `[batch, width]`.
-    projection: &'a [f32],
-    width: usize,
+    projection: Preactivations<'a>,
     next: NextHidden<'a, 'b>,
     function: std::marker::PhantomData<A>,
 }
@@ -58,8 +56,8 @@ impl<S: Simd, A: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_,
 
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
-        // SAFETY: passed on; the projection has `width` numbers for each row.
-        unsafe { states_of(s, self.projection, self.width, blocks_from::<VECTORS>(place)) }
+        // SAFETY: passed on.
+        unsafe { self.projection.panel(s, place.row, place.block * S::LANES) }
     }
 
     #[inline(always)]
@@ -120,7 +118,7 @@ unsafe fn simple<S: Simd, F: Written, A: Function>(
     cell: &PackedCell,
     args: &mut RecurArgs<'_>,
 ) {
-    let (batch, width) = (args.batch, cell.projection_width());
+    let (batch, projection) = (args.batch, Preactivations::of(cell, args));
     let stride = state_stride(cell.hidden_size);
     let mut sharing = Sharing::new(&mut args.share, cell.recurrent().panels());
     let (spare, bytes) = args.scratch.split_at_mut(batch * stride);
@@ -128,8 +126,7 @@ unsafe fn simple<S: Simd, F: Written, A: Function>(
     for t in 0..args.time {
         let (before, after) = states.next();
         let mut tile = Simple {
-            projection: &args.projection[t * batch * width..][..batch * width],
-            width,
+            projection: projection.step(t),
             next: NextHidden {
                 state: after,
                 stride,

@@ -283,6 +283,13 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// Whether the rows of a step are `width` long and lie one behind the other.
+    #[inline]
+    pub(crate) fn is_whole(&self, width: usize) -> bool {
+        let Layout { features, batch_stride, .. } = self.layout;
+        features == width && batch_stride.unsigned_abs() == width && batch_stride >= 0
+    }
+
     /// The start of one row.
     #[inline(always)]
     pub(crate) fn row_start(&mut self, time: usize, batch: usize) -> *mut f32 {

@@ -8,7 +8,7 @@ mod truth;
 
 use ritornello_kernels::{
     Activation, AlignedBuffer, Cell, CellSource, GruReset, Isa, Kernels, PackedCell, Precision,
-    RecurArgs, RecurrentSource, Tune, View, ViewMut, from_bf16, to_bf16,
+    RecurArgs, RecurrentSource, StepOrder, Tune, View, ViewMut, from_bf16, to_bf16,
 };
 use ritornello_reference::Recurrence;
 
@@ -262,15 +262,30 @@ impl Layer {
     }
 
     pub(crate) fn run_packed(&self, kernels: &Kernels, packed: &PackedCell) -> Outcome {
+        self.run_in(kernels, packed, packed.step_order())
+    }
+
+    /// With the pre-activations of each step in an order.
+    pub(crate) fn run_in(
+        &self,
+        kernels: &Kernels,
+        packed: &PackedCell,
+        order: StepOrder,
+    ) -> Outcome {
         let (time, batch, size) = (self.time, self.batch, self.state_size());
         let width = packed.projection_width();
         let mut projection = AlignedBuffer::zeroed(time * batch * width);
-        kernels.project(
-            packed,
-            View::time_major(&self.input, [time, batch, self.input_size]),
-            ViewMut::time_major(&mut projection, [time, batch, width]),
-            &mut vec![f32::NAN; packed.projection_scratch_len(time * batch)],
-        );
+        let input = View::time_major(&self.input, [time, batch, self.input_size]);
+        let mut scratch = vec![f32::NAN; packed.projection_scratch_len(time * batch)];
+        match order {
+            StepOrder::Rows => {
+                let rows = ViewMut::time_major(&mut projection, [time, batch, width]);
+                kernels.project(packed, input, rows, &mut scratch);
+            }
+            StepOrder::Panels => {
+                kernels.project_steps(packed, input, &mut projection, &mut scratch);
+            }
+        }
         let of_hidden = [size, packed.hidden_stride()];
         let of_cell = [self.hidden_size, packed.cell_stride()];
         // Padding holds rubbish, which must not matter.
@@ -289,6 +304,7 @@ impl Layer {
                 time,
                 batch,
                 projection: &projection,
+                order,
                 hidden: &mut hidden,
                 cell: &mut cell,
                 scratch: &mut scratch,

@@ -1,0 +1,85 @@
+//! Pre-activations panel by panel: the numbers that rows hold, in other places, and the same bits of the
+//! recurrence.
+
+mod layer;
+
+use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, projection_places};
+use proptest::prelude::*;
+use ritornello_kernels::{AlignedBuffer, Kernels, Precision, StepOrder, View, ViewMut};
+
+/// All columns of a row that hold an output, in the order of gates and units, of both orders.
+fn projections(kernels: &Kernels, layer: &Layer) -> [Vec<u32>; 2] {
+    let packed = layer.packed(kernels);
+    let (width, shape) = (packed.projection_width(), [layer.time, layer.batch]);
+    let input = View::time_major(&layer.input, [shape[0], shape[1], layer.input_size]);
+    let mut scratch = vec![f32::NAN; packed.projection_scratch_len(shape[0] * shape[1])];
+    let mut rows = AlignedBuffer::zeroed(shape[0] * shape[1] * width);
+    let output = ViewMut::time_major(&mut rows, [shape[0], shape[1], width]);
+    kernels.project(&packed, input, output, &mut scratch);
+    let mut steps = AlignedBuffer::zeroed(shape[0] * shape[1] * width);
+    kernels.project_steps(&packed, input, &mut steps, &mut scratch);
+    // A single unit fills one vector for each gate.
+    let lanes = {
+        let one = Layer::random(layer.kind, Extras::NONE, [false, false], [1, 1, 0, 0], 0);
+        one.packed(kernels).projection_width() / layer.kind.gates().len()
+    };
+    let places = projection_places(kernels, layer.kind, layer.hidden_size);
+    let panels = panels(layer, lanes);
+    let in_panels = packed.step_order() == StepOrder::Panels;
+    let (mut of_rows, mut of_steps) = (Vec::new(), Vec::new());
+    for (step, row) in (0..shape[0]).flat_map(|step| (0..shape[1]).map(move |row| (step, row))) {
+        let before = step * shape[1] * width;
+        for &place in &places {
+            of_rows.push(rows[before + row * width + place].to_bits());
+            let at = if in_panels {
+                let &(first, end) = panels.iter().find(|panel| place < panel.1).unwrap();
+                first * shape[1] + row * (end - first) + place - first
+            } else {
+                row * width + place
+            };
+            of_steps.push(steps[before + at].to_bits());
+        }
+    }
+    [of_rows, of_steps]
+}
+
+/// The first column of each panel and the one behind its last: the gates of a vector of units, or of one gate
+/// up to four vectors, shared out evenly.
+fn panels(layer: &Layer, lanes: usize) -> Vec<(usize, usize)> {
+    let (gates, vectors) = (layer.kind.gates().len(), layer.hidden_size.div_ceil(lanes));
+    let count = if gates > 1 { vectors } else { vectors.div_ceil(4) };
+    let mut first = 0;
+    (0..count)
+        .map(|panel| {
+            let of_one = vectors / count + usize::from(panel < vectors % count);
+            let width = if gates > 1 { gates } else { of_one } * lanes;
+            first += width;
+            (first - width, first)
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn both_orders_hold_the_same(
+        kind in prop::sample::select(vec![RNN, LSTM, GRU_AFTER, GRU_BEFORE]),
+        precision in prop::sample::select(vec![Precision::F32, Precision::Bf16, Precision::Int8]),
+        batch in 1_usize..20,
+        time in 1_usize..4,
+        hidden in 1_usize..80,
+        input in 1_usize..40,
+        seed: u64,
+    ) {
+        let shape = [input, hidden, time, batch];
+        let random = Layer::random(kind, Extras::NONE, [true, true], shape, seed);
+        let layer = Layer { precision, ..random };
+        for kernels in Kernels::available() {
+            let [rows, steps] = projections(kernels, &layer);
+            prop_assert_eq!(&rows, &steps, "projection of {:?} on {}", kind, kernels.isa());
+            let packed = layer.packed(kernels);
+            let [rows, panels] = [StepOrder::Rows, packed.step_order()]
+                .map(|order| layer.run_in(kernels, &packed, order));
+            prop_assert_eq!(rows.bits(), panels.bits(), "recurrence of {:?} on {}", kind, kernels.isa());
+        }
+    }
+}
