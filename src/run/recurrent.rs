@@ -321,7 +321,9 @@ impl<'a> Walk<'a> {
         let chunk = chunk_steps(self.input.batch(), self.cell.projection_width());
         let mut output = self.output.take();
         while start < end {
-            let next = end.min(start + chunk);
+            // Chunks of much the same length: one of a few steps would read all weights for them.
+            let left = end - start;
+            let next = start + left.div_ceil(left.div_ceil(chunk));
             let output = output.as_mut().map(|output| output.reborrow().steps(start, next));
             self.piece(self.input.steps(start, next), output, task);
             start = next;
