@@ -123,14 +123,19 @@ impl Crew {
     fn new(walk: &Walk<'_>, helpers: usize) -> Self {
         let input = walk.input;
         let (time, batch) = (input.time(), input.batch());
-        let rows = (0..time).flat_map(|t| (0..batch).map(move |b| (t, b)));
+        let mut copy = Vec::with_capacity(time * batch * input.features());
+        for t in 0..time {
+            for row in 0..batch {
+                copy.extend_from_slice(input.row(t, row));
+            }
+        }
         let numbers = || (0..batch * walk.cell.hidden_size()).map(|_| AtomicU32::new(0)).collect();
         let board =
             |_| Board { hidden: [numbers(), numbers()], cell: numbers(), ..Board::default() };
         Self {
             kernels: walk.kernels,
             cell: Arc::clone(walk.cell),
-            input: rows.flat_map(|(t, b)| input.row(t, b).iter().copied()).collect(),
+            input: copy,
             time,
             batch,
             input_size: input.features(),
