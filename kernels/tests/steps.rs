@@ -24,7 +24,8 @@ fn projections(kernels: &Kernels, layer: &Layer) -> [Vec<u32>; 2] {
         one.packed(kernels).projection_width() / layer.kind.gates().len()
     };
     let places = projection_places(kernels, layer.kind, layer.hidden_size);
-    let panels = panels(layer, lanes);
+    // The gates of a vector of units.
+    let panel = layer.kind.gates().len() * lanes;
     let in_panels = packed.step_order() == StepOrder::Panels;
     let (mut of_rows, mut of_steps) = (Vec::new(), Vec::new());
     for (step, row) in (0..shape[0]).flat_map(|step| (0..shape[1]).map(move |row| (step, row))) {
@@ -32,8 +33,8 @@ fn projections(kernels: &Kernels, layer: &Layer) -> [Vec<u32>; 2] {
         for &place in &places {
             of_rows.push(rows[before + row * width + place].to_bits());
             let at = if in_panels {
-                let &(first, end) = panels.iter().find(|panel| place < panel.1).unwrap();
-                first * shape[1] + row * (end - first) + place - first
+                let first = place - place % panel;
+                first * shape[1] + row * panel + place % panel
             } else {
                 row * width + place
             };
@@ -41,22 +42,6 @@ fn projections(kernels: &Kernels, layer: &Layer) -> [Vec<u32>; 2] {
         }
     }
     [of_rows, of_steps]
-}
-
-/// The first column of each panel and the one behind its last: the gates of a vector of units, or of one gate
-/// up to four vectors, shared out evenly.
-fn panels(layer: &Layer, lanes: usize) -> Vec<(usize, usize)> {
-    let (gates, vectors) = (layer.kind.gates().len(), layer.hidden_size.div_ceil(lanes));
-    let count = if gates > 1 { vectors } else { vectors.div_ceil(4) };
-    let mut first = 0;
-    (0..count)
-        .map(|panel| {
-            let of_one = vectors / count + usize::from(panel < vectors % count);
-            let width = if gates > 1 { gates } else { of_one } * lanes;
-            first += width;
-            (first - width, first)
-        })
-        .collect()
 }
 
 proptest! {

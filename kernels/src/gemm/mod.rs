@@ -15,6 +15,8 @@
 //! 5. A row alone has no use for a panel twice: its dot products are not cut, and two panels at once hide more
 //!    of the latency of its sums, where registers are enough and a product is one instruction.
 //! 6. Weights in tiles, and many rows of bytes, are multiplied by a matrix unit ([`by_unit`]).
+//! 7. What a recurrence reads panel by panel is so written ([`StepOrder`]): a tile's outputs are one piece of
+//!    memory.
 
 pub(crate) mod by_unit;
 mod bytes;

@@ -46,7 +46,7 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; GATES] {
         // SAFETY: passed on; the bias is one row.
         unsafe {
-            let [z, r, _] = self.projection.gates(s, place);
+            let [z, r, _] = self.projection.vectors(s, place);
             let [_, _, n] = panel_of(s, self.recurrent_bias, 0, Place { row: 0, ..place });
             [z, r, n]
         }
@@ -62,7 +62,7 @@ impl<S: Simd> Tile<S, GATES> for After<'_, '_> {
         let mut projected = [s.splat(0.0); N];
         for n in 0..N {
             // SAFETY: passed on.
-            let [_, _, candidate]: [_; GATES] = unsafe { self.projection.gates(s, places[n]) };
+            let [_, _, candidate]: [_; GATES] = unsafe { self.projection.vectors(s, places[n]) };
             projected[n] = candidate;
         }
         // SAFETY: passed on; states are `[batch, stride]`.
@@ -137,7 +137,7 @@ impl<S: Simd> Tile<S, 2> for ResetFirst<'_> {
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; 2] {
         // SAFETY: passed on.
-        let [z, r, _] = unsafe { self.projection.gates(s, place) };
+        let [z, r, _] = unsafe { self.projection.vectors(s, place) };
         [z, r]
     }
 
@@ -176,7 +176,7 @@ impl<S: Simd, const VECTORS: usize> Tile<S, VECTORS> for CandidateSecond<'_, '_>
         let places = blocks_from::<VECTORS>(place);
         for vector in 0..VECTORS {
             // SAFETY: passed on.
-            let [_, _, candidate] = unsafe { self.projection.gates(s, places[vector]) };
+            let [_, _, candidate] = unsafe { self.projection.vectors(s, places[vector]) };
             sums[vector] = candidate;
         }
         sums

@@ -37,7 +37,7 @@ impl<S: Simd> Tile<S, GATES> for Lstm<'_, '_> {
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; GATES] {
         // SAFETY: passed on.
-        unsafe { self.projection.gates(s, place) }
+        unsafe { self.projection.vectors(s, place) }
     }
 
     #[inline(always)]

@@ -274,12 +274,24 @@ impl PackedCell {
         first(panels.start)..first(panels.end)
     }
 
-    /// The order of a step's pre-activations that a recurrence reads fastest.
+    /// The order of a step's pre-activations that a recurrence reads fastest: of one gate, whose panels may
+    /// differ in width, it is that of rows.
     #[must_use]
     #[inline]
     pub fn step_order(&self) -> StepOrder {
-        let in_panels = self.is_fused() && self.projection.order == Order::Panels;
+        let gates = matches!(self.projection.layout.columns, Columns::Gates { .. });
+        let in_panels = self.is_fused() && gates && self.projection.order == Order::Panels;
         if in_panels { StepOrder::Panels } else { StepOrder::Rows }
+    }
+
+    /// Pre-activations of a row and a vector of units.
+    #[inline]
+    pub(crate) fn numbers_of_block(&self) -> usize {
+        let layout = &self.projection.layout;
+        match layout.columns {
+            Columns::Gates { .. } => layout.vectors * layout.registers.lanes,
+            Columns::Plain { .. } => layout.registers.lanes,
+        }
     }
 
     /// Numbers in a row of pre-activations, padding included.

@@ -17,10 +17,12 @@ use crate::simd::Simd;
 #[derive(Clone, Copy)]
 pub(crate) struct Preactivations<'a> {
     numbers: &'a [f32],
-    order: StepOrder,
-    /// Numbers of a row.
-    width: usize,
-    batch: usize,
+    /// Numbers of a step.
+    step: usize,
+    /// From a row's to the next one's.
+    between_rows: usize,
+    /// From those of a vector of units to those of the next.
+    between_blocks: usize,
 }
 
 impl<'a> Preactivations<'a> {
@@ -28,54 +30,38 @@ impl<'a> Preactivations<'a> {
     #[inline(always)]
     pub(crate) fn of(cell: &PackedCell, args: &RecurArgs<'a>) -> Self {
         let RecurArgs { projection: numbers, order, batch, .. } = *args;
-        Self { numbers, order, width: cell.projection_width(), batch }
+        let (width, block) = (cell.projection_width(), cell.numbers_of_block());
+        let (between_rows, between_blocks) = match order {
+            StepOrder::Rows => (width, block),
+            StepOrder::Panels => (block, batch * block),
+        };
+        Self { numbers, step: batch * width, between_rows, between_blocks }
     }
 
     /// Those of step `time`.
     #[inline(always)]
     pub(crate) fn step(self, time: usize) -> Self {
-        let step = self.batch * self.width;
-        Self { numbers: &self.numbers[time * step..][..step], ..self }
+        Self { numbers: &self.numbers[time * self.step..][..self.step], ..self }
     }
 
-    /// Of one step, the vectors of a row and a panel that has `VECTORS` of them, the first of which is so many columns
-    /// from the first of all.
+    /// Of one step, the gates of a row and a vector of units, or some vectors of the only gate.
     ///
     /// # Safety
     ///
-    /// There are such a row and such a panel.
+    /// There are such a row and such vectors.
     #[inline(always)]
-    pub(crate) unsafe fn panel<S: Simd, const VECTORS: usize>(
-        self,
-        s: S,
-        row: usize,
-        column: usize,
-    ) -> [S::V; VECTORS] {
-        let at = match self.order {
-            StepOrder::Rows => row * self.width + column,
-            StepOrder::Panels => column * self.batch + row * VECTORS * S::LANES,
-        };
-        debug_assert!(at + VECTORS * S::LANES <= self.numbers.len(), "the vectors of a panel");
-        let mut vectors = [s.splat(0.0); VECTORS];
-        for vector in 0..VECTORS {
-            // SAFETY: the caller vouches for the row and the panel.
-            vectors[vector] = unsafe { s.load(self.numbers.as_ptr().add(at + vector * S::LANES)) };
-        }
-        vectors
-    }
-
-    /// Of one step, the gates of a row and a block of units, all side by side in a panel.
-    ///
-    /// # Safety
-    ///
-    /// As [`panel`](Self::panel).
-    #[inline(always)]
-    pub(crate) unsafe fn gates<S: Simd, const GATES: usize>(
+    pub(crate) unsafe fn vectors<S: Simd, const VECTORS: usize>(
         self,
         s: S,
         Place { row, block }: Place,
-    ) -> [S::V; GATES] {
-        // SAFETY: passed on.
-        unsafe { self.panel(s, row, block * GATES * S::LANES) }
+    ) -> [S::V; VECTORS] {
+        let at = row * self.between_rows + block * self.between_blocks;
+        debug_assert!(at + VECTORS * S::LANES <= self.numbers.len(), "vectors of a step");
+        let mut vectors = [s.splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            // SAFETY: the caller vouches for the row and the vectors.
+            vectors[vector] = unsafe { s.load(self.numbers.as_ptr().add(at + vector * S::LANES)) };
+        }
+        vectors
     }
 }

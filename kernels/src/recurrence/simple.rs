@@ -57,7 +57,7 @@ impl<S: Simd, A: Function, const VECTORS: usize> Tile<S, VECTORS> for Simple<'_,
     #[inline(always)]
     unsafe fn start(&mut self, s: S, place: Place) -> [S::V; VECTORS] {
         // SAFETY: passed on.
-        unsafe { self.projection.panel(s, place.row, place.block * S::LANES) }
+        unsafe { self.projection.vectors(s, place) }
     }
 
     #[inline(always)]
