@@ -120,10 +120,10 @@ pub(crate) const WEIGHTS_FOR_ROWS_ALONE: usize = 6 * 1024;
 /// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12` and likewise for 128 units.
 pub(crate) const WEIGHTS_TO_FETCH: usize = 96 * 1024;
 
-/// The same of a recurrence, which reads nothing else: what an L2 does not hold. It is larger where vectors
-/// are long.
+/// The same of a recurrence, whose weights stay from step to step: what an L2 does not hold. It is larger where
+/// vectors are long.
 ///
-/// Measured by `ritornello bench --layer lstm:256:256 --batch 16` and likewise for 320 units.
+/// To be seen with `ritornello bench --layer lstm:256:256 --batch 16` and likewise for 320 units.
 pub(crate) const fn state_weights_to_fetch(lanes: usize) -> usize {
     if lanes < 16 { WEIGHTS_TO_FETCH } else { 288 * 1024 }
 }

@@ -3,7 +3,9 @@
 
 mod layer;
 
-use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, projection_places};
+use layer::{
+    Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, projection_places, width_of_a_vector_of_units,
+};
 use proptest::prelude::*;
 use ritornello_kernels::{AlignedBuffer, Kernels, Precision, StepOrder, View, ViewMut};
 
@@ -18,14 +20,8 @@ fn projections(kernels: &Kernels, layer: &Layer) -> [Vec<u32>; 2] {
     kernels.project(&packed, input, output, &mut scratch);
     let mut steps = AlignedBuffer::zeroed(shape[0] * shape[1] * width);
     kernels.project_steps(&packed, input, &mut steps, &mut scratch);
-    // A single unit fills one vector for each gate.
-    let lanes = {
-        let one = Layer::random(layer.kind, Extras::NONE, [false, false], [1, 1, 0, 0], 0);
-        one.packed(kernels).projection_width() / layer.kind.gates().len()
-    };
     let places = projection_places(kernels, layer.kind, layer.hidden_size);
-    // The gates of a vector of units.
-    let panel = layer.kind.gates().len() * lanes;
+    let panel = width_of_a_vector_of_units(kernels, layer.kind);
     let in_panels = packed.step_order() == StepOrder::Panels;
     let (mut of_rows, mut of_steps) = (Vec::new(), Vec::new());
     for (step, row) in (0..shape[0]).flat_map(|step| (0..shape[1]).map(move |row| (step, row))) {

@@ -319,12 +319,16 @@ impl Layer {
     }
 }
 
+/// The pre-activations of as many units as a vector holds: a single one fills a vector for each gate.
+pub(crate) fn width_of_a_vector_of_units(kernels: &Kernels, kind: Cell) -> usize {
+    let one = Layer::random(kind, Extras::NONE, [false, false], [1, 1, 0, 0], 0);
+    one.packed(kernels).projection_width()
+}
+
 /// Where the outputs of a layer's projection, in the order of gates and units, are in a row of it.
 pub(crate) fn projection_places(kernels: &Kernels, kind: Cell, hidden_size: usize) -> Vec<usize> {
     let gates = kind.gates().len();
-    // A single unit fills one vector for each gate, which tells the vectors' length.
-    let one = Layer::random(kind, Extras::NONE, [false, false], [1, 1, 0, 0], 0);
-    let lanes = one.packed(kernels).projection_width() / gates;
+    let lanes = width_of_a_vector_of_units(kernels, kind) / gates;
     let place = |(gate, unit): (usize, usize)| (unit / lanes * gates + gate) * lanes + unit % lanes;
     (0..gates).flat_map(|gate| (0..hidden_size).map(move |unit| (gate, unit))).map(place).collect()
 }
