@@ -379,7 +379,7 @@ impl Kernels {
         let registers = cell.projection.layout.registers;
         assert_eq!(registers, self.registers, "a cell packed for another level");
         cell.check(args);
-        if !cell.is_fused() {
+        if !cell.is_fused {
             recurrence::general(self, cell, args);
             return;
         }
@@ -452,7 +452,7 @@ impl Kernels {
             Cell::Gru(Gru { reset: GruReset::BeforeMatmul, .. }) => "gru_before".into(),
         };
         let format = cell.recurrent_format();
-        let tile = match cell.is_fused() {
+        let tile = match cell.is_fused {
             true => self.tile(format, cell.recurrent().widest_tile()),
             false => "general".into(),
         };

@@ -37,8 +37,8 @@ impl Call<'_> {
     ) {
         let plan = self.plan;
         let longest = self.longest;
-        let step = if longest > self.max_time { self.max_time } else { longest };
-        let pieces = longest.checked_div(step).map_or(1, |_| longest.div_ceil(step));
+        let step = longest.min(self.max_time);
+        let pieces = if step < longest { longest.div_ceil(step.max(1)) } else { 1 };
         let total = pieces * plan.stages.len();
         for piece in 0..pieces {
             let start = piece * step;

@@ -49,11 +49,13 @@ impl Session {
                 Shape::Sequence { time: Extent::Input(_), .. } => None,
                 shape => Some(whole_time(shape, &[])),
             };
-            let fits = match fixed {
-                Some(time) => len == row * time,
-                None => len.checked_rem(row).unwrap_or(len) == 0,
+            let time = match fixed {
+                Some(time) => time,
+                // A stream's step, without a division.
+                None if len == row => usize::from(row > 0),
+                None => len.checked_div(row).unwrap_or(0),
             };
-            if !fits {
+            if len != row * time {
                 return Err(Error::Shape {
                     what: format!(
                         "input '{}' {} for batch {}",
@@ -66,10 +68,7 @@ impl Session {
                     found: len.to_string(),
                 });
             }
-            self.times[index] = match fixed {
-                Some(_) => 1,
-                None => len.checked_div(row).unwrap_or(0),
-            };
+            self.times[index] = if fixed.is_some() { 1 } else { time };
         }
         self.check_call(sources, counting)
     }

@@ -227,10 +227,13 @@ pub(crate) fn sharing(
     [time, batch]: [usize; 2],
     threads: usize,
 ) -> Sharing {
+    if threads <= 1 {
+        return Sharing::None;
+    }
     let directions = layer.cells.len();
     let work = layer.work_per_row() * time * batch * directions;
-    let threads = threads.min(work / MIN_WORK_PER_TASK).max(1);
-    if threads == 1 {
+    let threads = threads.min(work / MIN_WORK_PER_TASK);
+    if threads <= 1 {
         return Sharing::None;
     }
     let parts = (threads / directions).min(batch).max(1);
@@ -318,12 +321,17 @@ impl<'a> Walk<'a> {
 
     /// Steps `start..end`, a chunk at a time.
     pub(crate) fn steps(&mut self, [mut start, end]: [usize; 2], task: &mut TaskScratch) {
-        let chunk = chunk_steps(self.input.batch(), self.cell.projection_width());
+        // A stream's step goes without divisions.
+        let chunk = match end - start {
+            1 => 1,
+            _ => chunk_steps(self.input.batch(), self.cell.projection_width()),
+        };
         let mut output = self.output.take();
         while start < end {
             // Chunks of much the same length: one of a few steps would read all weights for them.
             let left = end - start;
-            let next = start + left.div_ceil(left.div_ceil(chunk));
+            let next =
+                if left <= chunk { end } else { start + left.div_ceil(left.div_ceil(chunk)) };
             let output = output.as_mut().map(|output| output.reborrow().steps(start, next));
             self.piece(self.input.steps(start, next), output, task);
             start = next;

@@ -181,7 +181,7 @@ impl NodeSteps<'_> {
 
     /// Whether every step of every row counts.
     pub(crate) fn are_all(&self, batch: usize) -> bool {
-        self.times.is_all()
-            && (0..self.times.time).all(|step| (0..batch).all(|row| self.counts(step, row)))
+        let all_left = |step| (0..batch).all(|row| self.counts(step, row));
+        self.times.is_all() && (self.mask.is_none() || (0..self.times.time).all(all_left))
     }
 }

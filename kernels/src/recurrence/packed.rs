@@ -63,6 +63,8 @@ pub struct PackedCell {
     pub(crate) peepholes: Vec<f32>,
     /// V, if h is a projection.
     pub(crate) output: Option<Box<PackedMatrix>>,
+    /// Whether one of the fused kernels runs it.
+    pub(crate) is_fused: bool,
 }
 
 /// What h is multiplied by.
@@ -123,6 +125,8 @@ impl PackedCell {
             let matrix = MatrixSource { weights, bias: None, depth: hidden_size };
             Box::new(PackedMatrix::from_gates(matrix, state_size, 0..1, packing.of_vectors()))
         });
+        let is_matrix = matches!(source.recurrent, RecurrentSource::Matrix(_));
+        let is_plain = is_matrix && peepholes.is_empty() && output.is_none();
         Self {
             kind: source.kind,
             hidden_size,
@@ -142,6 +146,7 @@ impl PackedCell {
             ),
             peepholes,
             output,
+            is_fused: is_plain && source.kind.is_default(),
         }
     }
 
@@ -210,13 +215,6 @@ impl PackedCell {
         }
     }
 
-    /// Whether one of the fused kernels runs it.
-    #[inline]
-    pub(crate) fn is_fused(&self) -> bool {
-        let diagonal = matches!(self.recurrent, Recurrent::Diagonal { .. });
-        self.kind.is_default() && !diagonal && self.peepholes.is_empty() && self.output.is_none()
-    }
-
     /// The step.
     #[must_use]
     #[inline]
@@ -258,7 +256,7 @@ impl PackedCell {
     #[inline]
     pub fn panels(&self) -> usize {
         let one_sweep = matches!(self.recurrent, Recurrent::Matrix(_));
-        let shared = self.is_fused() && one_sweep && self.projection.order == Order::Panels;
+        let shared = self.is_fused && one_sweep && self.projection.order == Order::Panels;
         if shared { self.recurrent().panels() } else { 0 }
     }
 
@@ -280,7 +278,7 @@ impl PackedCell {
     #[inline]
     pub fn step_order(&self) -> StepOrder {
         let gates = matches!(self.projection.layout.columns, Columns::Gates { .. });
-        let in_panels = self.is_fused() && gates && self.projection.order == Order::Panels;
+        let in_panels = self.is_fused && gates && self.projection.order == Order::Panels;
         if in_panels { StepOrder::Panels } else { StepOrder::Rows }
     }
 
@@ -313,7 +311,7 @@ impl PackedCell {
     #[inline]
     pub fn scratch_len(&self, batch: usize) -> usize {
         let (hidden, units) = (self.hidden_stride(), self.cell_stride());
-        let row = match (self.is_fused(), &self.recurrent) {
+        let row = match (self.is_fused, &self.recurrent) {
             (true, Recurrent::Parted(_)) => 3 * hidden,
             (true, _) => hidden,
             (false, _) => hidden + units + self.projection_width() + self.projected_width(),
