@@ -11,6 +11,7 @@
 //!    none it does the chunk alone.
 //! 3. If a helper keeps the others waiting, the leader does the chunk once more, alone, and all that
 //!    follows. The bits are the same.
+//! 4. A helper's memory stays for the next call: one that had to ask for it would come too late.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -23,9 +24,8 @@ use ritornello_kernels::{
     state_stride,
 };
 
-use super::ragged::RaggedScratch;
 use super::recurrent::Walk;
-use super::scratch::{TaskScratch, chunk_steps};
+use super::scratch::{TaskScratch, chunk_steps, end_of_chunk};
 use super::tuning::{FIRST_PATIENCE, SHARED_STEPS, STEP_PATIENCE, STEPS_ALONE};
 use crate::parallel::Threads;
 
@@ -57,6 +57,32 @@ struct Orders {
     cell: Vec<f32>,
 }
 
+/// What a helper works in. It means nothing between calls.
+#[derive(Debug, Default)]
+pub(crate) struct HelperMemory {
+    hidden: AlignedBuffer,
+    cell: AlignedBuffer,
+    projection: AlignedBuffer,
+    recurrence: AlignedBuffer,
+}
+
+/// Numbers of each part of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HelperSizes {
+    hidden: usize,
+    cell: usize,
+    projection: usize,
+    recurrence: usize,
+}
+
+/// Memory of a member for a chunk.
+struct Room<'a> {
+    /// Of pre-activations.
+    projection: &'a mut [f32],
+    /// Of the kernels.
+    recurrence: &'a mut [f32],
+}
+
 /// What one member tells the others.
 #[derive(Default)]
 #[repr(align(128))]
@@ -85,23 +111,24 @@ pub(crate) fn run(
     mut walk: Walk<'_>,
     threads: &Threads,
     helpers: usize,
-    scratch: &mut TaskScratch,
+    tasks: &mut [TaskScratch],
 ) {
     let crew = Arc::new(Crew::new(&walk, helpers));
-    for helper in 1..=helpers {
-        let crew = Arc::clone(&crew);
+    for (helper, task) in tasks.iter().enumerate().take(helpers + 1).skip(1) {
+        let (crew, memory) = (Arc::clone(&crew), Arc::clone(&task.helper));
         threads.spawn(move || {
             // What a helper does is always done again by the leader, if need be.
-            let _ = catch_unwind(AssertUnwindSafe(|| crew.help(helper)));
+            let _ = catch_unwind(AssertUnwindSafe(|| crew.help(helper, &memory)));
         });
     }
+    let scratch = &mut tasks[0];
     let closing = Closing(&crew);
     let (mut expected, mut patience) = (helpers, FIRST_PATIENCE);
     let mut start = 0;
     while start < crew.time {
         let members = crew.members(expected, patience);
         if members.len() > 1 {
-            let end = crew.time.min(start + crew.chunk_steps());
+            let end = end_of_chunk([start, crew.time], crew.chunk_steps());
             if !crew.lead(&mut walk, &members, [start, end], scratch) {
                 // The cores are busy: the rest is quicker alone.
                 threads.rest();
@@ -170,7 +197,9 @@ impl Crew {
         let output = walk.output.as_mut().map(|output| output.reborrow().steps(start, end));
         let member = Member::new(self, &orders, chunk, 0, output);
         let [hidden, cell] = [&mut *walk.hidden, &mut *walk.cell_state];
-        let done = member.run([hidden, cell], walk.input.steps(start, end), scratch);
+        let room =
+            Room { projection: &mut scratch.projection, recurrence: &mut scratch.recurrence };
+        let done = member.run([hidden, cell], walk.input.steps(start, end), room);
         if done {
             self.gather_cells(&orders, walk.cell_state);
         } else {
@@ -180,9 +209,8 @@ impl Crew {
         done
     }
 
-    /// Steps of a chunk: no more than a session has memory for.
     fn chunk_steps(&self) -> usize {
-        SHARED_STEPS.min(chunk_steps(self.batch, self.cell.projection_width()))
+        shared_steps(&self.cell, self.batch)
     }
 
     /// The leader and the helpers that are waiting; among them, unless they keep it waiting, as many
@@ -196,19 +224,14 @@ impl Crew {
     }
 
     /// Takes part in every chunk that the leader shares with this helper.
-    fn help(&self, helper: usize) {
-        let (stride, batch) = (state_stride(self.cell.hidden_size()), self.batch);
-        let states = batch * stride;
-        let mut hidden = AlignedBuffer::zeroed(states);
-        let has_cell = self.cell.kind().has_cell_state();
-        let mut cell = AlignedBuffer::zeroed(if has_cell { states } else { 0 });
-        let rows = self.chunk_steps() * batch;
-        let recurrence = self.cell.scratch_len(batch).max(self.cell.projection_scratch_len(rows));
-        let mut scratch = TaskScratch {
-            projection: AlignedBuffer::zeroed(rows * self.cell.projection_width()),
-            recurrence: AlignedBuffer::zeroed(recurrence),
-            ragged: RaggedScratch::default(),
-        };
+    fn help(&self, helper: usize, kept: &Mutex<HelperMemory>) {
+        let batch = self.batch;
+        // Whoever helped in an earlier call may not be through yet.
+        let (mut kept, mut own) = (kept.try_lock(), HelperMemory::default());
+        let memory = kept.as_deref_mut().unwrap_or(&mut own);
+        let sizes = HelperSizes::of(&self.cell, batch, self.time);
+        let HelperMemory { hidden, cell, projection, recurrence } = memory.with_room_for(sizes);
+        let (hidden, cell) = (&mut hidden[..sizes.hidden], &mut cell[..sizes.cell]);
         let mut seen = 0;
         loop {
             self.boards[helper].waiting.store(true, Ordering::Release);
@@ -228,7 +251,7 @@ impl Crew {
             let input = View::time_major(&self.input, [self.time, batch, self.input_size]);
             let member = Member::new(self, &orders, seen, place, None);
             let input = input.steps(orders.start, orders.end);
-            member.run([&mut hidden, &mut cell], input, &mut scratch);
+            member.run([&mut *hidden, &mut *cell], input, Room { projection, recurrence });
         }
     }
 
@@ -255,6 +278,49 @@ impl Crew {
 
     fn stride(&self) -> usize {
         state_stride(self.cell.hidden_size())
+    }
+}
+
+/// Steps of a chunk: no more than a session has memory for.
+fn shared_steps(cell: &PackedCell, batch: usize) -> usize {
+    SHARED_STEPS.min(chunk_steps(batch, cell.projection_width()))
+}
+
+impl HelperSizes {
+    /// For a session's layer that has so many rows and at most so many steps.
+    pub(crate) fn of(cell: &PackedCell, batch: usize, time: usize) -> Self {
+        let rows = shared_steps(cell, batch).min(time) * batch;
+        let states = batch * state_stride(cell.hidden_size());
+        Self {
+            hidden: states,
+            cell: if cell.kind().has_cell_state() { states } else { 0 },
+            projection: rows * cell.projection_width(),
+            recurrence: cell.scratch_len(batch).max(cell.projection_scratch_len(rows)),
+        }
+    }
+
+    /// All together; `None` if they overflow.
+    pub(crate) fn numbers(self) -> Option<usize> {
+        let parts = [self.hidden, self.cell, self.projection, self.recurrence];
+        parts.into_iter().try_fold(0_usize, usize::checked_add)
+    }
+}
+
+impl HelperMemory {
+    /// The same with at least so many numbers.
+    fn with_room_for(&mut self, sizes: HelperSizes) -> &mut Self {
+        let parts = [
+            (&mut self.hidden, sizes.hidden),
+            (&mut self.cell, sizes.cell),
+            (&mut self.projection, sizes.projection),
+            (&mut self.recurrence, sizes.recurrence),
+        ];
+        for (part, len) in parts {
+            if part.len() < len {
+                *part = AlignedBuffer::zeroed(len);
+            }
+        }
+        self
     }
 }
 
@@ -287,15 +353,14 @@ impl<'a> Member<'a> {
         mut self,
         [hidden, cell]: [&mut [f32]; 2],
         input: View<'_>,
-        scratch: &mut TaskScratch,
+        Room { projection, recurrence }: Room<'_>,
     ) -> bool {
         let crew = self.crew;
         let (time, batch, width) = (input.time(), crew.batch, crew.cell.projection_width());
         let panels = crew.panels(self.orders, self.place);
-        let projection = &mut scratch.projection[..time * batch * width];
+        let projection = &mut projection[..time * batch * width];
         let rows = ViewMut::time_major(projection, [time, batch, width]);
-        let scratch_of_rows = &mut scratch.recurrence;
-        crew.kernels.project_panels(&crew.cell, panels.clone(), input, rows, scratch_of_rows);
+        crew.kernels.project_panels(&crew.cell, panels.clone(), input, rows, recurrence);
         crew.kernels.recur(
             &crew.cell,
             &mut RecurArgs {
@@ -305,7 +370,7 @@ impl<'a> Member<'a> {
                 order: StepOrder::Rows,
                 hidden,
                 cell,
-                scratch: &mut scratch.recurrence[..crew.cell.scratch_len(batch)],
+                scratch: &mut recurrence[..crew.cell.scratch_len(batch)],
                 output: None,
                 share: Some(Share { panels, meeting: &mut self }),
             },

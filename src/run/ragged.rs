@@ -130,7 +130,7 @@ impl RaggedWalk<'_> {
 
     /// The whole time loop.
     fn run(mut self, task: &mut TaskScratch) {
-        let TaskScratch { projection, recurrence, ragged } = task;
+        let TaskScratch { projection, recurrence, ragged, .. } = task;
         let sizes = [self.walk.input.batch(), self.walk.input.time(), projection.len()];
         ragged.reserve(self.walk.cell, sizes, self.walk.output.is_some());
         ragged.list(self.rows.steps, self.order, [self.first, self.walk.input.batch()]);

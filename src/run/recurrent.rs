@@ -13,7 +13,7 @@ use super::elementwise;
 use super::frame::{Frame, Taken};
 use super::ragged::{self, Pad, Ragged};
 use super::rows::NodeSteps;
-use super::scratch::{TaskScratch, chunk_steps};
+use super::scratch::{TaskScratch, chunk_steps, end_of_chunk};
 use super::state::{LayerState, RowSpan, States};
 use super::tuning::{
     MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS, MIN_WORK_PER_TASK,
@@ -206,7 +206,7 @@ fn walk_all(
             }
             threads.each(walks.into_iter().zip(tasks).collect(), |(walk, task)| walk.run(task));
         }
-        Sharing::Units(helpers) => crew::run(first, threads, helpers, &mut tasks[0]),
+        Sharing::Units(helpers) => crew::run(first, threads, helpers, tasks),
     }
 }
 
@@ -328,10 +328,7 @@ impl<'a> Walk<'a> {
         };
         let mut output = self.output.take();
         while start < end {
-            // Chunks of much the same length: one of a few steps would read all weights for them.
-            let left = end - start;
-            let next =
-                if left <= chunk { end } else { start + left.div_ceil(left.div_ceil(chunk)) };
+            let next = end_of_chunk([start, end], chunk);
             let output = output.as_mut().map(|output| output.reborrow().steps(start, next));
             self.piece(self.input.steps(start, next), output, task);
             start = next;

@@ -1,7 +1,10 @@
 //! The memory that means nothing between calls.
 
+use std::sync::{Arc, Mutex};
+
 use ritornello_kernels::AlignedBuffer;
 
+use super::crew::{HelperMemory, HelperSizes};
 use super::ragged::RaggedScratch;
 use super::state::LayerState;
 use super::tuning::{CHUNK_NUMBERS, CHUNK_ROWS};
@@ -12,6 +15,13 @@ use crate::plan::{Home, PlanInner, StageKind};
 pub(crate) fn chunk_steps(batch: usize, width: usize) -> usize {
     let near = CHUNK_NUMBERS / (batch * width).max(1);
     near.max(CHUNK_ROWS.div_ceil(batch.max(1)))
+}
+
+/// Where the next of some chunks of at most so many steps ends. They are of much the same length: one of a
+/// few steps would read all weights for them.
+pub(crate) fn end_of_chunk([start, end]: [usize; 2], most: usize) -> usize {
+    let left = end - start;
+    if left <= most { end } else { start + left.div_ceil(left.div_ceil(most)) }
 }
 
 /// Numbers of the largest chunk, of a whole batch or a part of it; `None` if they overflow.
@@ -29,6 +39,8 @@ pub(crate) struct TaskScratch {
     pub(crate) recurrence: AlignedBuffer,
     /// For rows of which some steps do not count; empty until there are such.
     pub(crate) ragged: RaggedScratch,
+    /// Of a thread that helps with the units of a layer; empty until one does.
+    pub(crate) helper: Arc<Mutex<HelperMemory>>,
 }
 
 /// All of it.
@@ -49,6 +61,8 @@ pub(crate) struct Sizes {
     recurrence: usize,
     merge: usize,
     tasks: usize,
+    /// Of each task but the first, for a thread that helps with units.
+    helper: usize,
     /// Steps of the longest sequence that a layer walks through.
     longest: usize,
     /// Of all layers, in the session's memory that is no scratch.
@@ -79,6 +93,7 @@ impl Sizes {
             recurrence: 0,
             merge: 0,
             tasks,
+            helper: 0,
             longest: 0,
             states: 0,
             flags: 0,
@@ -106,6 +121,10 @@ impl Sizes {
                 let for_rows = cell.projection_scratch_len(rows);
                 sizes.projection = sizes.projection.max(numbers);
                 sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch)).max(for_rows);
+                if layer.cells.len() == 1 && cell.panels() >= 2 {
+                    let helper = HelperSizes::of(cell, batch, time).numbers()?;
+                    sizes.helper = sizes.helper.max(helper);
+                }
             }
             for states in LayerState::lengths(layer, batch) {
                 sizes.states = sizes.states.checked_add(states)?;
@@ -123,7 +142,8 @@ impl Sizes {
     pub(crate) fn bytes(&self) -> Option<usize> {
         let task = self.projection.checked_add(self.recurrence)?;
         let tasks = task.checked_mul(self.tasks)?;
-        let parts = self.values.iter().chain([&tasks, &self.merge, &self.states]);
+        let helpers = self.helper.checked_mul(self.tasks.saturating_sub(1))?;
+        let parts = self.values.iter().chain([&tasks, &helpers, &self.merge, &self.states]);
         let total = parts.copied().try_fold(0_usize, usize::checked_add)?;
         let bytes = total.checked_mul(size_of::<f32>())?.checked_add(self.flags)?;
         isize::try_from(bytes).is_ok().then_some(bytes)
@@ -136,6 +156,7 @@ impl Scratch {
             projection: AlignedBuffer::zeroed(sizes.projection),
             recurrence: AlignedBuffer::zeroed(sizes.recurrence),
             ragged: RaggedScratch::new(sizes.longest),
+            helper: Arc::default(),
         };
         Self {
             values: sizes.values.iter().map(|&len| AlignedBuffer::zeroed(len)).collect(),

@@ -49,10 +49,11 @@ pub(crate) const MIN_STEPS_TO_SHARE_UNITS: usize = 16;
 /// To be seen with `ritornello bench --layer lstm:64:64:layers=4 --time 200 --threads 2`.
 pub(crate) const WAVE_CHUNKS: usize = 12;
 
-/// Steps that are shared at once.
+/// Steps that are shared at once, at most: each time the projection reads its weights, which take the place of
+/// the recurrence's in a thread's own cache. A helper that is put aside costs as many steps.
 ///
-/// To be seen with `ritornello bench --layer lstm:512:512 --time 50 --threads 2`.
-pub(crate) const SHARED_STEPS: usize = 16;
+/// Measured by `ritornello bench --layer lstm:512:512 --time 50 --threads 2` and likewise for 384 units.
+pub(crate) const SHARED_STEPS: usize = 64;
 
 /// Steps that are done alone before the leader looks again whether somebody has come.
 ///
