@@ -31,7 +31,7 @@ use crate::gemm::tile::Ahead;
 use crate::gemm::weights::Written;
 use crate::pack::{Columns, PackedMatrix};
 use crate::simd::{Registers, Simd, Work};
-use crate::tuning::{WEIGHTS_FOR_ROWS_ALONE, may_be_parted, panels_at_once};
+use crate::tuning::{WEIGHTS_FOR_ROWS_ALONE, may_be_parted, may_be_three, panels_at_once};
 
 /// What [`sweep`] multiplies.
 #[derive(Clone, Copy)]
@@ -149,14 +149,22 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
     let at_once = panels_at_once::<S>(VECTORS, if alone { 1 } else { batch }).min(T::PANELS);
     while !walk.panels.is_empty() {
         let left = walk.panels.len();
-        // One more than a tile takes are two tiles of much the same size.
-        let next = if left == at_once + 1 { left.div_ceil(2) } else { left.min(at_once) };
+        // One more than a tile takes are one tile if all its chains fit, or two of much the same size.
+        let next = match left == at_once + 1 {
+            true if alone && const { may_be_three(S::ACCUMULATORS, VECTORS) } => left,
+            true => left.div_ceil(2),
+            false => left.min(at_once),
+        };
         // SAFETY: passed on; so many panels are left.
         unsafe {
             match (alone, next) {
                 (true, 1) => walk.alone::<S, 1, VECTORS>(s),
                 (true, 2) if const { T::PANELS >= 2 } => walk.alone::<S, 2, VECTORS>(s),
-                (true, 3) if const { T::PANELS >= 3 && VECTORS <= 3 } => {
+                (true, 3)
+                    if const {
+                        T::PANELS >= 3 && (VECTORS <= 3 || may_be_three(S::ACCUMULATORS, VECTORS))
+                    } =>
+                {
                     walk.alone::<S, 3, VECTORS>(s);
                 }
                 (true, 4) if const { T::PANELS >= 4 && VECTORS <= 2 } => {
