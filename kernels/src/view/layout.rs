@@ -47,7 +47,8 @@ impl Layout {
     /// Whether no two rows overlap: one axis must step over all of the other.
     #[inline]
     pub(super) fn rows_are_apart(&self) -> bool {
-        if self.time == 0 || self.batch == 0 {
+        let one = self.time == 1 && self.batch == 1;
+        if one || self.time == 0 || self.batch == 0 {
             return true;
         }
         let extent = |count: usize, stride: isize| count.saturating_sub(1) * stride.unsigned_abs();
