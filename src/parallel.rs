@@ -12,13 +12,23 @@ use crate::Error;
 pub struct Threads {
     count: usize,
     pool: Option<Arc<rayon::ThreadPool>>,
-    /// Calls that are still to be done without threads that meet in every step.
-    rest: Arc<AtomicUsize>,
+    rest: Arc<Rest>,
 }
 
-/// Calls without such threads after one in which a thread did not keep up: cores are busy for longer
-/// than a call.
-const REST: usize = 16;
+/// Calls without threads that meet in every step, after one in which a thread did not keep up: cores may be
+/// busy for longer than a call. Each time that follows it is twice as many.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Still to be done.
+    left: AtomicUsize,
+    /// The last time.
+    last: AtomicUsize,
+}
+
+impl Rest {
+    /// Of these at most.
+    const MOST: usize = 16;
+}
 
 impl Threads {
     /// The environment variable that sets the number of threads where the caller does not.
@@ -119,12 +129,22 @@ impl Threads {
     /// Whether this call should do without threads that meet in every step.
     pub(crate) fn rests(&self) -> bool {
         let one_less = |rest: usize| rest.checked_sub(1);
-        self.rest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+        self.rest.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     /// Remembers that a thread did not keep up.
     pub(crate) fn rest(&self) {
-        self.rest.store(REST, Ordering::Relaxed);
+        let calls = (2 * self.rest.last.load(Ordering::Relaxed)).clamp(1, Rest::MOST);
+        self.rest.last.store(calls, Ordering::Relaxed);
+        self.rest.left.store(calls, Ordering::Relaxed);
+    }
+
+    /// Remembers that all of them did.
+    pub(crate) fn kept_up(&self) {
+        let last = self.rest.last.load(Ordering::Relaxed);
+        if last > 0 {
+            self.rest.last.store(last / 2, Ordering::Relaxed);
+        }
     }
 
     /// Gives a helper something to do when it has time.
@@ -132,5 +152,31 @@ impl Threads {
         if let Some(pool) = &self.pool {
             pool.spawn(job);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_for_longer_each_time_a_thread_does_not_keep_up() {
+        let threads = Threads::one();
+        let rested = || (0..100).take_while(|_| threads.rests()).count();
+        assert_eq!(rested(), 0);
+        let mut calls = Vec::new();
+        for _ in 0..6 {
+            threads.rest();
+            calls.push(rested());
+        }
+        assert_eq!(calls, [1, 2, 4, 8, 16, 16]);
+        threads.kept_up();
+        threads.rest();
+        assert_eq!(rested(), 16);
+        for _ in 0..5 {
+            threads.kept_up();
+        }
+        threads.rest();
+        assert_eq!(rested(), 1);
     }
 }

@@ -124,7 +124,7 @@ pub(crate) fn run(
     let scratch = &mut tasks[0];
     let closing = Closing(&crew);
     let (mut expected, mut patience) = (helpers, FIRST_PATIENCE);
-    let mut start = 0;
+    let (mut start, mut shared) = (0, false);
     while start < crew.time {
         let members = crew.members(expected, patience);
         if members.len() > 1 {
@@ -134,13 +134,16 @@ pub(crate) fn run(
                 threads.rest();
                 break;
             }
-            (expected, start) = (members.len() - 1, end);
+            (expected, start, shared) = (members.len() - 1, end, true);
         } else {
             let end = crew.time.min(start + crew.chunk_steps().min(STEPS_ALONE));
             walk.steps([start, end], scratch);
             (expected, start) = (0, end);
         }
         patience = STEP_PATIENCE;
+    }
+    if shared && start == crew.time {
+        threads.kept_up();
     }
     drop(closing);
     walk.steps([start, crew.time], scratch);
