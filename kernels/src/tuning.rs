@@ -78,10 +78,11 @@ pub(crate) fn panels_at_once<S: Simd>(vectors: usize, batch: usize) -> usize {
     if sums <= SUMS_AT_ONCE && 2 * sums <= S::ACCUMULATORS { 2 } else { 1 }
 }
 
-/// Whether three panels of 4 vectors, of a row alone, go at once where a tile usually takes 2: their sums fit
-/// in two chains each.
+/// Whether the last three panels of 4 vectors, of a row alone, go at once where a tile usually takes 2: their sums
+/// fit in two chains each.
 ///
-/// Measured by `ritornello bench --layer lstm:1:40 --time 1000`, against a tile of 2 panels and one of 1.
+/// Measured by `ritornello bench --layer lstm:1:40 --time 1000`, against a tile of 2 panels and one of 1; not by
+/// cells whose panels have 4 vectors of one gate.
 pub(crate) const fn may_be_three(accumulators: usize, vectors: usize) -> bool {
     vectors == 4 && 3 * vectors * 2 <= accumulators
 }

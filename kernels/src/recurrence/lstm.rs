@@ -11,7 +11,8 @@
 //!
 //! Registers of a tile on AVX2: 12 sums (6 rows × 2 gates, then the other 2), 2 weights, 1 number of a
 //! row, or (3 rows × 4 gates), 3 numbers, 1 weight; on AVX-512: 24 sums (6 rows × 4 gates), 4 weights,
-//! 1 number. A row alone: 8 sums of 2 panels, 1 number, weights from memory.
+//! 1 number. A row alone: 8 sums of 2 panels, on AVX-512 up to 24 of 3 panels in 2 chains, 1
+//! number, weights from memory.
 
 use super::{
     Alternating, NextHidden, PackedCell, Place, Preactivations, Product, RecurArgs, Sharing, Tile,

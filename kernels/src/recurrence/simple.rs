@@ -8,7 +8,7 @@
 //!
 //! Registers of a tile on AVX2: 12 sums (6 rows × 2 vectors, then the other 2), 2 weights, 1 broadcast,
 //! or (3 rows × 4 vectors), 3 broadcasts, 1 weight; on AVX-512: 24 sums (6 rows × 4 vectors), 4 weights,
-//! 1 broadcast. A row alone: 8 sums of 2 panels.
+//! 1 broadcast. A row alone: 8 sums of 2 panels, on AVX-512 up to 24 of 3 in 2 chains.
 
 use super::{
     Alternating, NextHidden, PackedCell, Place, Preactivations, Product, RecurArgs, Sharing, Tile,

@@ -151,7 +151,7 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
         let left = walk.panels.len();
         // One more than a tile takes are one tile if all its chains fit, or two of much the same size.
         let next = match left == at_once + 1 {
-            true if alone && const { may_be_three(S::ACCUMULATORS, VECTORS) } => left,
+            true if alone && const { three_fit::<S, T, VECTORS>() } => left,
             true => left.div_ceil(2),
             false => left.min(at_once),
         };
@@ -160,10 +160,7 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
             match (alone, next) {
                 (true, 1) => walk.alone::<S, 1, VECTORS>(s),
                 (true, 2) if const { T::PANELS >= 2 } => walk.alone::<S, 2, VECTORS>(s),
-                (true, 3)
-                    if const {
-                        T::PANELS >= 3 && (VECTORS <= 3 || may_be_three(S::ACCUMULATORS, VECTORS))
-                    } =>
+                (true, 3) if const { T::PANELS >= 3 && VECTORS <= 3 || three_fit::<S, T, VECTORS>() } =>
                 {
                     walk.alone::<S, 3, VECTORS>(s);
                 }
@@ -178,6 +175,11 @@ pub(crate) unsafe fn sweep<S: Simd, F: Written, T: Tile<S, VECTORS>, const VECTO
             }
         }
     }
+}
+
+/// Whether a row alone may take three panels at once where it usually takes two.
+const fn three_fit<S: Simd, T: Tile<S, VECTORS>, const VECTORS: usize>() -> bool {
+    T::PANELS >= 3 && may_be_three(S::ACCUMULATORS, VECTORS)
 }
 
 /// Some panels, and those that are visited next.
