@@ -16,7 +16,8 @@ pub struct Threads {
 }
 
 /// Calls without threads that meet in every step, after one in which a thread did not keep up: cores may be
-/// busy for longer than a call. Each time that follows it is twice as many.
+/// busy for longer than a call. Each time that follows it is twice as many, and half as many after a call in
+/// which all of them did.
 #[derive(Debug, Default)]
 struct Rest {
     /// Still to be done.

@@ -15,7 +15,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use ritornello_kernels::team::{wait_until, wait_until_or};
@@ -67,7 +67,7 @@ pub(crate) struct HelperMemory {
 }
 
 /// Numbers of each part of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HelperSizes {
     hidden: usize,
     cell: usize,
@@ -124,9 +124,10 @@ pub(crate) fn run(
     let scratch = &mut tasks[0];
     let closing = Closing(&crew);
     let (mut expected, mut patience) = (helpers, FIRST_PATIENCE);
-    let (mut start, mut shared) = (0, false);
+    let (mut start, mut all) = (0, true);
     while start < crew.time {
         let members = crew.members(expected, patience);
+        all &= members.len() > helpers;
         if members.len() > 1 {
             let end = end_of_chunk([start, crew.time], crew.chunk_steps());
             if !crew.lead(&mut walk, &members, [start, end], scratch) {
@@ -134,7 +135,7 @@ pub(crate) fn run(
                 threads.rest();
                 break;
             }
-            (expected, start, shared) = (members.len() - 1, end, true);
+            (expected, start) = (members.len() - 1, end);
         } else {
             let end = crew.time.min(start + crew.chunk_steps().min(STEPS_ALONE));
             walk.steps([start, end], scratch);
@@ -142,7 +143,7 @@ pub(crate) fn run(
         }
         patience = STEP_PATIENCE;
     }
-    if shared && start == crew.time {
+    if all && start == crew.time {
         threads.kept_up();
     }
     drop(closing);
@@ -212,8 +213,9 @@ impl Crew {
         done
     }
 
+    /// Steps of a chunk: no more than a session has memory for.
     fn chunk_steps(&self) -> usize {
-        shared_steps(&self.cell, self.batch)
+        SHARED_STEPS.min(chunk_steps(self.batch, self.cell.projection_width()))
     }
 
     /// The leader and the helpers that are waiting; among them, unless they keep it waiting, as many
@@ -228,11 +230,19 @@ impl Crew {
 
     /// Takes part in every chunk that the leader shares with this helper.
     fn help(&self, helper: usize, kept: &Mutex<HelperMemory>) {
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
         let batch = self.batch;
         // Whoever helped in an earlier call may not be through yet.
-        let (mut kept, mut own) = (kept.try_lock(), HelperMemory::default());
+        let mut kept = match kept.try_lock() {
+            Ok(kept) => Some(kept),
+            Err(TryLockError::Poisoned(kept)) => Some(kept.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let mut own = HelperMemory::default();
         let memory = kept.as_deref_mut().unwrap_or(&mut own);
-        let sizes = HelperSizes::of(&self.cell, batch, self.time);
+        let sizes = HelperSizes::of(&self.cell, batch, self.chunk_steps().min(self.time) * batch);
         let HelperMemory { hidden, cell, projection, recurrence } = memory.with_room_for(sizes);
         let (hidden, cell) = (&mut hidden[..sizes.hidden], &mut cell[..sizes.cell]);
         let mut seen = 0;
@@ -284,21 +294,25 @@ impl Crew {
     }
 }
 
-/// Steps of a chunk: no more than a session has memory for.
-fn shared_steps(cell: &PackedCell, batch: usize) -> usize {
-    SHARED_STEPS.min(chunk_steps(batch, cell.projection_width()))
-}
-
 impl HelperSizes {
-    /// For a session's layer that has so many rows and at most so many steps.
-    pub(crate) fn of(cell: &PackedCell, batch: usize, time: usize) -> Self {
-        let rows = shared_steps(cell, batch).min(time) * batch;
+    /// For chunks of so many rows of pre-activations.
+    pub(crate) fn of(cell: &PackedCell, batch: usize, rows: usize) -> Self {
         let states = batch * state_stride(cell.hidden_size());
         Self {
             hidden: states,
             cell: if cell.kind().has_cell_state() { states } else { 0 },
             projection: rows * cell.projection_width(),
             recurrence: cell.scratch_len(batch).max(cell.projection_scratch_len(rows)),
+        }
+    }
+
+    /// The greater number of each part.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            hidden: self.hidden.max(other.hidden),
+            cell: self.cell.max(other.cell),
+            projection: self.projection.max(other.projection),
+            recurrence: self.recurrence.max(other.recurrence),
         }
     }
 
@@ -310,7 +324,14 @@ impl HelperSizes {
 }
 
 impl HelperMemory {
-    /// The same with at least so many numbers.
+    /// With so many numbers.
+    pub(crate) fn new(sizes: HelperSizes) -> Self {
+        let mut memory = Self::default();
+        memory.with_room_for(sizes);
+        memory
+    }
+
+    /// The same with at least so many.
     fn with_room_for(&mut self, sizes: HelperSizes) -> &mut Self {
         let parts = [
             (&mut self.hidden, sizes.hidden),

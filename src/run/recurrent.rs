@@ -242,13 +242,17 @@ pub(crate) fn sharing(
     {
         return Sharing::Walks(parts);
     }
-    let panels = layer.cells[0].panels();
-    let step = layer.cells[0].projection_width() * layer.hidden_size() * batch;
-    let long = time >= MIN_STEPS_TO_SHARE_UNITS && step >= MIN_STEP_TO_SHARE_UNITS;
-    if directions == 1 && panels >= threads && long {
+    let cell = &layer.cells[0];
+    if directions == 1 && cell.panels() >= threads && units_pay(cell, [time, batch]) {
         return Sharing::Units(threads - 1);
     }
     if directions * parts > 1 { Sharing::Walks(parts) } else { Sharing::None }
+}
+
+/// Whether there is enough to do in so many steps for threads that share units.
+pub(crate) fn units_pay(cell: &PackedCell, [time, batch]: [usize; 2]) -> bool {
+    let step = (cell.projection_width() * cell.hidden_size()).saturating_mul(batch);
+    time >= MIN_STEPS_TO_SHARE_UNITS && step >= MIN_STEP_TO_SHARE_UNITS
 }
 
 /// One direction of a layer over some rows of the batch.

@@ -6,8 +6,9 @@ use ritornello_kernels::AlignedBuffer;
 
 use super::crew::{HelperMemory, HelperSizes};
 use super::ragged::RaggedScratch;
+use super::recurrent::units_pay;
 use super::state::LayerState;
-use super::tuning::{CHUNK_NUMBERS, CHUNK_ROWS};
+use super::tuning::{CHUNK_NUMBERS, CHUNK_ROWS, SHARED_STEPS};
 use crate::model::{Extent, Merge, Shape};
 use crate::plan::{Home, PlanInner, StageKind};
 
@@ -39,7 +40,7 @@ pub(crate) struct TaskScratch {
     pub(crate) recurrence: AlignedBuffer,
     /// For rows of which some steps do not count; empty until there are such.
     pub(crate) ragged: RaggedScratch,
-    /// Of a thread that helps with the units of a layer; empty until one does.
+    /// Of a thread that helps with the units of a layer.
     pub(crate) helper: Arc<Mutex<HelperMemory>>,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Sizes {
     merge: usize,
     tasks: usize,
     /// Of each task but the first, for a thread that helps with units.
-    helper: usize,
+    helper: HelperSizes,
     /// Steps of the longest sequence that a layer walks through.
     longest: usize,
     /// Of all layers, in the session's memory that is no scratch.
@@ -93,7 +94,7 @@ impl Sizes {
             recurrence: 0,
             merge: 0,
             tasks,
-            helper: 0,
+            helper: HelperSizes::default(),
             longest: 0,
             states: 0,
             flags: 0,
@@ -121,9 +122,11 @@ impl Sizes {
                 let for_rows = cell.projection_scratch_len(rows);
                 sizes.projection = sizes.projection.max(numbers);
                 sizes.recurrence = sizes.recurrence.max(cell.scratch_len(batch)).max(for_rows);
-                if layer.cells.len() == 1 && cell.panels() >= 2 {
-                    let helper = HelperSizes::of(cell, batch, time).numbers()?;
-                    sizes.helper = sizes.helper.max(helper);
+                let shared = tasks > 1 && layer.cells.len() == 1 && cell.panels() > 1;
+                if shared && units_pay(cell, [time, batch]) {
+                    // Of fewer rows no more are shared at once.
+                    let rows = rows.min(SHARED_STEPS.saturating_mul(batch));
+                    sizes.helper = sizes.helper.max(HelperSizes::of(cell, batch, rows));
                 }
             }
             for states in LayerState::lengths(layer, batch) {
@@ -142,7 +145,7 @@ impl Sizes {
     pub(crate) fn bytes(&self) -> Option<usize> {
         let task = self.projection.checked_add(self.recurrence)?;
         let tasks = task.checked_mul(self.tasks)?;
-        let helpers = self.helper.checked_mul(self.tasks.saturating_sub(1))?;
+        let helpers = self.helper.numbers()?.checked_mul(self.tasks.saturating_sub(1))?;
         let parts = self.values.iter().chain([&tasks, &helpers, &self.merge, &self.states]);
         let total = parts.copied().try_fold(0_usize, usize::checked_add)?;
         let bytes = total.checked_mul(size_of::<f32>())?.checked_add(self.flags)?;
@@ -152,11 +155,12 @@ impl Sizes {
 
 impl Scratch {
     pub(crate) fn new(sizes: &Sizes) -> Self {
-        let task = |_| TaskScratch {
+        let helper = |task| if task > 0 { sizes.helper } else { HelperSizes::default() };
+        let task = |task| TaskScratch {
             projection: AlignedBuffer::zeroed(sizes.projection),
             recurrence: AlignedBuffer::zeroed(sizes.recurrence),
             ragged: RaggedScratch::new(sizes.longest),
-            helper: Arc::default(),
+            helper: Arc::new(Mutex::new(HelperMemory::new(helper(task)))),
         };
         Self {
             values: sizes.values.iter().map(|&len| AlignedBuffer::zeroed(len)).collect(),
