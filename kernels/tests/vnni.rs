@@ -7,10 +7,6 @@ mod emulator;
 mod layer;
 mod product;
 
-use std::arch::x86_64::{
-    _mm256_dpbusd_avx_epi32, _mm256_setzero_si256, _mm512_dpbusd_epi32, _mm512_setzero_si512,
-};
-use std::hint::black_box;
 use std::sync::LazyLock;
 
 use layer::{Extras, GRU_AFTER, GRU_BEFORE, LSTM, Layer, RNN, bits};
@@ -55,38 +51,13 @@ fn find_pairs() -> Vec<Pair> {
             ]
         };
         let without = without.expect("a level with VNNI");
-        let native_for_few = is_vnni_native(isa);
+        // SAFETY: the CPU has the level.
+        let native_for_few = unsafe { emulator::is_vnni_native(isa) };
         let pair = |native| move |with| Pair { without, with, native, native_for_few };
         let vnni = vnni.map(pair(found.products_at_once(Precision::Int8) > 1));
         pairs.extend(vnni.into_iter().chain(amx.map(pair(has_unit))));
     }
     pairs
-}
-
-/// Whether the CPU does the VNNI instruction of a level by itself. What it says of itself is no answer: a virtual
-/// machine may hide an instruction that its CPU does.
-///
-/// The emulator is installed, and no other instruction is emulated meanwhile.
-fn is_vnni_native(isa: Isa) -> bool {
-    #[target_feature(enable = "avxvnni")]
-    fn of_avx2() {
-        let zero = black_box(_mm256_setzero_si256());
-        black_box(_mm256_dpbusd_avx_epi32(zero, zero, zero));
-    }
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    fn of_avx512() {
-        let zero = black_box(_mm512_setzero_si512());
-        black_box(_mm512_dpbusd_epi32(zero, zero, zero));
-    }
-    let before = emulator::instructions_done();
-    // SAFETY: the CPU has the level, and knows the instruction or it is emulated.
-    unsafe {
-        match isa {
-            Isa::Avx512 => of_avx512(),
-            _ => of_avx2(),
-        }
-    }
-    emulator::instructions_done() == before
 }
 
 /// What is found with some kernels and those of the same level with such instructions, which are used.

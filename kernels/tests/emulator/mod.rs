@@ -7,13 +7,18 @@
 
 pub(crate) mod tiles;
 
-use std::arch::x86_64::{__cpuid_count, CpuidResult};
+use std::arch::x86_64::{
+    __cpuid_count, _mm256_dpbusd_avx_epi32, _mm256_setzero_si256, _mm512_dpbusd_epi32,
+    _mm512_setzero_si512, CpuidResult,
+};
 use std::ffi::c_void;
+use std::hint::black_box;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use ritornello_kernels::Isa;
 
 /// Instructions that were done.
 static DONE: AtomicUsize = AtomicUsize::new(0);
@@ -36,6 +41,35 @@ pub(crate) fn install() {
         };
         assert_eq!(refused, 0, "a handler of SIGILL");
     });
+}
+
+/// Whether the CPU does the VNNI instruction of a level by itself. What it says of itself is no answer: a virtual
+/// machine may hide an instruction that its CPU does.
+///
+/// # Safety
+///
+/// The CPU has the level. (The answer is right while no other instruction is emulated.)
+pub(crate) unsafe fn is_vnni_native(isa: Isa) -> bool {
+    #[target_feature(enable = "avxvnni")]
+    fn of_avx2() {
+        let zero = black_box(_mm256_setzero_si256());
+        black_box(_mm256_dpbusd_avx_epi32(zero, zero, zero));
+    }
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn of_avx512() {
+        let zero = black_box(_mm512_setzero_si512());
+        black_box(_mm512_dpbusd_epi32(zero, zero, zero));
+    }
+    install();
+    let before = instructions_done();
+    // SAFETY: the CPU has the level, for which the caller vouches, and knows the instruction or it is emulated.
+    unsafe {
+        match isa {
+            Isa::Avx512 => of_avx512(),
+            _ => of_avx2(),
+        }
+    }
+    instructions_done() == before
 }
 
 /// What the CPU does not know and this does not either ends the process as ever.
