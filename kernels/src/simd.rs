@@ -59,8 +59,9 @@ pub(crate) trait Simd: Arithmetic {
     /// again. No instruction. For loops that have no register to keep it in.
     fn anew(self, at: *const f32) -> *const f32;
 
-    /// Asks for the cache line at `at`, which need not exist, to be brought near.
-    fn prefetch(self, at: *const f32);
+    /// Asks for the cache line at `at`, which need not exist, to be brought near: `NEAREST`, or where it is in
+    /// nobody's way.
+    fn prefetch<const NEAREST: bool>(self, at: *const f32);
 
     /// Reads `LANES` numbers.
     ///

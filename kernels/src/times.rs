@@ -47,8 +47,8 @@ impl<S: Simd, const N: usize> Simd for Times<S, N> {
     }
 
     #[inline(always)]
-    fn prefetch(self, at: *const f32) {
-        self.0.prefetch(at);
+    fn prefetch<const NEAREST: bool>(self, at: *const f32) {
+        self.0.prefetch::<NEAREST>(at);
     }
 
     #[inline(always)]

@@ -142,6 +142,27 @@ pub(crate) const fn state_weights_to_fetch(lanes: usize) -> usize {
 /// Measured by `ritornello bench --layer lstm:256:256 --batch 2` and likewise for 4 and 8 rows.
 pub(crate) const ROWS_TO_FETCH: usize = 8;
 
+/// Whether rows may go through a panel's steps some at a time on a level with so many accumulators, if its weights
+/// are f32: tiles of 6 rows and long vectors ask an L2 for more than it gives beside what it fetches. Lower levels,
+/// tiles of 8 rows, and weights of fewer bytes lose 1 to 4 %.
+///
+/// Measured by `ritornello bench --layer lstm:512:512 --batch 16 --time 25`, likewise for `gru`, with
+/// `RITORNELLO_ISA=avx2`, and with `--precision bf16`.
+pub(crate) const fn may_be_near(accumulators: usize, vectors: usize) -> bool {
+    vectors == 4 && accumulators >= 24
+}
+
+/// Rows up to which they do, if it pays to fetch: more rows use what they read from afar often enough.
+///
+/// Measured by `ritornello bench --layer lstm:512:512 --batch 16 --time 25` and likewise for 8, 24 and 32 rows.
+pub(crate) const ROWS_NEAR: usize = 16;
+
+/// Steps that they go through before the next: the nearest cache holds the weights of so many, of the next as many,
+/// and what rows have there.
+///
+/// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12`, against 32, 48, 96 and 128.
+pub(crate) const STEPS_NEAR: usize = 64;
+
 /// Steps of a dot product between two fetches.
 ///
 /// Measured by `ritornello bench --layer lstm:512:512 --batch 16`, against twice as many: lines asked for

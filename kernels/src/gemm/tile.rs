@@ -34,10 +34,12 @@ pub(crate) struct Ahead {
     from: *const f32,
     /// Cache lines for every [`FETCH_EVERY`] steps.
     lines: u32,
+    /// Whether they are to be in the nearest cache.
+    pub(crate) nearest: bool,
 }
 
 impl Ahead {
-    pub(crate) const NOTHING: Self = Self { from: std::ptr::null(), lines: 0 };
+    pub(crate) const NOTHING: Self = Self { from: std::ptr::null(), lines: 0, nearest: false };
 
     /// Memory from `from` on, of which a step takes `width` numbers: the share of a tile of `rows` of
     /// `all`. Shares of all tiles are the whole.
@@ -52,7 +54,8 @@ impl Ahead {
             let lines = width * FETCH_EVERY / NUMBERS_OF_LINE;
             (lines as u32).wrapping_mul(row as u32) / (all as u32).max(1)
         };
-        Self { from, lines: until(rows.end).wrapping_sub(until(rows.start)) }
+        let lines = until(rows.end).wrapping_sub(until(rows.start));
+        Self { from, lines, nearest: false }
     }
 
     /// What is left for other tiles when this one has gone so many steps.
@@ -66,7 +69,11 @@ impl Ahead {
     #[inline(always)]
     pub(super) fn fetch<S: Simd>(&mut self, s: S) {
         for _ in 0..self.lines {
-            s.prefetch(self.from);
+            if self.nearest {
+                s.prefetch::<true>(self.from);
+            } else {
+                s.prefetch::<false>(self.from);
+            }
             self.from = self.from.wrapping_add(NUMBERS_OF_LINE);
         }
     }

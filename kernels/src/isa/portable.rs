@@ -53,7 +53,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(self, _at: *const f32) {}
+    fn prefetch<const NEAREST: bool>(self, _at: *const f32) {}
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> f32x8 {

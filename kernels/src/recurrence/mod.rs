@@ -17,6 +17,7 @@
 //! 4. Short dot products are several chains, so that their additions overlap
 //!    ([`chains`](crate::contract::chains)).
 
+mod fetch;
 mod general;
 mod gru;
 mod lstm;
@@ -24,6 +25,7 @@ mod packed;
 mod preactivations;
 mod rows;
 mod simple;
+mod some_rows;
 mod sums;
 mod sweep;
 mod tiles;

@@ -25,6 +25,8 @@ pub(super) struct Terms<F> {
     /// How the weights are written down.
     pub(super) written: F,
     pub(super) depth: usize,
+    /// Those that are summed, all of them if there are several chains.
+    pub(super) steps: [usize; 2],
     pub(super) chains: usize,
 }
 
@@ -62,7 +64,7 @@ pub(super) unsafe fn sums<
     mut start: Sums<S::V, ROWS, BLOCKS, VECTORS>,
     rows: [*const f32; ROWS],
     panels: [*const f32; BLOCKS],
-    Terms { written, depth, chains }: Terms<F>,
+    Terms { written, depth, steps, chains }: Terms<F>,
     ahead: Ahead,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
     // SAFETY: passed on.
@@ -70,15 +72,16 @@ pub(super) unsafe fn sums<
         if const { PART == VECTORS } {
             let panels = Whole::new(written, panels, depth);
             if const { F::BYTES } || chains == 1 {
-                accumulate(s, &mut start, rows, panels, [0, depth], ahead);
+                accumulate(s, &mut start, rows, panels, steps, ahead);
                 start
             } else {
+                debug_assert_eq!(steps, [0, depth], "chains are whole");
                 in_chains(s, start, rows, panels, [depth, chains])
             }
         } else {
             debug_assert!(chains == 1, "the chains of a panel in parts");
             let panels = Panels::<F, BLOCKS, VECTORS, PART>::new(written, panels, depth);
-            accumulate(s, &mut start, rows, panels, [0, depth], ahead);
+            accumulate(s, &mut start, rows, panels, steps, ahead);
             start
         }
     }

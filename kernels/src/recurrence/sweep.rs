@@ -331,7 +331,8 @@ where
             // SAFETY: who made this vouches for the row and the panels.
             start[0][block] = unsafe { tile.start(s, places[block]) };
         }
-        let terms = Terms { written, depth: weights.depth, chains };
+        let depth = weights.depth;
+        let terms = Terms { written, depth, steps: [0, depth], chains };
         let panels = terms.panels::<S, BLOCKS, VECTORS>(weights.start_of_panel(first_panel));
         // SAFETY: a row has `depth` numbers and a panel covers them, and lies as its layout says; who made
         // this vouches for the row and the panels.

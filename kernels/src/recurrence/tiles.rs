@@ -13,9 +13,9 @@
 
 use std::ops::Range;
 
-use super::rows::SomeRows;
+use super::Tile;
+use super::some_rows::SomeRows;
 use super::sweep::Product;
-use super::{Place, Tile};
 use crate::gemm::by_unit::ByUnit;
 use crate::gemm::weights::Written;
 use crate::matrix_unit::ROWS;
@@ -45,15 +45,15 @@ pub(super) unsafe fn rows_by_unit<
         let forwards = step.is_multiple_of(2);
         let panel = if forwards { panels.start + visited } else { panels.end - 1 - visited };
         for block in by_unit.blocks() {
-            let place = Place { row: block.start, block: product.first_block::<S>(panel) };
-            sums.count = block.len();
+            let first = product.first_block::<S>(panel);
+            sums.rows = block.clone();
             // SAFETY: passed on; these rows are below the batch, and there is room for the sums of a whole
             // block.
             unsafe {
-                sums.start(s, tile, place);
+                sums.start(s, tile, first);
                 let to = sums.of(0).cast::<[S::V; VECTORS]>();
                 by_unit.add(s, panel, block, to, |row| rows.row(row));
-                sums.finish(s, tile, place);
+                sums.finish(s, tile, first);
             }
         }
     }
