@@ -115,6 +115,25 @@ fn threads_may_have_nothing_to_do() {
     }
 }
 
+/// Weights that no core's own cache holds, whose units are shared by many rows as well.
+#[test]
+fn threads_may_share_the_units_of_many_rows() {
+    let lstm = layer(Cell::LSTM, Direction::Forward, [7, 370], 8);
+    let model = stacked(lstm, layer(Cell::LSTM, Direction::Forward, [370, 5], 9));
+    for batch in [9, 18] {
+        let inputs = input(batch, 40, 7, 10);
+        for isa in Isa::available() {
+            let mut runs = all_threads().into_iter().map(|threads| {
+                (threads.count(), plan(&model, isa, &threads).run(&named(&inputs)).unwrap())
+            });
+            let (_, expected) = runs.next().unwrap();
+            for (threads, found) in runs {
+                assert_alike(&found, &expected, &format!("{batch} rows, {threads} threads, {isa}"));
+            }
+        }
+    }
+}
+
 /// A stream in pieces that are large enough for threads and pieces that are not.
 #[test]
 fn a_stream_may_go_through_several_threads() {

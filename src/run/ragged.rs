@@ -18,7 +18,7 @@
 use ritornello_kernels::{AlignedBuffer, PackedCell, Pick, RecurArgs, StepOrder, ViewMut};
 
 use super::frame::Frame;
-use super::recurrent::{Order, Sharing, Walk, Walks, sharing};
+use super::recurrent::{Order, Sharing, Walk, Walks, sharing_of_rows};
 use super::rows::NodeSteps;
 use super::scratch::{TaskScratch, chunk_steps};
 use crate::plan::RecurrentStage;
@@ -88,7 +88,7 @@ pub(crate) fn run(
     let batch = input.batch();
     let walks = [Some(walks.first), walks.second].into_iter().flatten();
     let walks = walks.map(|(walk, order)| RaggedWalk { walk, order, rows, first: 0 });
-    let Sharing::Walks(parts) = sharing(layer, [input.time(), batch], tasks.len()) else {
+    let Sharing::Walks(parts) = sharing_of_rows(layer, [input.time(), batch], tasks.len()) else {
         walks.for_each(|walk| walk.run(&mut tasks[0]));
         return;
     };

@@ -16,7 +16,8 @@ use super::rows::NodeSteps;
 use super::scratch::{TaskScratch, chunk_steps, end_of_chunk};
 use super::state::{LayerState, RowSpan, States};
 use super::tuning::{
-    MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS, MIN_WORK_PER_TASK,
+    MIN_ROWS_OF_LARGE_CELL, MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS,
+    MIN_WORK_PER_TASK, WEIGHTS_OF_LARGE_CELL,
 };
 use crate::model::{Direction, Merge, OutputOrder, PadOutput, Port};
 use crate::plan::{RecurrentStage, Stage};
@@ -176,8 +177,7 @@ pub(crate) enum Order {
 
 /// Walks in one direction or both, on as many threads as pay.
 ///
-/// Directions are independent, and so are the rows of a batch; a few rows over a long layer share its
-/// units.
+/// Directions are independent, and so are the rows of a batch; of a few rows, threads share the units.
 fn walk_all(
     frame: &Frame<'_, '_>,
     layer: &RecurrentStage,
@@ -187,8 +187,12 @@ fn walk_all(
     let first = walks.first.0.in_order(walks.first.1);
     let second = walks.second.map(|(walk, order)| walk.in_order(order));
     let threads = &frame.plan.threads;
-    let how = match sharing(layer, [first.input.time(), first.input.batch()], tasks.len()) {
-        Sharing::Units(_) if threads.rests() => Sharing::None,
+    let (extent, most) = ([first.input.time(), first.input.batch()], tasks.len());
+    let how = match sharing(layer, extent, most) {
+        Sharing::Units(_) if threads.rests() => match extent[1] / most {
+            0..MIN_ROWS_PER_TASK => Sharing::None,
+            _ => sharing_of_rows(layer, extent, most),
+        },
         how => how,
     };
     match how {
@@ -222,31 +226,39 @@ pub(crate) enum Sharing {
 }
 
 /// What pays.
-pub(crate) fn sharing(
+pub(crate) fn sharing(layer: &RecurrentStage, extent: [usize; 2], threads: usize) -> Sharing {
+    let ([_, batch], cell) = (extent, &layer.cells[0]);
+    let members = threads_that_pay(layer, extent, threads);
+    let units = layer.cells.len() == 1 && cell.panels() >= members && units_pay(cell, extent);
+    if members > 1 && units && batch / members < min_rows(cell) {
+        return Sharing::Units(members - 1);
+    }
+    sharing_of_rows(layer, extent, threads)
+}
+
+/// What pays where threads share no units.
+pub(crate) fn sharing_of_rows(
     layer: &RecurrentStage,
     [time, batch]: [usize; 2],
     threads: usize,
 ) -> Sharing {
-    if threads <= 1 {
-        return Sharing::None;
-    }
+    let threads = threads_that_pay(layer, [time, batch], threads);
     let directions = layer.cells.len();
-    let work = layer.work_per_row() * time * batch * directions;
-    let threads = threads.min(work / MIN_WORK_PER_TASK);
-    if threads <= 1 {
-        return Sharing::None;
-    }
     let parts = (threads / directions).min(batch).max(1);
-    if directions * parts >= threads
-        && (directions == threads || batch / parts >= MIN_ROWS_PER_TASK)
-    {
-        return Sharing::Walks(parts);
-    }
-    let cell = &layer.cells[0];
-    if directions == 1 && cell.panels() >= threads && units_pay(cell, [time, batch]) {
-        return Sharing::Units(threads - 1);
-    }
-    if directions * parts > 1 { Sharing::Walks(parts) } else { Sharing::None }
+    if threads > 1 && directions * parts > 1 { Sharing::Walks(parts) } else { Sharing::None }
+}
+
+/// No more threads than there is work for.
+fn threads_that_pay(layer: &RecurrentStage, [time, batch]: [usize; 2], threads: usize) -> usize {
+    let work = layer.work_per_row() * time * batch * layer.cells.len();
+    threads.min(work / MIN_WORK_PER_TASK)
+}
+
+/// Rows that a part of a batch should have; of fewer, threads better share units.
+fn min_rows(cell: &PackedCell) -> usize {
+    let [_, bytes] = cell.bytes_of_weights();
+    let large = cell.projection_width() * cell.hidden_size() >= WEIGHTS_OF_LARGE_CELL;
+    if large && bytes == size_of::<f32>() { MIN_ROWS_OF_LARGE_CELL } else { MIN_ROWS_PER_TASK }
 }
 
 /// Whether there is enough to do in so many steps for threads that share units.

@@ -34,6 +34,17 @@ pub(crate) const MIN_WORK_PER_TASK: usize = 1_500_000;
 /// To be seen with `ritornello bench --layer lstm:256:256 --batch 8 --threads 2`.
 pub(crate) const MIN_ROWS_PER_TASK: usize = 4;
 
+/// The same of a cell that has many weights of f32: threads that share units read each of them once.
+///
+/// Measured by `ritornello bench --layer lstm:1024:1024 --batch 24 --threads 2` and likewise for 32 rows; not by
+/// `--precision bf16` or `int8`, of whose weights caches hold more.
+pub(crate) const MIN_ROWS_OF_LARGE_CELL: usize = 16;
+
+/// Weights of a recurrence that are many: a core's own cache does not hold them.
+///
+/// Measured by `ritornello bench --layer lstm:384:384 --batch 16 --threads 2` and likewise for 256, 448 and 512 units.
+pub(crate) const WEIGHTS_OF_LARGE_CELL: usize = 512 * 1024;
+
 /// Multiplications of a step from which on units are shared: a step ends with a meeting.
 ///
 /// To be seen with `ritornello bench --layer lstm:112:112 --threads 2`.
