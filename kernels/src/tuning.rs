@@ -157,11 +157,15 @@ pub(crate) const fn may_be_near(accumulators: usize, vectors: usize) -> bool {
 /// Measured by `ritornello bench --layer lstm:512:512 --batch 16 --time 25` and likewise for 8, 24 and 32 rows.
 pub(crate) const ROWS_NEAR: usize = 16;
 
-/// Steps that they go through before the next: the nearest cache holds the weights of so many, of the next as many,
-/// and what rows have there.
+/// Where the steps end that they go through next, from `start` on: the nearest cache holds the weights of some 64, of
+/// the next as many, and what rows have there. Few that are left at the end go with those before.
 ///
-/// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12`, against 32, 48, 96 and 128.
-pub(crate) const STEPS_NEAR: usize = 64;
+/// Measured by `ritornello bench --layer lstm:1024:1024 --batch 16 --time 12`, against 32, 48, 96 and 128, on a CPU whose
+/// nearest cache has 48 KiB.
+pub(crate) const fn end_of_steps(start: usize, depth: usize) -> usize {
+    const STEPS: usize = 64;
+    if depth - start < STEPS + STEPS / 2 { depth } else { start + STEPS }
+}
 
 /// Steps of a dot product between two fetches.
 ///

@@ -73,12 +73,15 @@ fn rows_of_large_layers_do_not_depend_on_their_neighbours() {
     use ritornello_kernels::{Activation, Cell, GruReset};
     let kinds = [
         (Cell::simple_rnn(Activation::Tanh), 370),
+        (Cell::simple_rnn(Activation::Tanh), 560),
         (Cell::lstm(Activation::Tanh, Activation::Sigmoid), 187),
         (Cell::lstm(Activation::Tanh, Activation::Sigmoid), 275),
+        (Cell::lstm(Activation::Tanh, Activation::Sigmoid), 320),
         (Cell::gru(GruReset::BeforeMatmul), 370),
+        (Cell::gru(GruReset::BeforeMatmul), 550),
     ];
     for (seed, (kind, hidden_size)) in (1..).zip(kinds) {
-        for batch in [2, 3, 4, 5, 6, 7, 11, 16, 17] {
+        for batch in [2, 3, 4, 5, 6, 7, 8, 11, 16, 17] {
             let layer =
                 Layer::random(kind, Extras::NONE, [true, true], [5, hidden_size, 2, batch], seed);
             for kernels in Kernels::available() {

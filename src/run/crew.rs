@@ -1,16 +1,16 @@
 //! One direction of a layer shared by units: every step, each thread does its own units and then gets
 //! the others' new states.
 //!
-//! Each core keeps its part of the weights in its own cache, which is what small batches gain by. It
-//! goes by chunks of time:
+//! Each core reads its part of the weights alone, or keeps it in its own cache, which is what small batches gain by.
+//! It goes by chunks of time:
 //!
 //! 1. Helpers own all they touch, so that nobody has to wait for one that the system has put aside:
 //!    weights and a copy of the input by `Arc`, states and pre-activations in memory of their own.
 //!    What threads tell each other goes over boards of atomic numbers.
 //! 2. Before a chunk the leader, who is the caller's thread, looks which helpers are waiting. With
 //!    none it does the chunk alone.
-//! 3. If a helper keeps the others waiting, the leader does the chunk once more, alone, and all that
-//!    follows. The bits are the same.
+//! 3. If a helper keeps the others waiting, the leader does the chunk once more, and all that follows, alone or,
+//!    of many rows, with whoever comes for some of them. The bits are the same.
 //! 4. A helper's memory stays for the next call: one that had to ask for it would come too late.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,15 +26,13 @@ use ritornello_kernels::{
 
 use super::recurrent::Walk;
 use super::scratch::{TaskScratch, chunk_steps, end_of_chunk};
-use super::tuning::{FIRST_PATIENCE, SHARED_STEPS, STEP_PATIENCE, STEPS_ALONE};
+use super::tuning::{FIRST_PATIENCE, MIN_ROWS_PER_TASK, SHARED_STEPS, STEP_PATIENCE, STEPS_ALONE};
 use crate::parallel::Threads;
 
 /// What all members share.
 struct Crew {
     kernels: &'static Kernels,
     cell: Arc<PackedCell>,
-    /// `[time, batch, input_size]`
-    input: Vec<f32>,
     time: usize,
     batch: usize,
     input_size: usize,
@@ -51,6 +49,8 @@ struct Crew {
 struct Orders {
     start: usize,
     end: usize,
+    /// `[end - start, batch, input_size]`
+    input: Vec<f32>,
     /// The boards of those who take part, the leader first.
     members: Vec<usize>,
     hidden: Vec<f32>,
@@ -126,16 +126,20 @@ pub(crate) fn run(
     let (mut expected, mut patience) = (helpers, FIRST_PATIENCE);
     let (mut start, mut all) = (0, true);
     while start < crew.time {
+        let chunk = [start, end_of_chunk([start, crew.time], crew.chunk_steps())];
+        // Made while helpers come, if some are expected.
+        let input = |walk: &Walk<'_>| copy_of(walk.input.steps(chunk[0], chunk[1]));
+        let ready = (expected > 0).then(|| input(&walk));
         let members = crew.members(expected, patience);
         all &= members.len() > helpers;
         if members.len() > 1 {
-            let end = end_of_chunk([start, crew.time], crew.chunk_steps());
-            if !crew.lead(&mut walk, &members, [start, end], scratch) {
-                // The cores are busy: the rest is quicker alone.
+            let input = ready.unwrap_or_else(|| input(&walk));
+            if !crew.lead(&mut walk, &members, (chunk, input), scratch) {
+                // The cores are busy: the rest is quicker without meetings.
                 threads.rest();
                 break;
             }
-            (expected, start) = (members.len() - 1, end);
+            (expected, start) = (members.len() - 1, chunk[1]);
         } else {
             let end = crew.time.min(start + crew.chunk_steps().min(STEPS_ALONE));
             walk.steps([start, end], scratch);
@@ -147,26 +151,28 @@ pub(crate) fn run(
         threads.kept_up();
     }
     drop(closing);
-    walk.steps([start, crew.time], scratch);
+    if start < crew.time {
+        let members = helpers + 1;
+        let parts = if crew.batch / members < MIN_ROWS_PER_TASK { 1 } else { members };
+        let mut walks = Vec::with_capacity(parts);
+        walk.split(parts, &mut walks);
+        let rest = [start, crew.time];
+        threads.each(walks.into_iter().zip(tasks).collect(), |(mut walk, task)| {
+            walk.steps(rest, task);
+        });
+    }
 }
 
 impl Crew {
     fn new(walk: &Walk<'_>, helpers: usize) -> Self {
         let input = walk.input;
         let (time, batch) = (input.time(), input.batch());
-        let mut copy = Vec::with_capacity(time * batch * input.features());
-        for t in 0..time {
-            for row in 0..batch {
-                copy.extend_from_slice(input.row(t, row));
-            }
-        }
         let numbers = || (0..batch * walk.cell.hidden_size()).map(|_| AtomicU32::new(0)).collect();
         let board =
             |_| Board { hidden: [numbers(), numbers()], cell: numbers(), ..Board::default() };
         Self {
             kernels: walk.kernels,
             cell: Arc::clone(walk.cell),
-            input: copy,
             time,
             batch,
             input_size: input.features(),
@@ -177,17 +183,18 @@ impl Crew {
         }
     }
 
-    /// Does a chunk with others; `false` if one of them did not keep up, and nothing has changed.
+    /// Does a chunk, with a copy of its input, with others; `false` if one of them did not keep up, and nothing has changed.
     fn lead(
         &self,
         walk: &mut Walk<'_>,
         members: &[usize],
-        [start, end]: [usize; 2],
+        ([start, end], input): ([usize; 2], Vec<f32>),
         scratch: &mut TaskScratch,
     ) -> bool {
         let orders = Arc::new(Orders {
             start,
             end,
+            input,
             members: members.to_vec(),
             hidden: walk.hidden.to_vec(),
             cell: walk.cell_state.to_vec(),
@@ -261,9 +268,9 @@ impl Crew {
             };
             hidden.copy_from_slice(&orders.hidden);
             cell.copy_from_slice(&orders.cell);
-            let input = View::time_major(&self.input, [self.time, batch, self.input_size]);
+            let extent = [orders.end - orders.start, batch, self.input_size];
+            let input = View::time_major(&orders.input, extent);
             let member = Member::new(self, &orders, seen, place, None);
-            let input = input.steps(orders.start, orders.end);
             member.run([&mut *hidden, &mut *cell], input, Room { projection, recurrence });
         }
     }
@@ -457,6 +464,18 @@ impl Meeting for Member<'_> {
         self.started = Instant::now();
         true
     }
+}
+
+/// All numbers of an input, for those who cannot wait for its owner.
+fn copy_of(input: View<'_>) -> Vec<f32> {
+    let (time, batch) = (input.time(), input.batch());
+    let mut copy = Vec::with_capacity(time * batch * input.features());
+    for t in 0..time {
+        for row in 0..batch {
+            copy.extend_from_slice(input.row(t, row));
+        }
+    }
+    copy
 }
 
 /// Puts some units of states `[batch, stride]` on a board.

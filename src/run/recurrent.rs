@@ -16,8 +16,8 @@ use super::rows::NodeSteps;
 use super::scratch::{TaskScratch, chunk_steps, end_of_chunk};
 use super::state::{LayerState, RowSpan, States};
 use super::tuning::{
-    MIN_ROWS_OF_LARGE_CELL, MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS,
-    MIN_WORK_PER_TASK, WEIGHTS_OF_LARGE_CELL,
+    MIN_ROWS_PER_TASK, MIN_STEP_TO_SHARE_UNITS, MIN_STEPS_TO_SHARE_UNITS, MIN_WORK_PER_TASK,
+    ROWS_TO_SHARE_LARGE_CELL, WEIGHTS_OF_LARGE_CELL,
 };
 use crate::model::{Direction, Merge, OutputOrder, PadOutput, Port};
 use crate::plan::{RecurrentStage, Stage};
@@ -227,10 +227,14 @@ pub(crate) enum Sharing {
 
 /// What pays.
 pub(crate) fn sharing(layer: &RecurrentStage, extent: [usize; 2], threads: usize) -> Sharing {
+    if threads <= 1 {
+        return Sharing::None;
+    }
     let ([_, batch], cell) = (extent, &layer.cells[0]);
     let members = threads_that_pay(layer, extent, threads);
     let units = layer.cells.len() == 1 && cell.panels() >= members && units_pay(cell, extent);
-    if members > 1 && units && batch / members < min_rows(cell) {
+    if members > 1 && units && (batch / members < MIN_ROWS_PER_TASK || batch < rows_to_share(cell))
+    {
         return Sharing::Units(members - 1);
     }
     sharing_of_rows(layer, extent, threads)
@@ -254,11 +258,11 @@ fn threads_that_pay(layer: &RecurrentStage, [time, batch]: [usize; 2], threads: 
     threads.min(work / MIN_WORK_PER_TASK)
 }
 
-/// Rows that a part of a batch should have; of fewer, threads better share units.
-fn min_rows(cell: &PackedCell) -> usize {
+/// Rows of a batch below which threads better share the units, however many rows each would have.
+fn rows_to_share(cell: &PackedCell) -> usize {
     let [_, bytes] = cell.bytes_of_weights();
     let large = cell.projection_width() * cell.hidden_size() >= WEIGHTS_OF_LARGE_CELL;
-    if large && bytes == size_of::<f32>() { MIN_ROWS_OF_LARGE_CELL } else { MIN_ROWS_PER_TASK }
+    if large && bytes == size_of::<f32>() { ROWS_TO_SHARE_LARGE_CELL } else { 0 }
 }
 
 /// Whether there is enough to do in so many steps for threads that share units.
@@ -291,7 +295,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Cuts the batch into parts of much the same size.
-    fn split(self, parts: usize, walks: &mut Vec<Self>) {
+    pub(super) fn split(self, parts: usize, walks: &mut Vec<Self>) {
         if parts <= 1 {
             walks.push(self);
             return;

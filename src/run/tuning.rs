@@ -1,8 +1,8 @@
 //! Numbers that decide how a run is cut and shared, and never a bit.
 //!
-//! `CHUNK_ROWS`, `MIN_STEP_TO_SHARE_UNITS`, `SHARED_STEPS` and the two patiences were chosen by
-//! `ritornello bench`, with one thread and two in turns, the latter also beside busy processes. The
-//! others are reckoned.
+//! `CHUNK_ROWS`, `MIN_STEP_TO_SHARE_UNITS`, `SHARED_STEPS`, what is said of large cells, and the two patiences were
+//! chosen by `ritornello bench`, with one thread and two in turns, the latter also beside busy processes. The others are
+//! reckoned.
 
 use std::time::Duration;
 
@@ -34,15 +34,16 @@ pub(crate) const MIN_WORK_PER_TASK: usize = 1_500_000;
 /// To be seen with `ritornello bench --layer lstm:256:256 --batch 8 --threads 2`.
 pub(crate) const MIN_ROWS_PER_TASK: usize = 4;
 
-/// The same of a cell that has many weights of f32: threads that share units read each of them once.
+/// Rows below which threads share the units of a cell with many weights of f32: each is read once.
 ///
 /// Measured by `ritornello bench --layer lstm:1024:1024 --batch 24 --threads 2` and likewise for 32 rows; not by
 /// `--precision bf16` or `int8`, of whose weights caches hold more.
-pub(crate) const MIN_ROWS_OF_LARGE_CELL: usize = 16;
+pub(crate) const ROWS_TO_SHARE_LARGE_CELL: usize = 32;
 
 /// Weights of a recurrence that are many: a core's own cache does not hold them.
 ///
-/// Measured by `ritornello bench --layer lstm:384:384 --batch 16 --threads 2` and likewise for 256, 448 and 512 units.
+/// Measured by `ritornello bench --layer lstm:384:384 --batch 16 --threads 2` and likewise for 256, 448 and 512 units, on
+/// cores with 2 MiB of their own.
 pub(crate) const WEIGHTS_OF_LARGE_CELL: usize = 512 * 1024;
 
 /// Multiplications of a step from which on units are shared: a step ends with a meeting.

@@ -35,7 +35,7 @@ pub(crate) struct Ahead {
     /// Cache lines for every [`FETCH_EVERY`] steps.
     lines: u32,
     /// Whether they are to be in the nearest cache.
-    pub(crate) nearest: bool,
+    nearest: bool,
 }
 
 impl Ahead {
@@ -56,6 +56,12 @@ impl Ahead {
         };
         let lines = until(rows.end).wrapping_sub(until(rows.start));
         Self { from, lines, nearest: false }
+    }
+
+    /// The same memory, which is to be in the nearest cache or not so near.
+    #[inline(always)]
+    pub(crate) fn nearest(self, nearest: bool) -> Self {
+        Self { nearest, ..self }
     }
 
     /// What is left for other tiles when this one has gone so many steps.

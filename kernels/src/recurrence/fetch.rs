@@ -22,8 +22,6 @@ pub(super) struct Fetch<'p> {
     batch: usize,
     /// Whether it pays.
     pub(super) pays: bool,
-    /// Whether it is to be in the nearest cache.
-    pub(super) nearest: bool,
     parts: usize,
     /// Words of a part that a word of each lane takes.
     width: usize,
@@ -35,7 +33,7 @@ impl<'p> Fetch<'p> {
         let Product { weights, rows: Rows { batch, .. }, .. } = *product;
         let many = const { state_weights_to_fetch(S::LANES) };
         let pays = weights.weights.len() >= many && batch >= ROWS_TO_FETCH;
-        Self { weights, batch, pays, nearest: false, parts, width: vectors * S::LANES }
+        Self { weights, batch, pays, parts, width: vectors * S::LANES }
     }
 
     /// Where each part begins of a panel from some step on; null where nothing is to be fetched.
@@ -59,13 +57,13 @@ impl<'p> Fetch<'p> {
         from: &mut *const f32,
         tile: &Range<usize>,
         [start, end]: [usize; 2],
+        nearest: bool,
     ) -> Ahead {
         if from.is_null() {
             return Ahead::NOTHING;
         }
         let width = self.weights.format.word(self.width);
-        let mut ahead = Ahead::share(*from, width, tile.clone(), self.batch);
-        ahead.nearest = self.nearest;
+        let ahead = Ahead::share(*from, width, tile.clone(), self.batch).nearest(nearest);
         *from = ahead.after(end - start);
         ahead
     }

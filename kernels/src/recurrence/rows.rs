@@ -22,7 +22,7 @@ use crate::gemm::tile::Ahead;
 use crate::gemm::weights::Written;
 use crate::simd::{Simd, Work};
 use crate::tuning::{
-    MOST_ROWS, ROWS_NEAR, STEPS_NEAR, max_rows, may_be_near, may_be_parted, tile_height,
+    MOST_ROWS, ROWS_NEAR, end_of_steps, max_rows, may_be_near, may_be_parted, tile_height,
 };
 
 /// Multiplies all rows by the `BLOCKS` panels of a visit.
@@ -46,12 +46,10 @@ pub(super) unsafe fn rows_together<
     let batch = product.rows.batch;
     let parted = const { may_be_parted(S::ACCUMULATORS, VECTORS) } && product.weights.layout.parted;
     let parts = if parted && batch > max_rows(S::ACCUMULATORS, VECTORS) { 2 } else { 1 };
-    let mut fetch = Fetch::of::<S, F>(&product, parts, BLOCKS * VECTORS / parts);
-    let may_be_near = const { F::IN_A_WORD == 1 && may_be_near(S::ACCUMULATORS, VECTORS) };
-    let near = may_be_near && fetch.pays && product.chains == 1 && batch <= ROWS_NEAR;
-    fetch.nearest = near;
+    let fetch = Fetch::of::<S, F>(&product, parts, BLOCKS * VECTORS / parts);
+    let near = fetch.pays && product.chains == 1 && batch <= ROWS_NEAR;
     let together = Together::<F, T, BLOCKS, VECTORS> { product, visit, tile, fetch, parted, parts };
-    if may_be_near && near {
+    if const { F::IN_A_WORD == 1 && may_be_near(S::ACCUMULATORS, VECTORS) } && near {
         // By itself: what needs less memory for its sums is not to ask for as much.
         s.fenced(Near(together));
     } else {
@@ -109,12 +107,12 @@ impl<F: Written, T, const BLOCKS: usize, const VECTORS: usize>
         let mut next = self.fetch.begin(self.visit.next, 0);
         let mut some = SomeRows::<S, BLOCKS, VECTORS, MOST_ROWS>::new();
         while some.rows.end < batch {
-            some.rows = self.tile::<S>(some.rows.end, batch);
+            some.rows = self.tile_from::<S>(some.rows.end, batch);
             let tile = some.rows.clone();
             // SAFETY: passed on; these rows are below the batch.
             unsafe {
                 some.start(s, self.tile, block);
-                self.add(s, &mut some, tile, [0, depth], &mut next);
+                self.add::<_, _, false>(s, &mut some, tile, [0, depth], &mut next);
                 some.finish(s, self.tile, block);
             }
         }
@@ -136,17 +134,18 @@ impl<F: Written, T, const BLOCKS: usize, const VECTORS: usize>
         some.rows = 0..batch;
         // SAFETY: passed on; these are all rows.
         unsafe { some.start(s, self.tile, block) };
-        for start in (0..depth).step_by(STEPS_NEAR) {
-            let end = depth.min(start + STEPS_NEAR);
-            let mut next = match end < depth {
-                true => self.fetch.begin(Some(self.visit.first_panel), end),
+        let mut steps = [0, 0];
+        while steps[1] < depth {
+            steps = [steps[1], end_of_steps(steps[1], depth)];
+            let mut next = match steps[1] < depth {
+                true => self.fetch.begin(Some(self.visit.first_panel), steps[1]),
                 false => self.fetch.begin(self.visit.next, 0),
             };
             let mut tile = 0..0;
             while tile.end < batch {
-                tile = self.tile::<S>(tile.end, batch);
+                tile = self.tile_from::<S>(tile.end, batch);
                 // SAFETY: as above; the sums are there.
-                unsafe { self.add(s, &mut some, tile.clone(), [start, end], &mut next) };
+                unsafe { self.add::<_, _, true>(s, &mut some, tile.clone(), steps, &mut next) };
             }
         }
         // SAFETY: as above.
@@ -155,17 +154,18 @@ impl<F: Written, T, const BLOCKS: usize, const VECTORS: usize>
 
     /// The next tile of rows.
     #[inline(always)]
-    fn tile<S: Simd>(&self, first: usize, batch: usize) -> Range<usize> {
+    fn tile_from<S: Simd>(&self, first: usize, batch: usize) -> Range<usize> {
         first..first + tile_height::<S>(batch - first, BLOCKS * VECTORS / self.parts)
     }
 
-    /// Adds the products of a tile's rows in some steps to their sums, and fetches its share of what is `next`.
+    /// Adds the products of a tile's rows in some steps to their sums, and fetches its share of what is `next`, into
+    /// the nearest cache or not so near.
     ///
     /// # Safety
     ///
     /// As [`rows_together`]; the sums are there, and the rows are below the batch.
     #[inline(always)]
-    unsafe fn add<S: Simd, const MOST: usize>(
+    unsafe fn add<S: Simd, const MOST: usize, const NEAREST: bool>(
         &self,
         s: S,
         some: &mut SomeRows<S, BLOCKS, VECTORS, MOST>,
@@ -176,7 +176,7 @@ impl<F: Written, T, const BLOCKS: usize, const VECTORS: usize>
         let mut ahead = [Ahead::NOTHING; 2];
         if self.fetch.pays {
             for part in 0..self.parts {
-                ahead[part] = self.fetch.share(&mut next[part], &tile, steps);
+                ahead[part] = self.fetch.share(&mut next[part], &tile, steps, NEAREST);
             }
         }
         let (product, panel) = (self.product, self.visit.first_panel);

@@ -67,6 +67,7 @@ pub(super) unsafe fn sums<
     Terms { written, depth, steps, chains }: Terms<F>,
     ahead: Ahead,
 ) -> Sums<S::V, ROWS, BLOCKS, VECTORS> {
+    debug_assert!(!F::BYTES || steps == [0, depth], "bytes are summed at once");
     // SAFETY: passed on.
     unsafe {
         if const { PART == VECTORS } {
